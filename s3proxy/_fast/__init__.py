@@ -1,0 +1,1 @@
+"""Compiled leaves of the data path: heads, signatures, chunk framing, digests. No I/O."""

@@ -1,0 +1,1 @@
+"""What the gateway knows: users, access keys, buckets, objects, uploads, blobs."""

@@ -1,0 +1,1 @@
+"""The control port: health, readiness, metrics."""

@@ -1,0 +1,1 @@
+"""Bytes on sockets: readiness, transport, server, client pool, relay."""

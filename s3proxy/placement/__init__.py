@@ -1,0 +1,1 @@
+"""Policy: which backend holds a new blob."""
