@@ -1,0 +1,147 @@
+"""Typed configuration: defaults, then a TOML file, then the environment.
+
+The structs below are the whole of what can be configured; loading, overriding and the error messages are in
+config_loading.py, so that this file reads as the reference. Units are last in every name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from s3proxy.http.client import ClientLimits
+from s3proxy.http.server import ServerLimits
+
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The S3 port."""
+
+    listen: str = "127.0.0.1:9000"
+    region: str = "us-east-1"
+    domain: str = ""  # empty: path style only
+    tls_cert: str = ""
+    tls_key: str = ""
+    grace_s: Seconds = 30.0  # how long SIGTERM lets requests in flight go on
+    connections_max: Count = 10_000
+    backlog: Count = 1024
+    head_timeout_s: Seconds = 30.0
+    idle_timeout_s: Seconds = 75.0
+    progress_timeout_s: Seconds = 60.0
+
+    def limits(self) -> ServerLimits:
+        """The part of this section that the HTTP server takes."""
+        return ServerLimits(
+            connections_max=self.connections_max,
+            head_timeout_s=self.head_timeout_s,
+            idle_timeout_s=self.idle_timeout_s,
+            progress_timeout_s=self.progress_timeout_s,
+        )
+
+
+class ControlConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The control port: health, readiness, metrics. An empty `listen` turns it off."""
+
+    listen: str = "127.0.0.1:8080"
+
+
+class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The catalog and the small objects kept in it."""
+
+    dir: str = "./data"
+    map_size_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 28  # grows by itself
+    inline_bytes_max: Annotated[int, Meta(ge=0, le=1 << 20)] = 16 << 10
+    garbage_grace_s: Seconds = 300.0  # how long a replaced blob stays readable for requests under way
+
+
+class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Connections to S3 backends."""
+
+    connections_max: Count = 256  # for each origin
+    connect_timeout_s: Seconds = 10.0
+    first_byte_timeout_s: Seconds = 60.0
+    progress_timeout_s: Seconds = 60.0
+    idle_timeout_s: Seconds = 30.0
+
+    def limits(self) -> ClientLimits:
+        """The same as the HTTP client takes it."""
+        return ClientLimits(
+            connections_max=self.connections_max,
+            connect_timeout_s=self.connect_timeout_s,
+            first_byte_timeout_s=self.first_byte_timeout_s,
+            progress_timeout_s=self.progress_timeout_s,
+            idle_timeout_s=self.idle_timeout_s,
+        )
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Structured logs on standard error and, for requests, a file of their own."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    access: str = "-"  # "-": standard error; "": none; else a path, appended to
+
+
+class LocalBackendConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="local"
+):
+    """A directory on this machine."""
+
+    name: str
+    root: str
+    durability: Literal["fsync", "none"] = "fsync"
+
+
+class S3BackendConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="s3"
+):
+    """Another S3 endpoint, whose requests are signed anew with these keys."""
+
+    name: str
+    endpoint: str
+    region: str = "us-east-1"
+    access_key: str = ""
+    access_key_file: str = ""
+    access_key_env: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+    addressing: Literal["path", "virtual"] = "path"
+    verifies_payload: bool = False  # it checks x-amz-content-sha256, so signed bodies may be spliced
+    ca_file: str = ""
+
+
+BackendConfig = LocalBackendConfig | S3BackendConfig
+
+
+class BucketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An attached bucket: `target` is the bucket or directory at the backend."""
+
+    name: str
+    backend: str
+    target: str = ""  # empty: the same as name
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All sections; what is absent has its default."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
+    bucket: tuple[BucketConfig, ...] = ()
+
+    def backends(self) -> tuple[BackendConfig, ...]:
+        """The backends in order; the first takes new buckets that name none."""
+        if self.backend:
+            return self.backend
+        root = self.data.dir.rstrip("/") + "/blobs"
+        return (LocalBackendConfig(name="disk", root=root),)
+
+
+SECRETS = frozenset({"secret_key"})  # fields that `config show` masks
+TWINS = frozenset({"access_key", "secret_key"})  # fields that may come from `*_file` and `*_env`
