@@ -1,0 +1,45 @@
+"""The control port: /healthz, /readyz and /metrics (Litestar)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from litestar import Litestar, MediaType, Response, get
+from litestar.openapi.config import OpenAPIConfig
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from s3proxy.metrics import Metrics
+
+Probe = Callable[[], Awaitable[dict[str, str]]]  # name of a part -> "ok" or what is wrong
+
+
+def build_app(metrics: Metrics, ready: Probe) -> Litestar:
+    """The ASGI application.
+
+    Args:
+        metrics: rendered by /metrics.
+        ready: asked by /readyz; every part must say "ok".
+    """
+
+    @get("/healthz", media_type=MediaType.JSON, sync_to_thread=False)
+    def healthz() -> dict[str, str]:
+        """The process runs and its event loop turns."""
+        return {"status": "ok"}
+
+    @get("/readyz", media_type=MediaType.JSON)
+    async def readyz() -> Response[dict[str, str]]:
+        """Requests can be served: catalog open, backends reachable, not draining."""
+        parts = await ready()
+        healthy = all(state == "ok" for state in parts.values())
+        return Response(parts, status_code=200 if healthy else 503)
+
+    @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
+    def scrape() -> Response[bytes]:
+        """All metrics in Prometheus's text format."""
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    return Litestar(
+        [healthz, readyz, scrape],
+        openapi_config=OpenAPIConfig(title="s3proxy control API", version="1"),
+        logging_config=None,
+    )
