@@ -1,0 +1,168 @@
+"""The catalog's records: msgspec structs kept as msgpack arrays (docs/formats/catalog.md).
+
+Every record that is stored by itself starts with its format number. Fields are only ever added at the end with a
+default, so that older records stay readable; a change of meaning takes a new format number. Times are nanoseconds
+since the epoch, sizes are bytes, ETags are bare (no quotes).
+"""
+
+import msgspec
+
+FORMAT = 1
+
+
+class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """Base of the records that are stored by themselves."""
+
+    format: int = FORMAT
+
+
+class BucketRecord(Record, frozen=True, kw_only=True):
+    """A bucket; `id` (8 bytes, never used twice) is given by the catalog at creation."""
+
+    name: str
+    kind: str
+    backend: str
+    container: str
+    region: str
+    created_ns: int
+    owner: str = ""
+    tenant: str = "main"
+    id: bytes = b""
+
+
+class BlobRef(msgspec.Struct, array_like=True, frozen=True):
+    """Where immutable bytes are; `backend` "" means inline in the catalog."""
+
+    id: str
+    backend: str
+    container: str
+    name: str
+    size: int
+
+
+class PartSize(msgspec.Struct, array_like=True, frozen=True):
+    """One part of a completed multipart upload: what `partNumber` and GetObjectAttributes need."""
+
+    number: int
+    size: int
+    checksums: dict[str, str] = {}
+
+
+class ObjectRecord(Record, frozen=True, kw_only=True):
+    """An object. What a listing needs comes first, so that ListedFields can stop there."""
+
+    size: int
+    etag: str
+    modified_ns: int
+    storage_class: str = "STANDARD"
+    checksum_type: str = ""
+    checksums: dict[str, str] = {}
+    system: dict[str, str] = {}
+    user: dict[str, str] = {}
+    blobs: tuple[BlobRef, ...] = ()
+    parts: tuple[PartSize, ...] = ()
+
+
+class ListedFields(msgspec.Struct, array_like=True, frozen=True):
+    """The head of an ObjectRecord; decoding skips the rest of the array."""
+
+    format: int
+    size: int
+    etag: str
+    modified_ns: int
+    storage_class: str
+    checksum_type: str
+    checksums: dict[str, str]
+
+
+class UploadRecord(Record, frozen=True, kw_only=True):
+    """A multipart upload in progress; `blob` is the target of a backend's native upload."""
+
+    upload_id: str
+    key: str
+    initiated_ns: int
+    system: dict[str, str] = {}
+    user: dict[str, str] = {}
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+    storage_class: str = "STANDARD"
+    backend_upload_id: str = ""
+    blob: BlobRef | None = None
+    owner: str = ""
+
+
+class PartRecord(Record, frozen=True, kw_only=True):
+    """One uploaded part; `blob` is None where a backend's native upload holds the bytes."""
+
+    number: int
+    size: int
+    etag: str
+    modified_ns: int
+    checksums: dict[str, str] = {}
+    blob: BlobRef | None = None
+
+
+class CompletedRecord(Record, frozen=True, kw_only=True):
+    """A completed upload, remembered so that a repeated Complete gets the same answer."""
+
+    key: str
+    parts: tuple[tuple[int, str], ...]
+    record: ObjectRecord
+    completed_ns: int
+
+
+class UserRecord(Record, frozen=True, kw_only=True):
+    """A user of a tenant; holds access keys."""
+
+    user_id: str
+    name: str
+    created_ns: int
+    tenant: str = "main"
+
+
+class KeyRecord(Record, frozen=True, kw_only=True):
+    """An access key; its secret is sealed (catalog/seal.py)."""
+
+    access_key: str
+    user_id: str
+    user_name: str
+    sealed_secret: bytes
+    created_ns: int
+    enabled: bool = True
+    generation: int = 0
+    tenant: str = "main"
+
+
+class IntentRecord(Record, frozen=True, kw_only=True):
+    """A blob that a gateway is about to write; open until an object or nothing points at it."""
+
+    blob: BlobRef
+    bucket_id: bytes
+    key: str
+    created_ns: int
+    gateway: str
+
+
+class GarbageRecord(Record, frozen=True, kw_only=True):
+    """A blob nothing points at, to be deleted from its backend when due.
+
+    With `backend_upload_id` it is a native multipart upload that is to be aborted.
+    """
+
+    id: bytes
+    due_ns: int
+    blob: BlobRef
+    backend_upload_id: str = ""
+
+
+class AttributesRecord(Record, frozen=True, kw_only=True):
+    """What a backend of an attached bucket cannot keep; valid while (size, mtime_ns) match."""
+
+    size: int
+    mtime_ns: int
+    etag: str
+    system: dict[str, str] = {}
+    user: dict[str, str] = {}
+    checksums: dict[str, str] = {}
+    checksum_type: str = ""
+    parts: tuple[PartSize, ...] = ()
