@@ -9,10 +9,10 @@
     ├── Conflict              changed by someone else at the same moment; may be tried again
     ├── PermissionDenied      refused by the file system or by the endpoint; read-only
     ├── Throttled             asked to slow down
-    ├── Unavailable           no connection, no answer in time, garbage, an internal error there, an I/O error
+    ├── Unavailable           no connection, no answer in time, garbage, an I/O error
     ├── NoSpace               disk or quota is full
     ├── InvalidRange          starts behind the end
-    ├── BodyRejected(code)    the bytes do not satisfy what was announced; `code` is an S3 error code
+    ├── BodyRejected(code)    the bytes are not what was announced; `code` is an S3 code
     ├── InvalidPart(code)     Complete names parts that are not there, out of order, or too small
     ├── InvalidKey(code)      a key this backend cannot hold; `hint` says which rule it breaks
     │   └── KeyConflict       `a` beside `a/b` where keys are paths
@@ -20,6 +20,9 @@
 
 Each class maps to one S3 error at the boundary (ops/errors.py); nothing here knows S3 status codes.
 """
+
+# Named for the state that was found, as S3 names its codes.
+# ruff: noqa: N818
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
 """The Protocols that every kind of backend implements, and the values that cross them.
 
-A *backend* is one configured place. A *store* is a backend bound to one container, in one of two roles:
+A *backend* is one configured place. A *store* is a backend bound to one container, in one of two
+roles:
 
-- blobs: names are unique ids, written once, never changed, deleted only by the collector. `put` of a
-  name that exists raises AlreadyExists.
+- blobs: names are unique ids, written once, never changed, deleted only by the collector. `put` of
+  a name that exists raises AlreadyExists.
 - files: an existing bucket or directory, whose keys are the clients' keys. `put` replaces.
 
 Contract, for both roles:
 
-- A miss raises NotFound (NoSuchContainer when the container itself is missing); `delete` of a missing
-  key succeeds.
+- A miss raises NotFound (NoSuchContainer when the container itself is missing); `delete` of a
+  missing key succeeds.
 - `put`, `put_part`, `copy`, `complete_upload` leave either the whole object or nothing, whatever
   interrupts them: an error of the source (raised unchanged), of the backend, or cancellation.
 - ETags have no quotes. Ranges are inclusive and lie inside the object.
