@@ -1,0 +1,297 @@
+"""One connected, nonblocking stream socket, plain or TLS.
+
+Every operation is tried at once and parks in the readiness set only when it would block, so an
+operation that succeeds at once is no checkpoint; after `BURST_OPERATIONS_MAX` of those in a row the
+next one yields first. The yield comes before the operation, never after: bytes received into a
+shared buffer are the caller's until its own next await.
+"""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from s3proxy.http.errors import Disconnected
+from s3proxy.http.readiness import Endpoint, Readiness
+
+# With 64 KiB buffers, some 3 ms of copying before the other connections get their turn.
+BURST_OPERATIONS_MAX: Final = 32
+# The kernel takes at most IOV_MAX buffers in one sendmsg.
+PARTS_PER_SEND_MAX: Final = 1024
+
+WOULD_BLOCK: Final = -1
+_MORE: Final = getattr(socket, "MSG_MORE", 0)
+
+
+class Transport(Endpoint):
+    """A connected socket; owns it from now on.
+
+    Args:
+        readiness: the set it waits in, running.
+        sock: nonblocking, connected (or connecting).
+        peer: "ip:port" for logs.
+    """
+
+    __slots__ = ("_burst", "_socket", "bytes_sent", "peer")
+
+    # Whether the kernel may move the bytes itself (sendfile, splice).
+    plain: bool = True
+
+    def __init__(self, readiness: Readiness, sock: socket.socket, peer: str = "") -> None:
+        self._socket = sock
+        self._burst = 0
+        # What has left through this transport; whoever splices into it adds its own count.
+        self.bytes_sent = 0
+        self.peer = peer
+        super().__init__(readiness, sock.fileno())
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def receive_nowait(self, buffer: bytearray | memoryview) -> int:
+        """Receive what is there: the count, 0 at the end of the stream, or WOULD_BLOCK.
+
+        Raises:
+            Disconnected: the connection broke.
+        """
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return WOULD_BLOCK
+        except OSError as error:
+            raise self.broken(error) from error
+
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
+        """Send what fits: the count (`data` is not empty), or WOULD_BLOCK; see `receive_nowait`."""
+        try:
+            sent = self._socket.send(data, _MORE if more else 0)
+        except BlockingIOError:
+            return WOULD_BLOCK
+        except OSError as error:
+            raise self.broken(error) from error
+        self.bytes_sent += sent
+        return sent
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Send what fits of `parts` in one call; see `send_nowait`."""
+        try:
+            sent = self._socket.sendmsg(parts[:PARTS_PER_SEND_MAX])
+        except BlockingIOError:
+            return WOULD_BLOCK
+        except OSError as error:
+            raise self.broken(error) from error
+        self.bytes_sent += sent
+        return sent
+
+    async def receive_into(self, buffer: bytearray | memoryview, *, timeout_s: float) -> int:
+        """Receive at least one byte into `buffer`, which is not empty.
+
+        Returns:
+            The count; 0 at the end of the stream.
+        Raises:
+            Disconnected: the connection broke.
+            DeadlineExceeded: nothing came for `timeout_s`.
+        When cancelled nothing was received.
+        """
+        if self._burst >= BURST_OPERATIONS_MAX:
+            await self.take_turn()
+        self._burst += 1
+        while (count := self.receive_nowait(buffer)) < 0:
+            await self.wait_to_receive(timeout_s)
+        return count
+
+    async def send_all(
+        self, data: bytes | bytearray | memoryview, *, timeout_s: float, more: bool = False
+    ) -> None:
+        """Send `data` whole.
+
+        Args:
+            timeout_s: bound on each wait for room, not on the whole.
+            more: other bytes follow at once; the kernel may hold these back to fill a packet.
+        Raises:
+            Disconnected, DeadlineExceeded: an unknown part was sent.
+        When cancelled, an unknown part was sent: close the transport.
+        """
+        if self._burst >= BURST_OPERATIONS_MAX:
+            await self.take_turn()
+        self._burst += 1
+        if not data:
+            return
+        sent = self.send_nowait(data, more=more)
+        if sent != len(data):
+            await self._send_rest(memoryview(data), max(sent, 0), timeout_s, more)
+
+    async def send_parts(self, parts: Sequence[bytes | memoryview], *, timeout_s: float) -> None:
+        """Send `parts` one after the other, in as few calls as fit; see `send_all`."""
+        if self._burst >= BURST_OPERATIONS_MAX:
+            await self.take_turn()
+        self._burst += 1
+        parts = [part for part in parts if part]
+        while parts:
+            sent = self.send_parts_nowait(parts)
+            if sent < 0:
+                await self.wait_to_send(timeout_s)
+            else:
+                parts = _after(parts, sent)
+
+    async def wait_to_receive(self, timeout_s: float) -> None:
+        """Park until a receive that would have blocked may be tried again."""
+        self._burst = 0
+        await self.wait_readable(timeout_s)
+
+    async def wait_to_send(self, timeout_s: float) -> None:
+        """Park until a send that would have blocked may be tried again."""
+        self._burst = 0
+        await self.wait_writable(timeout_s)
+
+    async def take_turn(self) -> None:
+        """Let the other tasks run; called after a burst of operations that did not park."""
+        self._burst = 0
+        await trio.lowlevel.checkpoint()
+
+    async def count_operation(self) -> None:
+        """Count an operation done on the descriptor itself (sendfile, splice) into the burst."""
+        self._burst += 1
+        if self._burst >= BURST_OPERATIONS_MAX:
+            await self.take_turn()
+
+    def broken(self, error: OSError) -> Exception:
+        """What an operation that failed with `error` raises: closed here, or by the peer."""
+        if self.closed:
+            return trio.ClosedResourceError()
+        return Disconnected(str(error))
+
+    def shutdown_write(self) -> None:
+        """Tell the peer that nothing more comes; reading goes on. Never raises for a dead peer."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def release(self) -> socket.socket:
+        """Leave the readiness set and hand the open socket over, e.g. to wrap it in TLS."""
+        self.detach()
+        return self._socket
+
+    def close(self) -> None:
+        """Close the socket and wake who waits on it; idempotent."""
+        if not self.closed:
+            self.detach()
+            self._socket.close()
+
+    async def _send_rest(self, data: memoryview, start: int, timeout_s: float, more: bool) -> None:
+        stop = len(data)
+        while start < stop:
+            sent = self.send_nowait(data[start:], more=more)
+            if sent < 0:
+                await self.wait_to_send(timeout_s)
+            else:
+                start += sent
+
+
+class TlsTransport(Transport):
+    """A TLS socket, wrapped with `do_handshake_on_connect=False, suppress_ragged_eofs=False`."""
+
+    __slots__ = ("_receive_needs_write", "_send_needs_read")
+
+    plain = False
+
+    _socket: ssl.SSLSocket
+
+    def __init__(self, readiness: Readiness, sock: ssl.SSLSocket, peer: str = "") -> None:
+        super().__init__(readiness, sock, peer)
+        self._receive_needs_write = False
+        self._send_needs_read = False
+
+    async def handshake(self, *, timeout_s: float) -> None:
+        """Do the handshake within `timeout_s` in all.
+
+        Raises:
+            Disconnected: the peer went away or failed the handshake (also: is not trusted).
+            DeadlineExceeded: it took too long.
+        """
+        deadline = trio.current_time() + timeout_s
+        while True:
+            try:
+                self._socket.do_handshake()
+            except ssl.SSLWantReadError:
+                await self.wait_readable(deadline - trio.current_time())
+            except ssl.SSLWantWriteError:
+                await self.wait_writable(deadline - trio.current_time())
+            except (OSError, ValueError) as error:
+                raise self.broken_tls(error) from error
+            else:
+                return
+
+    def receive_nowait(self, buffer: bytearray | memoryview) -> int:
+        """See `Transport.receive_nowait`; an end without close_notify is Disconnected."""
+        self._receive_needs_write = False
+        try:
+            return self._socket.recv_into(buffer)
+        except ssl.SSLWantReadError:
+            return WOULD_BLOCK
+        except ssl.SSLWantWriteError:
+            self._receive_needs_write = True
+            return WOULD_BLOCK
+        except (OSError, ValueError) as error:
+            raise self.broken_tls(error) from error
+
+    def send_nowait(self, data: bytes | bytearray | memoryview, *, more: bool = False) -> int:
+        """See `Transport.send_nowait`; `more` means nothing here."""
+        self._send_needs_read = False
+        try:
+            sent = self._socket.send(data)
+        except ssl.SSLWantWriteError:
+            return WOULD_BLOCK
+        except ssl.SSLWantReadError:
+            self._send_needs_read = True
+            return WOULD_BLOCK
+        except (OSError, ValueError) as error:
+            raise self.broken_tls(error) from error
+        self.bytes_sent += sent
+        return sent
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """TLS has no gathering write: the parts are joined."""
+        return self.send_nowait(b"".join(parts))
+
+    async def wait_to_receive(self, timeout_s: float) -> None:
+        """Park in the direction that TLS asked for."""
+        self._burst = 0
+        # The other task is parked there already: what it sends moves this side on, too.
+        if self._receive_needs_write and self._writer is None:
+            await self.wait_writable(timeout_s)
+        else:
+            await self.wait_readable(timeout_s)
+
+    async def wait_to_send(self, timeout_s: float) -> None:
+        """Park in the direction that TLS asked for."""
+        self._burst = 0
+        if self._send_needs_read and self._reader is None:
+            await self.wait_readable(timeout_s)
+        else:
+            await self.wait_writable(timeout_s)
+
+    def broken_tls(self, error: OSError | ValueError) -> Exception:
+        """As `broken`; ValueError is what an SSLSocket raises once its descriptor is gone."""
+        if self.closed:
+            return trio.ClosedResourceError()
+        return Disconnected(str(error))
+
+    def shutdown_write(self) -> None:
+        """Send close_notify as far as it fits, then end the write side."""
+        try:
+            self._socket.unwrap()
+        except (OSError, ValueError):
+            pass
+        super().shutdown_write()
+
+
+def _after(parts: Sequence[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+    """What is left of `parts` after their first `sent` bytes."""
+    for index, part in enumerate(parts):
+        if sent < len(part):
+            return [memoryview(part)[sent:], *parts[index + 1 :]]
+        sent -= len(part)
+    return []
