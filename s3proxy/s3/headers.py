@@ -1,0 +1,69 @@
+"""Request headers as the rest of this package reads them.
+
+A presigned URL may carry `x-amz-*` headers as query parameters (SDKs "hoist" them); S3 reads them as if they were
+headers. `effective_headers` gives one view of both, so that no such parameter is silently dropped.
+"""
+
+from typing import Final, Protocol
+
+# Parameters of the signature itself, and those that only describe the client.
+_SIGNATURE_PARAMETERS: Final = frozenset(
+    {
+        "x-amz-algorithm",
+        "x-amz-content-sha256",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-amz-signedheaders",
+        "x-amz-user-agent",
+    }
+)
+
+
+class Headers(Protocol):
+    """Lookup of headers by lower-case name; RequestHead is one."""
+
+    def get(self, name: bytes, /) -> str | None:
+        """Value of a header, trimmed, latin-1; None when absent."""
+
+    def prefixed(self, prefix: bytes, /) -> list[tuple[str, str]]:
+        """Headers whose lower-case names start with the prefix."""
+
+
+class HoistedHeaders:
+    """Headers of a request together with those its presigned query carries; a real header wins."""
+
+    def __init__(self, headers: Headers, hoisted: dict[str, str]) -> None:
+        self._headers = headers
+        self._hoisted = hoisted
+
+    def get(self, name: bytes, /) -> str | None:
+        """Value of a header, or of the parameter of its name."""
+        value = self._headers.get(name)
+        return self._hoisted.get(name.decode("latin-1")) if value is None else value
+
+    def prefixed(self, prefix: bytes, /) -> list[tuple[str, str]]:
+        """Headers and parameters whose lower-case names start with the prefix."""
+        sent = self._headers.prefixed(prefix)
+        names = {name for name, _ in sent}
+        start = prefix.decode("latin-1")
+        return sent + [
+            (name, value)
+            for name, value in self._hoisted.items()
+            if name.startswith(start) and name not in names
+        ]
+
+
+def effective_headers(headers: Headers, query: dict[str, str]) -> Headers:
+    """The headers, with the `x-amz-*` parameters of the query where there are any.
+
+    Values become latin-1 text of their UTF-8 bytes, as header values are.
+    """
+    hoisted = {
+        lower: value.encode().decode("latin-1")
+        for name, value in query.items()
+        if name[:6].lower() == "x-amz-" and (lower := name.lower()) not in _SIGNATURE_PARAMETERS
+    }
+    return HoistedHeaders(headers, hoisted) if hoisted else headers

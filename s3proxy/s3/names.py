@@ -1,0 +1,80 @@
+"""What a bucket, a key and a version id may be called.
+
+Source: Amazon S3 User Guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects".
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from s3proxy.s3.errors import S3Error, invalid_argument
+
+KEY_BYTES_MAX: Final = 1024
+
+_CREATABLE: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]", re.ASCII)
+# Buckets made before 2018 in us-east-1, and other servers' buckets, have upper case and underscores.
+_ADDRESSABLE: Final = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
+_RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_VERSION_ID: Final = re.compile(r"[A-Za-z0-9._-]{32}", re.ASCII)
+
+
+def check_bucket_name(name: str) -> None:
+    """Check the name of a bucket to be made.
+
+    Raises:
+        S3Error: InvalidBucketName.
+    """
+    if not _is_creatable(name):
+        raise S3Error("InvalidBucketName", BucketName=name)
+
+
+@lru_cache(maxsize=1024)
+def is_addressable_bucket(name: str) -> bool:
+    """Whether a bucket of this name could exist: wider than what may be made."""
+    return _ADDRESSABLE.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_creatable(name: str) -> bool:
+    return (
+        _CREATABLE.fullmatch(name) is not None
+        and ".." not in name
+        and ".-" not in name
+        and "-." not in name
+        and _ADDRESS.fullmatch(name) is None
+        and not name.startswith(_RESERVED_PREFIXES)
+        and not name.endswith(_RESERVED_SUFFIXES)
+    )
+
+
+def check_key(key: str) -> None:
+    """Check an object key: 1 to 1,024 bytes of UTF-8. Everything else about it is kept verbatim.
+
+    Raises:
+        S3Error: KeyTooLongError, InvalidURI (not UTF-8), UserKeyMustBeSpecified (empty).
+    """
+    if not key:
+        raise S3Error("UserKeyMustBeSpecified", "The object key must be specified.")
+    if len(key) <= KEY_BYTES_MAX // 4:
+        return
+    size_bytes = len(key) if key.isascii() else len(key.encode())
+    if size_bytes > KEY_BYTES_MAX:
+        raise S3Error("KeyTooLongError", Size=str(size_bytes), MaxSizeAllowed=str(KEY_BYTES_MAX))
+
+
+def check_version_id(version_id: str) -> None:
+    """Accept the one version an unversioned bucket has, `null`.
+
+    Raises:
+        S3Error: InvalidArgument for what cannot be a version id; NoSuchVersion for what could.
+    """
+    if version_id == "null":
+        return
+    if not version_id:
+        message = "Version id cannot be the empty string"
+        raise invalid_argument(message, "versionId", "")
+    if _VERSION_ID.fullmatch(version_id) is None:
+        raise invalid_argument("Invalid version id specified", "versionId", version_id)
+    raise S3Error("NoSuchVersion", VersionId=version_id)
