@@ -1,8 +1,8 @@
 """The catalog's records: msgspec structs kept as msgpack arrays (docs/formats/catalog.md).
 
-Every record that is stored by itself starts with its format number. Fields are only ever added at the end with a
-default, so that older records stay readable; a change of meaning takes a new format number. Times are nanoseconds
-since the epoch, sizes are bytes, ETags are bare (no quotes).
+Every record that is stored by itself starts with its format number. Fields are only ever added at
+the end with a default, so that older records stay readable; a change of meaning takes a new format
+number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (no quotes).
 """
 
 import msgspec
@@ -103,12 +103,16 @@ class PartRecord(Record, frozen=True, kw_only=True):
 
 
 class CompletedRecord(Record, frozen=True, kw_only=True):
-    """A completed upload, remembered so that a repeated Complete gets the same answer."""
+    """A completed upload, remembered so that a repeated Complete gets the same answer.
 
-    key: str
-    parts: tuple[tuple[int, str], ...]
-    record: ObjectRecord
+    `digest` is over the key and the (number, ETag) of the parts named.
+    """
+
+    digest: bytes
+    etag: str
     completed_ns: int
+    checksums: dict[str, str] = {}
+    checksum_type: str = ""
 
 
 class UserRecord(Record, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
 """An ordered map of bytes with serialisable transactions: what everything above rests on.
 
-Keys are 1 to 511 bytes, values up to 2 GiB; both live in named keyspaces, each sorted by byte order.
+Keys are 1 to 511 bytes, values up to 2 GiB; both live in named keyspaces, each sorted by byte
+order.
 
-A *change* is a function of a Transaction. It runs in the engine's writer, apart from the event loop, after all changes
-submitted before it. It may run more than once (a batch is retried after the store has grown), so it may depend on
-nothing but its transaction and values fixed beforehand, and may not touch state outside. When it raises, none of its
-own effects are kept and the exception reaches whoever waits for it.
+A *change* is a function of a Transaction. It runs in the engine's writer, apart from the event
+loop, after all changes submitted before it. It may run more than once (a batch is retried after
+the store has grown), so it may depend on nothing but its transaction and values fixed beforehand,
+and may not touch state outside. When it raises, none of its own effects are kept and the exception
+reaches whoever waits for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator

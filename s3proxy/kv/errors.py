@@ -1,13 +1,15 @@
 """What can go wrong in the key-value engine.
 
-    KvError
-      Closed          the engine is not running (not yet, or no longer)
-      InvalidStore    the file is no database of ours, is damaged, or was made by another version
-      MapFull         the database has reached its configured size limit
-      DiskFull        the file system has no room for the commit
-      WriteFailed     the operating system refused the write (EIO, EROFS …)
-      Broken          the environment died (a failed write of its root page): reopen the process
+KvError
+  Closed          the engine is not running (not yet, or no longer)
+  InvalidStore    the file is no database of ours, is damaged, or was made by another version
+  MapFull         the database has reached its configured size limit
+  DiskFull        the file system has no room for the commit
+  WriteFailed     the operating system refused the write (EIO, EROFS …)
+  Broken          the environment died (a failed write of its root page): reopen the process
 """
+
+# ruff: noqa: N818 - named for what happened or was found
 
 
 class KvError(Exception):

@@ -1,0 +1,112 @@
+"""The catalog: one object that answers for everything the gateway knows.
+
+It only joins its tables; each method is documented where it is written. Reads are synchronous and
+see the last commit; writes return when they are durable. A write that is cancelled happens all the
+same.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+
+from s3proxy.catalog.attributes import AttributesTable
+from s3proxy.catalog.buckets import BucketTable
+from s3proxy.catalog.completion import CompletionTable
+from s3proxy.catalog.garbage import GarbageTable
+from s3proxy.catalog.intents import IntentTable
+from s3proxy.catalog.objects import ObjectTable
+from s3proxy.catalog.seal import Sealer
+from s3proxy.catalog.tables import KEYSPACES
+from s3proxy.catalog.upload_listing import UploadLister
+from s3proxy.catalog.uploads import UploadTable
+from s3proxy.catalog.users import UserTable
+from s3proxy.kv.engine import Engine
+
+# A reader that found a blob's name may open it on the backend this much later.
+GARBAGE_DELAY_S = 60.0
+
+
+class Catalog:
+    """Buckets, objects, uploads, users, intents and garbage on one engine.
+
+    Args:
+        engine: its keyspaces are made here; the service runs and closes it.
+        seal: opens and closes the secrets of access keys.
+        gateway: id of this process in its intents (catalog/instances.py); random by default.
+        now_ns: the clock.
+        garbage_delay_s: how long a blob outlives the last record that points at it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        seal: Sealer,
+        *,
+        gateway: str = "",
+        now_ns: Callable[[], int] = time.time_ns,
+        garbage_delay_s: float = GARBAGE_DELAY_S,
+    ) -> None:
+        engine.open_keyspaces(KEYSPACES)
+        self.engine = engine
+        self.gateway = gateway or secrets.token_hex(8)
+        garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
+        self._join_buckets(BucketTable(engine), AttributesTable(engine))
+        self._join_objects(ObjectTable(engine, garbage.due_ns))
+        self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
+        self._join_uploads(
+            UploadTable(engine, garbage.due_ns),
+            UploadLister(engine),
+            CompletionTable(engine, now_ns, garbage.due_ns),
+        )
+        self._join_users(UserTable(engine, seal, now_ns))
+
+    def _join_buckets(self, buckets: BucketTable, attributes: AttributesTable) -> None:
+        self.get_bucket = buckets.get_bucket
+        self.list_buckets = buckets.list_buckets
+        self.create_bucket = buckets.create_bucket
+        self.delete_bucket = buckets.delete_bucket
+        self.get_attributes = attributes.get_attributes
+        self.put_attributes = attributes.put_attributes
+        self.delete_attributes = attributes.delete_attributes
+
+    def _join_objects(self, objects: ObjectTable) -> None:
+        self.get_object = objects.get_object
+        self.get_object_with_inline = objects.get_object_with_inline
+        self.get_inline = objects.get_inline
+        self.scan_objects = objects.scan_objects
+        self.list_page = objects.list_page
+        self.put_object = objects.put_object
+        self.delete_object = objects.delete_object
+        self.delete_objects = objects.delete_objects
+
+    def _join_blobs(self, garbage: GarbageTable, intents: IntentTable) -> None:
+        self.due_garbage = garbage.due_garbage
+        self.forget_garbage = garbage.forget_garbage
+        self.postpone_garbage = garbage.postpone_garbage
+        self.add_garbage = garbage.add_garbage
+        self.intend = intents.intend
+        self.open_intents = intents.open_intents
+        self.drop_intent = intents.drop_intent
+
+    def _join_uploads(
+        self, uploads: UploadTable, lister: UploadLister, completion: CompletionTable
+    ) -> None:
+        self.create_upload = uploads.create_upload
+        self.get_upload = uploads.get_upload
+        self.put_part = uploads.put_part
+        self.list_parts = uploads.list_parts
+        self.abort_upload = uploads.abort_upload
+        self.list_uploads = lister.list_uploads
+        self.complete_upload = completion.complete_upload
+        self.get_completed = completion.get_completed
+        self.sweep_completed = completion.sweep_completed
+
+    def _join_users(self, users: UserTable) -> None:
+        self.create_user = users.create_user
+        self.get_user = users.get_user
+        self.list_users = users.list_users
+        self.create_key = users.create_key
+        self.get_key = users.get_key
+        self.unseal = users.unseal
+        self.list_keys = users.list_keys
+        self.set_key_enabled = users.set_key_enabled

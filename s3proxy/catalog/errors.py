@@ -1,0 +1,71 @@
+"""The catalog's refusals. Those a client caused are S3 errors; the rest are the operator's."""
+
+# ruff: noqa: N818 - named for what happened or was found; many are S3's own names
+
+from s3proxy.s3.errors import S3Error
+
+
+class CatalogError(Exception):
+    """The catalog cannot do what the gateway asked; not the client's doing."""
+
+
+class UnsupportedRecord(CatalogError):
+    """A stored record is damaged or was written by a newer version."""
+
+
+class IntentLost(CatalogError):
+    """The intent was settled by a recovery meanwhile; the blob may be gone. Write it again."""
+
+
+class BadMasterKey(CatalogError):
+    """The master key file cannot be used, or is not the one that sealed a secret."""
+
+
+class UnknownKey(CatalogError):
+    """There is no such access key."""
+
+
+class KeyExists(CatalogError):
+    """The access key is taken."""
+
+
+class BucketExists(S3Error):
+    """The tenant has a bucket of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("BucketAlreadyOwnedByYou", BucketName=name)
+
+
+class NoSuchBucket(S3Error):
+    """The bucket is not there, or was deleted and made anew since it was looked up."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("NoSuchBucket", BucketName=name)
+
+
+class BucketNotEmpty(S3Error):
+    """The bucket holds objects or uploads."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("BucketNotEmpty", BucketName=name)
+
+
+class NoSuchUpload(S3Error):
+    """The upload was never there, was aborted, or was completed with other parts."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__("NoSuchUpload", UploadId=upload_id)
+
+
+class InvalidPart(S3Error):
+    """A part named in Complete is not there, or has another ETag."""
+
+    def __init__(self, upload_id: str, number: int, etag: str) -> None:
+        super().__init__("InvalidPart", UploadId=upload_id, PartNumber=str(number), ETag=etag)
+
+
+class ObjectChanged(S3Error):
+    """The object is no longer the one that was read before; read again and retry."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("ConditionalRequestConflict", Key=key)

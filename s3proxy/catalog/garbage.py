@@ -1,0 +1,74 @@
+"""Blobs nothing points at any more, waiting for the collector.
+
+An inline blob is no garbage: it is removed in the transaction that drops its record.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+from s3proxy.catalog import tables
+from s3proxy.catalog.records import BlobRef, GarbageRecord
+from s3proxy.catalog.tables import GARBAGE, INLINE, encode
+from s3proxy.kv.engine import Engine, Transaction
+
+_DUE_BYTES = 8
+
+
+def discard(
+    txn: Transaction, blobs: Iterable[BlobRef], due_ns: int, *, backend_upload_id: str = ""
+) -> None:
+    """Queue blobs for deletion at `due_ns`; inline ones are gone with this transaction."""
+    for blob in blobs:
+        if not blob.backend:
+            txn.delete(INLINE, blob.id.encode())
+            continue
+        identifier = due_ns.to_bytes(_DUE_BYTES, "big") + blob.id.encode()
+        record = GarbageRecord(
+            id=identifier, due_ns=due_ns, blob=blob, backend_upload_id=backend_upload_id
+        )
+        txn.put(GARBAGE, identifier, encode(record))
+
+
+class GarbageTable:
+    """The collector's queue, in the order it falls due."""
+
+    def __init__(self, engine: Engine, now_ns: Callable[[], int], delay_ns: int) -> None:
+        self._engine = engine
+        self._now_ns = now_ns
+        self._delay_ns = delay_ns
+
+    def due_ns(self) -> int:
+        """Return when a blob dropped now may be deleted: readers of it have ended by then."""
+        return self._now_ns() + self._delay_ns
+
+    def due_garbage(self, now_ns: int, limit: int) -> list[GarbageRecord]:
+        """Return up to `limit` records due at `now_ns`, the oldest first."""
+        stop = (now_ns + 1).to_bytes(_DUE_BYTES, "big")
+        with self._engine.read() as view:
+            due = islice(view.scan(GARBAGE, b"", stop), limit)
+            return [tables.garbage.decode(value) for _, value in due]
+
+    async def forget_garbage(self, ids: Sequence[bytes]) -> None:
+        """Drop records whose blobs are deleted; unknown ids are ignored."""
+
+        def change(txn: Transaction) -> None:
+            for identifier in ids:
+                txn.delete(GARBAGE, identifier)
+
+        await self._engine.commit(change)
+
+    async def postpone_garbage(self, records: Sequence[GarbageRecord], due_ns: int) -> None:
+        """Give records a later time: their backend did not answer."""
+
+        def change(txn: Transaction) -> None:
+            for record in records:
+                if txn.delete(GARBAGE, record.id):
+                    upload_id = record.backend_upload_id
+                    discard(txn, (record.blob,), due_ns, backend_upload_id=upload_id)
+
+        await self._engine.commit(change)
+
+    async def add_garbage(self, blobs: Sequence[BlobRef]) -> None:
+        """Queue blobs nothing ever pointed at (an orphan that recovery found)."""
+        due_ns = self.due_ns()
+        await self._engine.commit(lambda txn: discard(txn, blobs, due_ns))

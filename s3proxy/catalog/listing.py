@@ -1,0 +1,53 @@
+"""Pages of keys: prefix, delimiter, start, limit, at a cost that depends on the page alone.
+
+A common prefix is skipped with one seek to its successor, however many keys it covers.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from s3proxy.catalog import keys
+from s3proxy.kv.engine import Snapshot
+
+
+class Range(NamedTuple):
+    """What a page is asked for: keys with `prefix`, above `after`, grouped at `delimiter`."""
+
+    prefix: bytes
+    delimiter: bytes
+    after: bytes
+
+
+def walk(
+    view: Snapshot, keyspace: str, node: bytes, wanted: Range
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield (key, value), and (common prefix, None) once for each group, in byte order."""
+    prefix, delimiter, _ = wanted
+    start: bytes | None = _first(wanted)
+    stop = keys.successor(prefix)
+    while start is not None:
+        common = b""
+        for key, value in keys.scan(view, keyspace, node, start):
+            if stop is not None and key >= stop:
+                return
+            if delimiter and (cut := key.find(delimiter, len(prefix))) >= 0:
+                common = key[: cut + len(delimiter)]
+                break
+            yield key, value
+        if not common:
+            return
+        yield common, None
+        start = keys.successor(common)
+
+
+def _first(wanted: Range) -> bytes | None:
+    """Return the least key that may be on the page; None: no key can be."""
+    prefix, delimiter, after = wanted
+    if after < prefix:
+        return prefix
+    if delimiter and after.startswith(prefix):
+        cut = after.find(delimiter, len(prefix))
+        if cut >= 0 and cut + len(delimiter) == len(after):
+            # The last page ended with this common prefix, and all it covers.
+            return keys.successor(after)
+    return after + b"\x00"

@@ -1,0 +1,120 @@
+"""The catalog's keyspaces, and how records become bytes and back.
+
+docs/formats/catalog.md has the byte tables.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from s3proxy.catalog.errors import UnsupportedRecord
+from s3proxy.catalog.records import (
+    FORMAT,
+    AttributesRecord,
+    BucketRecord,
+    CompletedRecord,
+    GarbageRecord,
+    IntentRecord,
+    KeyRecord,
+    ListedFields,
+    ObjectRecord,
+    PartRecord,
+    UploadRecord,
+    UserRecord,
+)
+from s3proxy.kv.engine import Transaction
+
+META = "meta"
+BUCKETS = "buckets"
+OBJECTS = "objects"
+INLINE = "inline"
+INTENTS = "intents"
+GARBAGE = "garbage"
+UPLOADS = "uploads"
+PARTS = "parts"
+COMPLETED = "completed"
+COMPLETED_ORDER = "completed_order"
+ATTRIBUTES = "attributes"
+USERS = "users"
+KEYS = "keys"
+
+KEYSPACES = (
+    META,
+    BUCKETS,
+    OBJECTS,
+    INLINE,
+    INTENTS,
+    GARBAGE,
+    UPLOADS,
+    PARTS,
+    COMPLETED,
+    COMPLETED_ORDER,
+    ATTRIBUTES,
+    USERS,
+    KEYS,
+)
+
+ID_BYTES = 8
+_LAST_ID = b"last_id"
+
+R = TypeVar("R", bound="ListedFields | Record")
+Record = (
+    AttributesRecord
+    | BucketRecord
+    | CompletedRecord
+    | GarbageRecord
+    | IntentRecord
+    | KeyRecord
+    | ObjectRecord
+    | PartRecord
+    | UploadRecord
+    | UserRecord
+)
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Codec(Generic[R]):
+    """Decodes one kind of record; refuses formats it does not know."""
+
+    __slots__ = ("_decode", "_name")
+
+    def __init__(self, kind: type[R]) -> None:
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._name = kind.__name__
+
+    def decode(self, data: bytes) -> R:
+        """Return the record in `data`.
+
+        Raises:
+            UnsupportedRecord: damaged, or of another format.
+        """
+        try:
+            record = self._decode(data)
+        except msgspec.DecodeError as error:
+            raise UnsupportedRecord(f"{self._name}: {error}") from error
+        if record.format != FORMAT:
+            raise UnsupportedRecord(f"{self._name}: format {record.format} is not supported")
+        return record
+
+
+buckets = Codec(BucketRecord)
+objects = Codec(ObjectRecord)
+listed = Codec(ListedFields)
+uploads = Codec(UploadRecord)
+parts = Codec(PartRecord)
+completed = Codec(CompletedRecord)
+users = Codec(UserRecord)
+keys = Codec(KeyRecord)
+intents = Codec(IntentRecord)
+garbage = Codec(GarbageRecord)
+attributes = Codec(AttributesRecord)
+
+
+def allocate_id(txn: Transaction) -> bytes:
+    """Return an id (8 bytes, big-endian) that was never given before."""
+    last = txn.get(META, _LAST_ID)
+    number = 1 + (int.from_bytes(last, "big") if last else 0)
+    identifier = number.to_bytes(ID_BYTES, "big")
+    txn.put(META, _LAST_ID, identifier)
+    return identifier

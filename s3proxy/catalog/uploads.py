@@ -1,0 +1,168 @@
+"""Multipart uploads of a bucket and their parts.
+
+An upload is found by key, then upload id: the key's entry names a node of the same keyspace, which
+holds the key's uploads. So any number of uploads of one key costs each of them the same, and a
+listing is in S3's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from s3proxy.catalog import keys, tables
+from s3proxy.catalog.buckets import require
+from s3proxy.catalog.errors import NoSuchUpload
+from s3proxy.catalog.garbage import discard
+from s3proxy.catalog.intents import check_open, settle
+from s3proxy.catalog.records import BucketRecord, PartRecord, UploadRecord
+from s3proxy.catalog.tables import INLINE, PARTS, UPLOADS, allocate_id, encode
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
+
+_NUMBER_BYTES = 2
+# Upload ids are ASCII: the separator keeps one from being a prefix of another.
+_SEPARATOR = b"\xff"
+
+
+def find(view: Snapshot, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord | None:
+    """Return the upload as `view` sees it."""
+    node = keys.get(view, UPLOADS, bucket.id, key.encode())
+    value = None if node is None else view.get(UPLOADS, node + upload_id.encode())
+    return None if value is None else tables.uploads.decode(value)
+
+
+def require_upload(view: Snapshot, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
+    """Return the upload.
+
+    Raises:
+        NoSuchUpload: it is not there.
+    """
+    found = find(view, bucket, key, upload_id)
+    if found is None:
+        raise NoSuchUpload(upload_id)
+    return found
+
+
+def stored_parts(
+    view: Snapshot, bucket: BucketRecord, upload_id: str, after: int = 0
+) -> list[tuple[bytes, PartRecord]]:
+    """Return (stored key, part) of the parts numbered above `after`, in order."""
+    start = parts_prefix(bucket, upload_id)
+    first = start + (after + 1).to_bytes(_NUMBER_BYTES, "big")
+    rows = view.scan(PARTS, first, keys.successor(start))
+    return [(stored, tables.parts.decode(value)) for stored, value in rows]
+
+
+def parts_prefix(bucket: BucketRecord, upload_id: str) -> bytes:
+    """Return what the stored keys of an upload's parts start with."""
+    return bucket.id + upload_id.encode() + _SEPARATOR
+
+
+def remove(txn: Transaction, bucket: BucketRecord, key: str, upload_id: str) -> None:
+    """Remove an upload (not its parts); the key's entry goes with its last upload."""
+    encoded = key.encode()
+    node = keys.get(txn, UPLOADS, bucket.id, encoded)
+    if node is None or not txn.delete(UPLOADS, node + upload_id.encode()):
+        return
+    if keys.is_empty(txn, UPLOADS, node):
+        keys.delete(txn, UPLOADS, bucket.id, encoded)
+
+
+class UploadTable:
+    """Uploads in progress."""
+
+    def __init__(self, engine: Engine, due_ns: Callable[[], int]) -> None:
+        self._engine = engine
+        self._due_ns = due_ns
+
+    async def create_upload(self, bucket: BucketRecord, record: UploadRecord) -> None:
+        """Store a new upload of `record.key`; its id is ASCII and unique.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+        encoded = record.key.encode()
+
+        def change(txn: Transaction) -> None:
+            require(txn, bucket)
+            node = keys.get(txn, UPLOADS, bucket.id, encoded)
+            if node is None:
+                node = allocate_id(txn)
+                keys.put(txn, UPLOADS, bucket.id, encoded, node)
+            txn.put(UPLOADS, node + record.upload_id.encode(), encode(record))
+
+        await self._engine.commit(change)
+
+    def get_upload(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord | None:
+        """Return the upload, or None."""
+        with self._engine.read() as view:
+            return find(view, bucket, key, upload_id)
+
+    async def put_part(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        upload_id: str,
+        part: PartRecord,
+        *,
+        intents: Sequence[str] = (),
+        inline: bytes | None = None,
+    ) -> PartRecord | None:
+        """Store a part, replacing the one of its number, whose blob becomes garbage.
+
+        Args:
+            intents: as in put_object.
+            inline: bytes of `part.blob`, whose backend is "".
+
+        Returns:
+            The part that was replaced.
+
+        Raises:
+            NoSuchUpload: it was completed or aborted meanwhile.
+            IntentLost: the blob may have been deleted.
+        """
+        stored = parts_prefix(bucket, upload_id) + part.number.to_bytes(_NUMBER_BYTES, "big")
+        due_ns = self._due_ns()
+
+        def change(txn: Transaction) -> PartRecord | None:
+            require_upload(txn, bucket, key, upload_id)
+            check_open(txn, intents)
+            value = txn.get(PARTS, stored)
+            old = None if value is None else tables.parts.decode(value)
+            if old is not None and old.blob is not None and old.blob != part.blob:
+                discard(txn, (old.blob,), due_ns)
+            txn.put(PARTS, stored, encode(part))
+            settle(txn, intents)
+            if inline is not None and part.blob is not None:
+                txn.put(INLINE, part.blob.id.encode(), inline)
+            return old
+
+        return await self._engine.commit(change)
+
+    def list_parts(
+        self, bucket: BucketRecord, upload_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[PartRecord]:
+        """Return up to `limit` parts numbered above `after`, by number; all without a limit."""
+        with self._engine.read() as view:
+            rows = stored_parts(view, bucket, upload_id, after)
+        return [part for _, part in rows[:limit]]
+
+    async def abort_upload(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
+        """Remove an upload and its parts; their blobs, and its native upload, become garbage.
+
+        Raises:
+            NoSuchUpload: it is not there.
+        """
+        due_ns = self._due_ns()
+
+        def change(txn: Transaction) -> UploadRecord:
+            upload = require_upload(txn, bucket, key, upload_id)
+            for stored, part in stored_parts(txn, bucket, upload_id):
+                txn.delete(PARTS, stored)
+                discard(txn, (part.blob,) if part.blob else (), due_ns)
+            if upload.blob is not None:
+                backend_id = upload.backend_upload_id
+                discard(txn, (upload.blob,), due_ns, backend_upload_id=backend_id)
+            remove(txn, bucket, key, upload_id)
+            return upload
+
+        return await self._engine.commit(change)

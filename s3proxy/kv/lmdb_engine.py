@@ -1,0 +1,266 @@
+"""The engine in the box: LMDB with group commit (docs/formats/kv.md).
+
+Reads happen in the event loop's thread. All writes go through one writer thread, which takes every
+change that waits and commits them together with one fsync. The memory map is resized only in the
+event loop, where no read is open across an await, and only while the writer is outside a
+transaction (`_map_lock`).
+
+Several processes may have the file open; LMDB's lock file beside it serialises their writers.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+import trio
+
+from s3proxy.kv import lmdb_batch
+from s3proxy.kv.engine import Transaction
+from s3proxy.kv.errors import Broken, Closed, KvError
+from s3proxy.kv.lmdb_errors import translate
+from s3proxy.kv.lmdb_open import open_environment
+from s3proxy.kv.lmdb_pending import Pending, fail_all, settle_all
+from s3proxy.kv.lmdb_views import Databases, LmdbSnapshot
+
+T = TypeVar("T")
+
+MAP_SIZE_BYTES = 256 << 20
+# Address space, not disk; x86-64 and arm64 have 128 TiB of it.
+MAP_SIZE_BYTES_MAX = 4 << 40
+# Bounds the dirty pages of one transaction and the time until its first waiter is answered.
+BATCH_CHANGES_MAX = 1024
+# Readers of processes that were killed keep old pages alive until they are found.
+READER_CHECK_S = 60.0
+
+
+class LmdbEngine:
+    """An `Engine` (kv/engine.py) over one LMDB file.
+
+    Args:
+        path: the database file; its lock file lies beside it. The directory must exist.
+        map_size_bytes: the size to start with; it doubles by itself up to `map_size_bytes_max`.
+        sync: False gives up durability (a power loss can corrupt the file): for tests only.
+
+    Raises:
+        InvalidStore: the file is not a database, or damaged.
+        KvError: it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        map_size_bytes: int = MAP_SIZE_BYTES,
+        map_size_bytes_max: int = MAP_SIZE_BYTES_MAX,
+        sync: bool = True,
+    ) -> None:
+        self.path = str(path)
+        self.batches = 0
+        self.changes = 0
+        self.commit_s = 0.0
+        self._map_size_bytes_max = map_size_bytes_max
+        self._env = open_environment(self.path, map_size_bytes=map_size_bytes, sync=sync)
+        self._begin = self._env.begin
+        self._databases: Databases = {}
+        self._queue: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
+        self._map_lock = threading.Lock()
+        self._open_reads = 0
+        self._accepting = True
+        self._broken: KvError | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._checked_s = time.monotonic()
+
+    def open_keyspaces(self, names: Iterable[str], /) -> None:
+        """Create or open the named keyspaces; waits for other processes' writers."""
+        try:
+            for name in names:
+                if name not in self._databases:
+                    self._databases[name] = self._env.open_db(name.encode())
+        except lmdb.Error as error:
+            raise translate(error, "open", self.path) from error
+
+    @property
+    def queued(self) -> int:
+        """How many changes wait for the writer."""
+        return self._queue.qsize()
+
+    def get(self, keyspace: str, key: bytes, /) -> bytes | None:
+        """Return the value under `key`; about 1 us."""
+        txn = self._begin_read()
+        try:
+            return txn.get(key, None, self._databases[keyspace])
+        except lmdb.BadValsizeError:
+            return None
+        finally:
+            txn.abort()
+
+    @contextmanager
+    def read(self) -> Iterator[LmdbSnapshot]:
+        """Open a snapshot; see `kv.engine.Engine.read`."""
+        txn = self._begin_read()
+        self._open_reads += 1
+        try:
+            yield LmdbSnapshot(txn, self._databases)
+        finally:
+            self._open_reads -= 1
+            txn.abort()
+
+    def submit(self, change: Callable[[Transaction], T], /) -> Pending[T]:
+        """Queue a change; see `kv.engine.Engine.submit`."""
+        if not self._accepting:
+            raise self._broken or Closed("commit", self.path, "the database is closed")
+        pending = Pending(change)
+        self._queue.put(pending)  # type: ignore[arg-type]  # Pending is covariant in its result
+        return pending
+
+    async def commit(self, change: Callable[[Transaction], T], /) -> T:
+        """Queue a change and wait until it is durable."""
+        return await self.submit(change).wait()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit queued changes until cancelled, then those still queued; afterwards Closed.
+
+        Raises:
+            Broken: the database died; every queued change has failed.
+        """
+        self._token = trio.lowlevel.current_trio_token()
+        limiter = trio.CapacityLimiter(1)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: trio.to_thread.run_sync(self._work, limiter=limiter))
+                task_status.started()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self._accepting = False
+                    self._queue.put(None)
+        finally:
+            self._accepting = False
+            self._fail_queued()
+
+    def close(self) -> None:
+        """Flush and close; idempotent. After `run` has ended."""
+        self._accepting = False
+        try:
+            self._env.sync(True)
+        except lmdb.Error:
+            # Already closed, or broken: every acknowledged commit was synced by itself.
+            pass
+        self._env.close()
+
+    def _begin_read(self) -> "lmdb.Transaction[bytes]":
+        try:
+            return self._begin()
+        except lmdb.MapResizedError:
+            if not self._resize(0):
+                raise KvError("read", self.path, "grown elsewhere while a read was open") from None
+            return self._begin()
+        except lmdb.Error as error:
+            if not self._accepting:
+                raise Closed("read", self.path, "the database is closed") from error
+            raise translate(error, "read", self.path) from error
+
+    def _resize(self, size_bytes: int) -> bool:
+        """Set the map's size (0: what other processes made it); False while a read is open.
+
+        In the event loop's thread. Waits for a commit that is under way.
+        """
+        if self._open_reads:
+            return False
+        with self._map_lock:
+            self._env.set_mapsize(size_bytes)
+        return True
+
+    async def _resize_when_unread(self, size_bytes: int) -> None:
+        while not self._resize(size_bytes):
+            await trio.lowlevel.checkpoint()
+
+    def _work(self) -> None:
+        """Commit batch after batch; the writer thread."""
+        assert self._token is not None
+        while batch := self._take():
+            started_s = time.perf_counter()
+            self._store(batch)
+            self.commit_s += time.perf_counter() - started_s
+            self.batches += 1
+            self.changes += len(batch)
+            self._token.run_sync_soon(settle_all, batch)
+            if self._broken is not None:
+                raise self._broken
+
+    def _take(self) -> list[Pending[object]]:
+        """Wait for changes; return all that are queued, in order. Empty: the end."""
+        batch: list[Pending[object]] = []
+        pending = self._first()
+        while pending is not None:
+            batch.append(pending)
+            if len(batch) == BATCH_CHANGES_MAX or self._queue.empty():
+                return batch
+            pending = self._queue.get()
+        if batch:
+            self._queue.put(None)
+        return batch
+
+    def _first(self) -> Pending[object] | None:
+        while True:
+            now_s = time.monotonic()
+            if now_s - self._checked_s >= READER_CHECK_S:
+                self._env.reader_check()
+                self._checked_s = now_s
+            try:
+                return self._queue.get(timeout=READER_CHECK_S)
+            except queue.Empty:
+                continue
+
+    def _store(self, batch: list[Pending[object]]) -> None:
+        """Commit a batch, growing the map as needed; a failure is left in every member."""
+        while True:
+            try:
+                with self._map_lock:
+                    lmdb_batch.store(self._env, self._databases, batch)
+                return
+            except lmdb.MapFullError as error:
+                grown = self._grow()
+                failure: KvError = translate(error, "grow", self.path)
+            except lmdb.MapResizedError as error:
+                grown = self._ask_resize(0)
+                failure = translate(error, "commit", self.path)
+            except lmdb.Error as error:
+                grown = False
+                failure = translate(error, "commit", self.path)
+            if not grown:
+                self._refuse(batch, failure)
+                return
+
+    def _refuse(self, batch: list[Pending[object]], failure: KvError) -> None:
+        fail_all(batch, failure)
+        if isinstance(failure, Broken):
+            self._broken = failure
+            self._accepting = False
+
+    def _grow(self) -> bool:
+        size_bytes = self._env.info()["map_size"]
+        if size_bytes >= self._map_size_bytes_max:
+            return False
+        return self._ask_resize(min(size_bytes * 2, self._map_size_bytes_max))
+
+    def _ask_resize(self, size_bytes: int) -> bool:
+        try:
+            trio.from_thread.run(self._resize_when_unread, size_bytes, trio_token=self._token)
+        except (lmdb.Error, MemoryError):
+            return False
+        return True
+
+    def _fail_queued(self) -> None:
+        left = []
+        while not self._queue.empty():
+            pending = self._queue.get()
+            if pending is not None:
+                left.append(pending)
+        fail_all(left, self._broken or Closed("commit", self.path, "the database is closed"))
+        settle_all(left)

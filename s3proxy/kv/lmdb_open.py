@@ -1,0 +1,57 @@
+"""Opening the LMDB file, and refusing what is not one."""
+
+import os
+
+import lmdb
+
+from s3proxy.kv.errors import KvError
+from s3proxy.kv.lmdb_errors import translate
+
+KEYSPACES_MAX = 64
+# One slot per read transaction open at the same time, over all processes.
+READERS_MAX = 510
+
+
+def open_environment(path: str, *, map_size_bytes: int, sync: bool) -> lmdb.Environment:
+    """Open or create the database file `path` (mode 0600).
+
+    Raises:
+        InvalidStore: a foreign, damaged or incompatible file.
+        KvError: the operating system refused.
+    """
+    try:
+        env = lmdb.open(
+            path,
+            subdir=False,
+            map_size=map_size_bytes,
+            max_dbs=KEYSPACES_MAX,
+            max_readers=READERS_MAX,
+            max_spare_txns=8,
+            mode=0o600,
+            sync=sync,
+            metasync=sync,
+        )
+    except lmdb.Error as error:
+        raise translate(error, "open", path) from error
+    except OSError as error:
+        raise KvError("open", path, str(error)) from error
+    try:
+        env.reader_check()
+        _cover_last_page(env, path)
+    except lmdb.Error as error:
+        env.close()
+        raise translate(error, "open", path) from error
+    return env
+
+
+def _cover_last_page(env: lmdb.Environment, path: str) -> None:
+    """Extend a file that is shorter than its root page says.
+
+    The pages missing may never have been written (allocated and freed in one transaction) or were
+    cut off. Reading past the end of a mapped file kills the process (SIGBUS); zero pages are
+    refused by LMDB as corrupted.
+    """
+    with env.begin(write=True):  # other processes extend the file under this lock
+        size_bytes = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+        if 0 < os.stat(path).st_size < size_bytes:  # noqa: PTH116
+            os.truncate(path, size_bytes)

@@ -1,0 +1,59 @@
+"""Snapshot and Transaction over one LMDB transaction."""
+
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+
+import lmdb
+
+Databases = dict[str, "lmdb._Database"]
+
+
+class LmdbSnapshot:
+    """A read transaction; keyspaces are LMDB's named databases."""
+
+    __slots__ = ("_databases", "_txn")
+
+    def __init__(self, txn: "lmdb.Transaction[bytes]", databases: Databases) -> None:
+        self._txn = txn
+        self._databases = databases
+
+    def get(self, keyspace: str, key: bytes, /) -> bytes | None:
+        """Return the value under `key`, or None; a key too long to be stored is not there."""
+        try:
+            return self._txn.get(key, None, self._databases[keyspace])
+        except lmdb.BadValsizeError:
+            return None
+
+    def scan(
+        self, keyspace: str, start: bytes, stop: bytes | None = None, /
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with start <= key < stop; the cursor advances in C."""
+        cursor = self._txn.cursor(self._databases[keyspace])
+        # LMDB takes no empty key: an empty start is the first entry.
+        if not (cursor.set_range(start) if start else cursor.first()):
+            return iter(())
+        if stop is None:
+            return cursor.iternext()
+        # (stop,) > (key, value) is stop > key, and False for key == stop: a shorter tuple is less.
+        before_stop: Callable[[tuple[bytes, ...]], bool] = (stop,).__gt__
+        return takewhile(before_stop, cursor.iternext())
+
+
+class LmdbTransaction(LmdbSnapshot):
+    """A write transaction, or a child of one; knows whether anything was written through it."""
+
+    __slots__ = ("written",)
+
+    def __init__(self, txn: "lmdb.Transaction[bytes]", databases: Databases) -> None:
+        super().__init__(txn, databases)
+        self.written = False
+
+    def put(self, keyspace: str, key: bytes, value: bytes, /) -> None:
+        """Store `value` under `key`."""
+        self.written = True
+        self._txn.put(key, value, db=self._databases[keyspace])
+
+    def delete(self, keyspace: str, key: bytes, /) -> bool:
+        """Remove `key`; False when it was not there."""
+        self.written = True
+        return self._txn.delete(key, db=self._databases[keyspace])
