@@ -1,0 +1,175 @@
+"""Who sent a request: SigV4 in headers or a presigned URL, checked against an access key.
+
+The order of checks is AWS's: form, access key, scope, time, signature. The signing key of (access key, day, region)
+is taken from a cache; the secret is unsealed only when it is not there.
+Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from s3proxy._fast.errors import AuthError
+from s3proxy._fast.sigv4 import Authorization, SigningKey, SigningKeys, parse_authorization, verify
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.time import iso8601
+
+if TYPE_CHECKING:
+    from s3proxy._fast.http1 import RequestHead
+
+SKEW_S_MAX: Final = 15 * 60
+PRESIGNED_EXPIRES_S_MAX: Final = 7 * 24 * 3600
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who an access key belongs to."""
+
+    access_key: str
+    user_id: str
+    user_name: str
+    tenant: str
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """An enabled access key.
+
+    Attributes:
+        generation: changes when the secret does, so that cached signing keys of the old one are not found.
+        secret: unseals the secret key; called only when no signing key is cached.
+    """
+
+    identity: Identity
+    generation: int
+    secret: Callable[[], str]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A request whose signature holds; the key goes on to verify the chunks of its body."""
+
+    identity: Identity
+    authorization: Authorization
+    key: SigningKey
+
+
+class Authenticator:
+    """Verifies request heads.
+
+    Args:
+        lookup: the credential of an access key; None when there is none or it is disabled.
+        region: the only region accepted in a credential scope.
+        clock: seconds since the epoch.
+        keys: cache of signing keys.
+    """
+
+    def __init__(
+        self,
+        lookup: Callable[[str], Credential | None],
+        region: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        keys: SigningKeys | None = None,
+    ) -> None:
+        self._lookup = lookup
+        self._region = region
+        self._clock = clock
+        self._keys = SigningKeys() if keys is None else keys
+
+    def authenticate(self, head: "RequestHead") -> Verified:
+        """Verify a request's signature.
+
+        Raises:
+            S3Error: AccessDenied (anonymous, expired or not yet valid), InvalidAccessKeyId, SignatureDoesNotMatch,
+                RequestTimeTooSkewed, AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidToken.
+        """
+        try:
+            authorization = parse_authorization(head)
+            if authorization is None:
+                raise S3Error("AccessDenied")
+            credential = self._lookup(authorization.access_key)
+            if credential is None:
+                raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=authorization.access_key)
+            self._check_scope(authorization)
+            self._check_time(authorization)
+            _refuse_session_token(head)
+            key = self._signing_key(credential, authorization)
+            verify(head, authorization, key)
+        except AuthError as error:
+            raise S3Error(error.code, error.message, **error.fields) from error
+        return Verified(credential.identity, authorization, key)
+
+    def _signing_key(self, credential: Credential, authorization: Authorization) -> SigningKey:
+        scope = (
+            authorization.access_key,
+            credential.generation,
+            authorization.date,
+            authorization.region,
+        )
+        key = self._keys.get(*scope)
+        return self._keys.derive(*scope, credential.secret()) if key is None else key
+
+    def _check_scope(self, authorization: Authorization) -> None:
+        if authorization.region != self._region:
+            region = self._region
+            wrong = f"the region '{authorization.region}' is wrong; expecting '{region}'"
+            raise _malformed(authorization, wrong, Region=region)
+        if authorization.service != "s3":
+            wrong = f"incorrect service '{authorization.service}'. This endpoint belongs to \"s3\"."
+            raise _malformed(authorization, wrong)
+        if authorization.amz_date[:8] != authorization.date:
+            wrong = (
+                f'Invalid credential date "{authorization.date}". This date is not the same as'
+                f' X-Amz-Date: "{authorization.amz_date[:8]}".'
+            )
+            raise _malformed(authorization, wrong)
+
+    def _check_time(self, authorization: Authorization) -> None:
+        now_s = self._clock()
+        signed_s = authorization.timestamp_s
+        if not authorization.presigned:
+            if abs(now_s - signed_s) > SKEW_S_MAX:
+                raise S3Error(
+                    "RequestTimeTooSkewed",
+                    RequestTime=authorization.amz_date,
+                    ServerTime=_iso_seconds(now_s),
+                    MaxAllowedSkewMilliseconds=str(SKEW_S_MAX * 1000),
+                )
+            return
+        expires_s = authorization.expires_s
+        if not 0 < expires_s <= PRESIGNED_EXPIRES_S_MAX:
+            raise S3Error(
+                "AuthorizationQueryParametersError",
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given"
+                f" X-Amz-Expires must be less than {PRESIGNED_EXPIRES_S_MAX} seconds",
+            )
+        if signed_s - now_s > SKEW_S_MAX:
+            times = {"X-Amz-Date": authorization.amz_date, "ServerTime": _iso_seconds(now_s)}
+            raise S3Error("AccessDenied", "Request is not yet valid", **times)
+        if now_s > signed_s + expires_s:
+            times = {
+                "X-Amz-Expires": str(expires_s),
+                "Expires": _iso_seconds(signed_s + expires_s),
+                "ServerTime": _iso_seconds(now_s),
+            }
+            raise S3Error("AccessDenied", "Request has expired", **times)
+
+
+def _refuse_session_token(head: "RequestHead") -> None:
+    """Refuse temporary credentials: there are none, so any token is wrong."""
+    token = head.get(b"x-amz-security-token")
+    if token is not None or b"X-Amz-Security-Token=" in head.query:
+        raise S3Error("InvalidToken", **{"Token-0": token or ""})
+
+
+def _malformed(authorization: Authorization, wrong: str, **fields: str) -> S3Error:
+    if authorization.presigned:
+        message = f"Error parsing the X-Amz-Credential parameter; {wrong}"
+        return S3Error("AuthorizationQueryParametersError", message, **fields)
+    message = f"The authorization header is malformed; {wrong}"
+    return S3Error("AuthorizationHeaderMalformed", message, **fields)
+
+
+def _iso_seconds(seconds: float) -> str:
+    """ISO 8601 in whole seconds, the form of error documents."""
+    return iso8601(int(seconds) * 1_000_000_000)[:19] + "Z"

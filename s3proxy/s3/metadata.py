@@ -1,0 +1,144 @@
+"""What S3 keeps beside an object's bytes: system headers, user metadata, storage class.
+
+Header values are latin-1 text of the bytes that came; they leave as the same bytes.
+"""
+
+from typing import Final
+
+import msgspec
+
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.headers import Headers
+
+USER_METADATA_BYTES_MAX: Final = 2048
+DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
+
+# Lower-case name -> the spelling in answers.
+SYSTEM_HEADERS: Final[dict[str, str]] = {
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "content-type": "Content-Type",
+    "expires": "Expires",
+}
+_SYSTEM_NAMES: Final = tuple((name.encode(), name) for name in SYSTEM_HEADERS)
+_OVERRIDES: Final = {f"response-{name}": name for name in SYSTEM_HEADERS}
+_USER_PREFIX: Final = b"x-amz-meta-"
+
+
+class ObjectMetadata(msgspec.Struct, frozen=True):
+    """Metadata of an object to be written.
+
+    Attributes:
+        system: lower-case header name -> value; always has content-type.
+        user: lower-case name without `x-amz-meta-` -> value.
+        storage_class: STANDARD.
+    """
+
+    system: dict[str, str]
+    user: dict[str, str]
+    storage_class: str = "STANDARD"
+
+
+def parse_metadata(headers: Headers) -> ObjectMetadata:
+    """Read the metadata of a PUT, a copy with REPLACE, or a new multipart upload.
+
+    Raises:
+        S3Error: MetadataTooLarge, InvalidStorageClass.
+    """
+    system = {}
+    for raw_name, name in _SYSTEM_NAMES:
+        value = headers.get(raw_name)
+        if value:
+            system[name] = value
+    if "content-encoding" in system:
+        _drop_transfer_framing(system)
+    system.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    return ObjectMetadata(system, _user_metadata(headers), parse_storage_class(headers))
+
+
+def parse_storage_class(headers: Headers) -> str:
+    """Storage class of an object to be written. Only STANDARD is kept, so others are refused.
+
+    Raises:
+        S3Error: InvalidStorageClass.
+    """
+    storage_class = headers.get(b"x-amz-storage-class")
+    if storage_class not in (None, "", "STANDARD"):
+        message = "The storage class you specified is not valid; STANDARD is the only one here."
+        raise S3Error("InvalidStorageClass", message, StorageClassRequested=str(storage_class))
+    return "STANDARD"
+
+
+def parse_directive(headers: Headers) -> str:
+    """x-amz-metadata-directive of a copy: COPY or REPLACE.
+
+    Raises:
+        S3Error: InvalidArgument for another value.
+    """
+    directive = headers.get(b"x-amz-metadata-directive") or "COPY"
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error(
+            "InvalidArgument",
+            "Unknown metadata directive.",
+            ArgumentName="x-amz-metadata-directive",
+            ArgumentValue=directive,
+        )
+    return directive
+
+
+def response_headers(
+    system: dict[str, str], user: dict[str, str], overrides: dict[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """Headers of a GET or HEAD answer: system headers, with overrides on top, then user metadata."""
+    values = {**system, **overrides} if overrides else system
+    headers = [(SYSTEM_HEADERS[name], value) for name, value in values.items()]
+    if "content-type" not in values:
+        headers.append(("Content-Type", DEFAULT_CONTENT_TYPE))
+    for name, value in user.items():
+        headers.append(("x-amz-meta-" + name, value))
+    return headers
+
+
+def response_overrides(query: dict[str, str]) -> dict[str, str]:
+    """The `response-*` parameters of a signed GET or HEAD, by the lower-case header they replace.
+
+    Raises:
+        S3Error: InvalidArgument for a value that cannot stand in a header.
+    """
+    overrides = {}
+    for parameter, name in _OVERRIDES.items():
+        value = query.get(parameter)
+        if not value:
+            continue
+        if any(character < " " or character == "\x7f" for character in value):
+            message = "Header value cannot be represented using ISO-8859-1."
+            raise S3Error(
+                "InvalidArgument", message, ArgumentName=parameter, ArgumentValue=value
+            )
+        overrides[name] = value.encode().decode("latin-1")
+    return overrides
+
+
+def _drop_transfer_framing(system: dict[str, str]) -> None:
+    """Take aws-chunked, which describes the transfer and not the object, out of content-encoding."""
+    codings = [coding.strip() for coding in system["content-encoding"].split(",")]
+    kept = [coding for coding in codings if coding and coding.lower() != "aws-chunked"]
+    if kept:
+        system["content-encoding"] = ",".join(kept)
+    else:
+        del system["content-encoding"]
+
+
+def _user_metadata(headers: Headers) -> dict[str, str]:
+    user = {name[len(_USER_PREFIX) :]: value for name, value in headers.prefixed(_USER_PREFIX)}
+    if user:
+        size_bytes = sum(len(name) + len(value) for name, value in user.items())
+        if size_bytes > USER_METADATA_BYTES_MAX:
+            raise S3Error(
+                "MetadataTooLarge",
+                Size=str(size_bytes),
+                MaxSizeAllowed=str(USER_METADATA_BYTES_MAX),
+            )
+    return user

@@ -1,0 +1,79 @@
+"""Headers that promise what the gateway does not keep: refused by name, never accepted and dropped.
+
+A client that sends `x-amz-server-side-encryption: AES256` and gets 200 believes its bytes are encrypted. So each
+header with a meaning is either kept, or refused here with NotImplemented. Headers without a meaning for the stored
+bytes (`x-amz-user-agent`, `x-amz-request-payer`, `amz-sdk-*`, unknown ones) are ignored, as S3 does.
+"""
+
+from typing import Final
+
+from s3proxy.s3.errors import S3Error, invalid_argument, not_implemented_header
+from s3proxy.s3.headers import Headers
+
+_READS: Final = frozenset({"get_object", "head_object", "get_object_attributes"})
+_WRITES: Final = frozenset(
+    {
+        *("complete_multipart_upload", "copy_object", "create_bucket", "create_multipart_upload"),
+        *("delete_bucket", "delete_object", "delete_objects", "put_object"),
+        *("upload_part", "upload_part_copy"),
+    }
+)
+
+_REFUSED_PREFIXES: Final = (
+    "x-amz-copy-source-server-side-encryption",
+    "x-amz-grant-",
+    "x-amz-if-match-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+)
+_REFUSED: Final = frozenset(
+    {
+        "x-amz-mfa",
+        "x-amz-rename-source",
+        "x-amz-website-redirect-location",
+        "x-amz-write-offset-bytes",
+    }
+)
+_OBJECT_ACLS: Final = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
+_OTHER_ACLS: Final = frozenset(
+    {"public-read", "public-read-write", "authenticated-read", "aws-exec-read", "log-delivery-write"}
+)
+# Headers that are kept when they ask for what is the case anyway.
+_HARMLESS_VALUES: Final = {
+    "x-amz-tagging": frozenset({""}),
+    "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
+    "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
+    "x-amz-bucket-namespace": frozenset({"global"}),
+}
+
+
+def refuse_unkept_headers(headers: Headers, operation: str) -> None:
+    """Check the `x-amz-*` headers of an operation.
+
+    Raises:
+        S3Error: NotImplemented naming the header; InvalidRequest for customer keys on a read; InvalidArgument for
+            an unknown canned ACL.
+    """
+    if operation in _READS:
+        if headers.get(b"x-amz-server-side-encryption-customer-algorithm") is not None:
+            raise S3Error(
+                "InvalidRequest",
+                "The encryption parameters are not applicable to this object.",
+            )
+    elif operation in _WRITES:
+        for name, value in headers.prefixed(b"x-amz-"):
+            _check_header(name, value)
+
+
+def _check_header(name: str, value: str) -> None:
+    if name.startswith(_REFUSED_PREFIXES) or name in _REFUSED:
+        raise not_implemented_header(name)
+    if name in _HARMLESS_VALUES and value not in _HARMLESS_VALUES[name]:
+        raise not_implemented_header(name)
+    if name == "x-amz-acl" and value not in _OBJECT_ACLS:
+        if value in _OTHER_ACLS:
+            raise not_implemented_header(name)
+        raise invalid_argument("Invalid canned ACL", "x-amz-acl", value)
+    if name == "x-amz-bypass-governance-retention" and value.lower() == "true":
+        message = f"{name} is only applicable to Object Lock enabled buckets"
+        raise invalid_argument(message, name, value)
