@@ -162,6 +162,14 @@ class Transport(Endpoint):
             return trio.ClosedResourceError()
         return Disconnected(str(error))
 
+    def set_receive_low_water(self, count: int) -> None:
+        """Wake readers only once `count` bytes are there, or the end; 1 by default.
+
+        Does nothing once closed.
+        """
+        if not self.closed:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more comes; reading goes on. Never raises for a dead peer."""
         try:

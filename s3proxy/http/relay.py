@@ -1,0 +1,72 @@
+"""A known number of bytes from one connection to another, by the cheapest way there is.
+
+Two plain sockets: spliced through a pooled pipe, no byte enters Python. TLS on a side, no splice on
+this platform, or a few bytes only: one pooled buffer.
+"""
+
+from typing import Final
+
+from s3proxy.http.buffers import BUFFERS
+from s3proxy.http.errors import Disconnected
+from s3proxy.http.pipes import PIPES, Pipe
+from s3proxy.http.splice import HAS_SPLICE, Splicer
+from s3proxy.http.transport import Transport
+
+# Below this, one receive and one send cost no more than two splices.
+SPLICE_BYTES_MIN: Final = 64 * 1024
+
+
+async def relay(source: Transport, sink: Transport, count: int, *, timeout_s: float) -> None:
+    """Move exactly `count` bytes from `source` to `sink`.
+
+    Args:
+        timeout_s: bound on each wait for either side.
+    Raises:
+        Disconnected: the source ended early, or one side broke; the message says how far it got.
+        DeadlineExceeded: one side did not move for `timeout_s`.
+    After an error or a cancellation an unknown part was moved: close both transports.
+    """
+    pipe = take_pipe(source, sink, count)
+    if pipe is None:
+        await _copy(source, sink, count, timeout_s)
+        return
+    splicer = Splicer(source, sink, count, pipe)
+    try:
+        await _splice(splicer, timeout_s)
+    except Disconnected as error:
+        moved = count - splicer.remaining - pipe.held
+        raise Disconnected(f"{error}; relayed {moved} of {count} bytes") from error
+    finally:
+        splicer.close()
+        PIPES.give(pipe)
+
+
+def take_pipe(source: Transport, sink: Transport, count: int) -> Pipe | None:
+    """A pipe from `PIPES` where `count` bytes can be spliced; None: they have to be copied."""
+    if HAS_SPLICE and source.plain and sink.plain and count >= SPLICE_BYTES_MIN:
+        return PIPES.take()
+    return None
+
+
+async def _splice(splicer: Splicer, timeout_s: float) -> None:
+    while splicer.remaining:
+        while not splicer.fill_nowait():
+            await splicer.wait_to_fill(timeout_s)
+        while not splicer.drain_nowait():
+            await splicer.wait_to_drain(timeout_s)
+        await splicer.count_operation()
+
+
+async def _copy(source: Transport, sink: Transport, count: int, timeout_s: float) -> None:
+    buffer = BUFFERS.take()
+    remaining = count
+    try:
+        while remaining:
+            received = await source.receive_into(buffer[:remaining], timeout_s=timeout_s)
+            if not received:
+                moved = count - remaining
+                raise Disconnected(f"the source ended early; relayed {moved} of {count} bytes")
+            await sink.send_all(buffer[:received], timeout_s=timeout_s)
+            remaining -= received
+    finally:
+        BUFFERS.give(buffer)
