@@ -28,6 +28,10 @@ class KvError(Exception):
         self.hint = hint
 
 
+class BadKey(KvError):
+    """A key cannot be stored."""
+
+
 class Closed(KvError):
     """The engine is not running."""
 

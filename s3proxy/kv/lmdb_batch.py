@@ -14,9 +14,6 @@ import lmdb
 from s3proxy.kv.lmdb_pending import Pending
 from s3proxy.kv.lmdb_views import Databases, LmdbTransaction
 
-# These say something about the one key or value, not about the transaction.
-_OWN_FAULT = (lmdb.BadValsizeError, lmdb.InvalidParameterError)
-
 Batch = Sequence[Pending[object]]
 
 
@@ -46,7 +43,7 @@ def _run_directly(txn: "lmdb.Transaction[bytes]", databases: Databases, batch: B
             pending.result = pending.change(view)
             pending.error = None
         except Exception as error:
-            if _concerns_batch(error):
+            if isinstance(error, lmdb.Error):
                 raise
             if view.written:
                 raise _HalfDoneError from error
@@ -62,10 +59,6 @@ def _run_isolated(
                 pending.result = pending.change(LmdbTransaction(child, databases))
             pending.error = None
         except Exception as error:
-            if _concerns_batch(error):
+            if isinstance(error, lmdb.Error):
                 raise
             pending.error = error
-
-
-def _concerns_batch(error: Exception) -> bool:
-    return isinstance(error, lmdb.Error) and not isinstance(error, _OWN_FAULT)

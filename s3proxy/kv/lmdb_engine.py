@@ -96,6 +96,8 @@ class LmdbEngine:
             return txn.get(key, None, self._databases[keyspace])
         except lmdb.BadValsizeError:
             return None
+        except lmdb.Error as error:
+            raise translate(error, "read", self.path) from error
         finally:
             txn.abort()
 
@@ -106,6 +108,8 @@ class LmdbEngine:
         self._open_reads += 1
         try:
             yield LmdbSnapshot(txn, self._databases)
+        except lmdb.Error as error:
+            raise translate(error, "read", self.path) from error
         finally:
             self._open_reads -= 1
             txn.abort()
@@ -129,10 +133,9 @@ class LmdbEngine:
             Broken: the database died; every queued change has failed.
         """
         self._token = trio.lowlevel.current_trio_token()
-        limiter = trio.CapacityLimiter(1)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: trio.to_thread.run_sync(self._work, limiter=limiter))
+                nursery.start_soon(self._run_writer, nursery.cancel_scope)
                 task_status.started()
                 try:
                     await trio.sleep_forever()
@@ -142,6 +145,8 @@ class LmdbEngine:
         finally:
             self._accepting = False
             self._fail_queued()
+        if self._broken is not None:
+            raise self._broken
 
     def close(self) -> None:
         """Flush and close; idempotent. After `run` has ended."""
@@ -180,6 +185,13 @@ class LmdbEngine:
         while not self._resize(size_bytes):
             await trio.lowlevel.checkpoint()
 
+    async def _run_writer(self, scope: trio.CancelScope) -> None:
+        # Not cancelled but told to end, by the None in its queue: what was queued is committed
+        # first. A limiter of its own: the writer stays, and must not wait for other threads.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._work, limiter=trio.CapacityLimiter(1))
+        scope.cancel()
+
     def _work(self) -> None:
         """Commit batch after batch; the writer thread."""
         assert self._token is not None
@@ -191,7 +203,7 @@ class LmdbEngine:
             self.changes += len(batch)
             self._token.run_sync_soon(settle_all, batch)
             if self._broken is not None:
-                raise self._broken
+                return
 
     def _take(self) -> list[Pending[object]]:
         """Wait for changes; return all that are queued, in order. Empty: the end."""

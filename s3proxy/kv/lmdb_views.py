@@ -5,6 +5,8 @@ from itertools import takewhile
 
 import lmdb
 
+from s3proxy.kv.errors import BadKey
+
 Databases = dict[str, "lmdb._Database"]
 
 
@@ -49,11 +51,22 @@ class LmdbTransaction(LmdbSnapshot):
         self.written = False
 
     def put(self, keyspace: str, key: bytes, value: bytes, /) -> None:
-        """Store `value` under `key`."""
+        """Store `value` under `key`.
+
+        Raises:
+            BadKey: the key is empty or over 511 bytes.
+        """
+        try:
+            self._txn.put(key, value, db=self._databases[keyspace])
+        except lmdb.BadValsizeError as error:
+            raise BadKey("put", keyspace, f"a key of {len(key)} bytes") from error
         self.written = True
-        self._txn.put(key, value, db=self._databases[keyspace])
 
     def delete(self, keyspace: str, key: bytes, /) -> bool:
         """Remove `key`; False when it was not there."""
-        self.written = True
-        return self._txn.delete(key, db=self._databases[keyspace])
+        try:
+            found = self._txn.delete(key, db=self._databases[keyspace])
+        except lmdb.BadValsizeError:
+            return False
+        self.written |= found
+        return found
