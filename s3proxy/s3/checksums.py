@@ -177,7 +177,5 @@ def multipart_etag(part_etags: Sequence[str]) -> str:
 
 def several_checksums() -> S3Error:
     """The refusal of more than one checksum in a request."""
-    message = (
-        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-    )
+    message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
     return S3Error("InvalidRequest", message)

@@ -93,8 +93,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedACLError": (
         400,
-        "The XML you provided was not well-formed or did not validate against our published"
-        " schema",
+        "The XML you provided was not well-formed or did not validate against our published schema",
     ),
     "MalformedTrailerError": (
         400,
@@ -103,8 +102,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "MalformedXML": (
         400,
-        "The XML you provided was not well-formed or did not validate against our published"
-        " schema",
+        "The XML you provided was not well-formed or did not validate against our published schema",
     ),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),
     "MetadataTooLarge": (

@@ -261,9 +261,7 @@ class PageBuilder:
         return ListPage(self._objects, self._prefixes, truncated, self._last if truncated else "")
 
 
-def parse_count(
-    text: str, parameter: str, *, argument: str, maximum: int, default: int
-) -> int:
+def parse_count(text: str, parameter: str, *, argument: str, maximum: int, default: int) -> int:
     """A bounded count in a parameter or header: larger ones mean the maximum, "" the default.
 
     Raises:
@@ -271,7 +269,9 @@ def parse_count(
     """
     if not text:
         return default
-    number = int(text) if text.lstrip("-").isdecimal() and len(text) <= 11 and text.isascii() else None
+    number = (
+        int(text) if text.lstrip("-").isdecimal() and len(text) <= 11 and text.isascii() else None
+    )
     if number is None:
         message = f"Provided {parameter} not an integer or within integer range"
         raise invalid_argument(message, parameter, text)

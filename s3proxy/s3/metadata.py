@@ -114,9 +114,7 @@ def response_overrides(query: dict[str, str]) -> dict[str, str]:
             continue
         if any(character < " " or character == "\x7f" for character in value):
             message = "Header value cannot be represented using ISO-8859-1."
-            raise S3Error(
-                "InvalidArgument", message, ArgumentName=parameter, ArgumentValue=value
-            )
+            raise S3Error("InvalidArgument", message, ArgumentName=parameter, ArgumentValue=value)
         overrides[name] = value.encode().decode("latin-1")
     return overrides
 

@@ -36,7 +36,13 @@ _REFUSED: Final = frozenset(
 )
 _OBJECT_ACLS: Final = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
 _OTHER_ACLS: Final = frozenset(
-    {"public-read", "public-read-write", "authenticated-read", "aws-exec-read", "log-delivery-write"}
+    {
+        "public-read",
+        "public-read-write",
+        "authenticated-read",
+        "aws-exec-read",
+        "log-delivery-write",
+    }
 )
 # Headers that are kept when they ask for what is the case anyway.
 _HARMLESS_VALUES: Final = {

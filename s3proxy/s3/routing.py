@@ -69,7 +69,9 @@ def route(head: "RequestHead", *, domain: str = "") -> Route:
     query = parse_query(head.query) if head.query else _NO_QUERY
     method = head.method
     if method == "OPTIONS":
-        raise S3Error("AccessForbidden", Method=method, ResourceType="OBJECT" if raw_key else "BUCKET")
+        raise S3Error(
+            "AccessForbidden", Method=method, ResourceType="OBJECT" if raw_key else "BUCKET"
+        )
     if not bucket:
         return Route(_service_operation(method, query), "", "", query, head)
     if not is_addressable_bucket(bucket):

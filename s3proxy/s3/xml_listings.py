@@ -1,0 +1,224 @@
+"""XML of listings: objects (version 1 and 2), multipart uploads, parts."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from s3proxy._fast.sigv4 import uri_encode
+from s3proxy.s3.checksums import element_name
+from s3proxy.s3.listing import (
+    ListedObject,
+    ListPage,
+    ListParameters,
+    ListPartsParameters,
+    ListUploadsParameters,
+    make_token,
+)
+from s3proxy.s3.time import iso8601
+from s3proxy.s3.xml import Owner, document, element, escape, needs_escape, owner_element
+
+
+class ListedUpload(msgspec.Struct):
+    """A multipart upload in progress."""
+
+    key: str
+    upload_id: str
+    initiated_ns: int
+    owner: Owner
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+
+
+class UploadsPage(msgspec.Struct):
+    """A page of uploads; the next one starts after (next_key, next_upload_id) when truncated."""
+
+    uploads: list[ListedUpload]
+    common_prefixes: list[str]
+    truncated: bool = False
+    next_key: str = ""
+    next_upload_id: str = ""
+
+
+class ListedPart(msgspec.Struct):
+    """A part of an upload; checksums by algorithm, in base64."""
+
+    number: int
+    size: int
+    etag: str
+    modified_ns: int
+    checksums: dict[str, str] = {}
+
+
+class PartsPage(msgspec.Struct):
+    """A page of parts and what their upload was made with."""
+
+    parts: list[ListedPart]
+    truncated: bool
+    owner: Owner
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+
+
+def list_objects(
+    bucket: str, parameters: ListParameters, page: ListPage, *, owner: Owner | None = None
+) -> bytes:
+    """ListBucketResult of either version.
+
+    Args:
+        owner: of all objects; in version 2 shown only when fetch-owner asks for it.
+    """
+    encode = url_encode if parameters.url_encoded else escape
+    content = [
+        element("Name", bucket),
+        f"<Prefix>{encode(parameters.prefix)}</Prefix>",
+        *(_positions_v2(parameters, page, encode) if parameters.version == 2 else ()),
+        *(_positions_v1(parameters, page, encode) if parameters.version != 2 else ()),
+        f"<MaxKeys>{parameters.max_keys}</MaxKeys>",
+    ]
+    if parameters.delimiter:
+        content.append(f"<Delimiter>{encode(parameters.delimiter)}</Delimiter>")
+    if parameters.url_encoded:
+        content.append("<EncodingType>url</EncodingType>")
+    content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
+    shown = owner if parameters.version == 1 or parameters.fetch_owner else None
+    content.extend(_contents(page.objects, encode, owner_element(shown) if shown else ""))
+    content.extend(_common_prefixes(page.common_prefixes, encode))
+    return document("ListBucketResult", "".join(content))
+
+
+def list_multipart_uploads(
+    bucket: str, parameters: ListUploadsParameters, page: UploadsPage
+) -> bytes:
+    """ListMultipartUploadsResult."""
+    encode = url_encode if parameters.url_encoded else escape
+    content = [
+        element("Bucket", bucket),
+        f"<KeyMarker>{encode(parameters.key_marker)}</KeyMarker>",
+        element("UploadIdMarker", parameters.upload_id_marker),
+    ]
+    if page.truncated:
+        content.append(f"<NextKeyMarker>{encode(page.next_key)}</NextKeyMarker>")
+        content.append(element("NextUploadIdMarker", page.next_upload_id))
+    content.append(f"<Prefix>{encode(parameters.prefix)}</Prefix>")
+    if parameters.delimiter:
+        content.append(f"<Delimiter>{encode(parameters.delimiter)}</Delimiter>")
+    if parameters.url_encoded:
+        content.append("<EncodingType>url</EncodingType>")
+    content.append(f"<MaxUploads>{parameters.max_uploads}</MaxUploads>")
+    content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
+    content.extend(_upload(upload, encode) for upload in page.uploads)
+    content.extend(_common_prefixes(page.common_prefixes, encode))
+    return document("ListMultipartUploadsResult", "".join(content))
+
+
+def list_parts(bucket: str, key: str, parameters: ListPartsParameters, page: PartsPage) -> bytes:
+    """ListPartsResult."""
+    content = [
+        element("Bucket", bucket),
+        element("Key", key),
+        element("UploadId", parameters.upload_id),
+        owner_element(page.owner, "Initiator"),
+        owner_element(page.owner),
+        element("StorageClass", page.storage_class),
+        f"<PartNumberMarker>{parameters.part_number_marker}</PartNumberMarker>",
+    ]
+    if page.truncated and page.parts:
+        next_marker = page.parts[-1].number
+        content.append(f"<NextPartNumberMarker>{next_marker}</NextPartNumberMarker>")
+    content.append(f"<MaxParts>{parameters.max_parts}</MaxParts>")
+    content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
+    content.append(_checksum_kind(page.checksum_algorithm, page.checksum_type))
+    content.extend(_part(part) for part in page.parts)
+    return document("ListPartsResult", "".join(content))
+
+
+def url_encode(text: str) -> str:
+    """A key under encoding-type=url: percent-encoded UTF-8, `/` kept."""
+    return uri_encode(text.encode(), keep_slash=True).decode()
+
+
+def _positions_v1(
+    parameters: ListParameters, page: ListPage, encode: Callable[[str], str]
+) -> list[str]:
+    """Markers of version 1. S3 gives NextMarker only beside a delimiter; without one it is the last key."""
+    content = [f"<Marker>{encode(parameters.marker)}</Marker>"]
+    if page.truncated and parameters.delimiter:
+        content.append(f"<NextMarker>{encode(page.next_after)}</NextMarker>")
+    return content
+
+
+def _positions_v2(
+    parameters: ListParameters, page: ListPage, encode: Callable[[str], str]
+) -> list[str]:
+    content = []
+    if parameters.start_after:
+        content.append(f"<StartAfter>{encode(parameters.start_after)}</StartAfter>")
+    if parameters.continuation_token:
+        content.append(element("ContinuationToken", parameters.continuation_token))
+    if page.truncated:
+        content.append(element("NextContinuationToken", make_token(page.next_after)))
+    content.append(f"<KeyCount>{len(page.objects) + len(page.common_prefixes)}</KeyCount>")
+    return content
+
+
+def _contents(
+    objects: Sequence[ListedObject], encode: Callable[[str], str], owner: str
+) -> list[str]:
+    keys = [entry.key for entry in objects]
+    # One look at all keys together costs a fraction of one for each; nearly no key needs it.
+    if encode is not escape or needs_escape("".join(keys)):
+        keys = [encode(key) for key in keys]
+    return [
+        f"<Contents><Key>{key}</Key><LastModified>{iso8601(entry.modified_ns)}</LastModified>"
+        f"<ETag>&quot;{entry.etag}&quot;</ETag>{_checksum_kind_of(entry)}"
+        f"<Size>{entry.size}</Size>{owner}<StorageClass>{entry.storage_class}</StorageClass>"
+        "</Contents>"
+        for key, entry in zip(keys, objects, strict=True)
+    ]
+
+
+def _checksum_kind_of(entry: ListedObject) -> str:
+    if not entry.checksum_algorithm:
+        return ""
+    return _checksum_kind(entry.checksum_algorithm, entry.checksum_type)
+
+
+def _checksum_kind(algorithm: str, checksum_type: str) -> str:
+    content = ""
+    if algorithm:
+        content += f"<ChecksumAlgorithm>{algorithm.upper()}</ChecksumAlgorithm>"
+    if checksum_type:
+        content += f"<ChecksumType>{checksum_type}</ChecksumType>"
+    return content
+
+
+def _common_prefixes(prefixes: Sequence[str], encode: Callable[[str], str]) -> list[str]:
+    return [
+        f"<CommonPrefixes><Prefix>{encode(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes
+    ]
+
+
+def _upload(upload: ListedUpload, encode: Callable[[str], str]) -> str:
+    return (
+        f"<Upload><Key>{encode(upload.key)}</Key>"
+        f"{element('UploadId', upload.upload_id)}"
+        f"{owner_element(upload.owner, 'Initiator')}{owner_element(upload.owner)}"
+        f"<StorageClass>{upload.storage_class}</StorageClass>"
+        f"<Initiated>{iso8601(upload.initiated_ns)}</Initiated>"
+        f"{_checksum_kind(upload.checksum_algorithm, upload.checksum_type)}</Upload>"
+    )
+
+
+def _part(part: ListedPart) -> str:
+    values = "".join(element(element_name(name), text) for name, text in part.checksums.items())
+    return (
+        f"<Part><PartNumber>{part.number}</PartNumber>"
+        f"<LastModified>{iso8601(part.modified_ns)}</LastModified>"
+        f"<ETag>&quot;{escape(part.etag)}&quot;</ETag><Size>{part.size}</Size>{values}</Part>"
+    )
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
