@@ -53,7 +53,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     request_id: str
     remote: str
     method: str
-    target: str  # without the signature of a presigned URL
+    path: str
     operation: str
     status: int
     duration_us: int

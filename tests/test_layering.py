@@ -19,7 +19,7 @@ ROWS = (
     ("log", "metrics"),
     ("gateway", "workers", "control"),
     ("config",),
-    ("config_loading",),
+    ("config_loading", "bootstrap", "gauges"),
     ("service",),
     ("cli",),
     ("__main__",),

@@ -1,0 +1,1 @@
+"""Measures s3proxy beside its peers on loopback: `make bench`."""

@@ -1,0 +1,80 @@
+"""What a benchmark found, as one table for people and one JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+@dataclass
+class Finding:
+    """One case: our figure and the peer's in the same run; `ratio` is held against `target`."""
+
+    case: str
+    peer: str
+    ours: float
+    theirs: float
+    unit: str
+    ratio: float
+    target: float
+    at_least: bool = False  # the target is a lower bound
+    note: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether the target holds."""
+        return self.ratio >= self.target if self.at_least else self.ratio <= self.target
+
+
+def median_finding(findings: list[Finding]) -> Finding:
+    """The round whose ratio is the median; all rounds' ratios go into its note."""
+    chosen = sorted(findings, key=lambda finding: finding.ratio)[(len(findings) - 1) // 2]
+    if len(findings) > 1:
+        low, high = min(f.ratio for f in findings), max(f.ratio for f in findings)
+        chosen.note = f"{chosen.note} {len(findings)} rounds {low:.2f}..{high:.2f}".strip()
+    return chosen
+
+
+def machine() -> dict[str, str]:
+    """Where this ran."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")), platform.processor(),
+    )  # fmt: skip
+    return {
+        "cpu": model,
+        "cores": str(os.cpu_count()),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def table(findings: list[Finding]) -> str:
+    """A Markdown table."""
+    rows = ["| case | against | s3proxy | peer | unit | ratio | target | |", "|---|---|---|---|---|---|---|---|"]
+    for f in findings:
+        sign = "≥" if f.at_least else "≤"
+        verdict = "met" if f.met else "NOT MET"
+        rows.append(
+            f"| {f.case} | {f.peer} | {f.ours:.4g} | {f.theirs:.4g} | {f.unit} | {f.ratio:.3g} "
+            f"| {sign} {f.target:g} | {verdict}{'; ' + f.note if f.note else ''} |"
+        )
+    return "\n".join(rows)
+
+
+def write_json(findings: list[Finding], path: Path) -> None:
+    """The same with the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"machine": machine(), "findings": [{**asdict(f), "met": f.met} for f in findings]}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def spread(values: list[float]) -> str:
+    """Median and range of some figures."""
+    return f"{statistics.median(values):.3g} ({min(values):.3g}..{max(values):.3g})"

@@ -1,0 +1,128 @@
+"""What must be in place before the gateway serves: the data directory, the root key, the attached buckets."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.seal import open_sealer
+from s3proxy.catalog.users import NewKey
+from s3proxy.config import BucketConfig, Config, DataConfig
+from s3proxy.kv.lmdb_engine import LmdbEngine
+
+ROOT_USER = "root"
+LOCK_NAME = "gateway.lock"
+CATALOG_NAME = "catalog.lmdb"
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text tells a person what to do."""
+
+
+@contextmanager
+def data_directory(config: DataConfig) -> Iterator[Path]:
+    """The data directory, made when absent and locked: one gateway at a time serves from it.
+
+    Commands such as `key create` do not take the lock; LMDB lets several processes in.
+    """
+    data = Path(config.dir)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"data.dir {data}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StartError(
+            f"data.dir {data} is in use by another s3proxy; stop it or choose another data.dir"
+        ) from error
+    try:
+        yield data
+    finally:
+        os.close(lock)
+
+
+@asynccontextmanager
+async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
+    """The catalog with its writer running; everything queued is durable when the block ends.
+
+    Commands open it beside a running gateway; LMDB lets several processes in.
+    """
+    data = Path(config.dir)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = LmdbEngine(data / CATALOG_NAME, map_size_bytes=config.map_size_bytes)
+    try:
+        catalog = Catalog(engine, open_sealer(data), garbage_delay_s=config.garbage_grace_s)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            yield catalog, engine
+            nursery.cancel_scope.cancel()
+    finally:
+        engine.close()
+
+
+async def ensure_root(catalog: Catalog, environ: Mapping[str, str]) -> NewKey | None:
+    """See that the root user has a key; return it when it was made now, with its secret.
+
+    S3PROXY_ROOT_ACCESS_KEY and S3PROXY_ROOT_SECRET_KEY preset it, at every start, so that a changed
+    secret takes effect.
+    """
+    access_key = environ.get("S3PROXY_ROOT_ACCESS_KEY", "")
+    secret_key = environ.get("S3PROXY_ROOT_SECRET_KEY", "")
+    if bool(access_key) != bool(secret_key):
+        raise StartError(
+            "S3PROXY_ROOT_ACCESS_KEY and S3PROXY_ROOT_SECRET_KEY must both be set, or neither"
+        )
+    if access_key:
+        await catalog.create_key(ROOT_USER, access_key, secret_key, replace=True)
+        return None
+    if any(key.user_name == ROOT_USER for key in catalog.list_keys()):
+        return None
+    return await catalog.create_key(ROOT_USER)
+
+
+async def attach_buckets(catalog: Catalog, config: Config) -> None:
+    """Make the catalog's attached buckets those of the configuration.
+
+    One that is no longer configured is detached: its record goes, its bytes stay where they are.
+    """
+    wanted = {bucket.name: bucket for bucket in config.bucket}
+    for record in catalog.list_buckets():
+        bucket = wanted.get(record.name)
+        if bucket is not None and record.kind == "managed":
+            raise StartError(
+                f"[[bucket]] {bucket.name}: a managed bucket has that name; delete it or choose another"
+            )
+        if record.kind == "attached" and not _same(record, bucket):
+            await catalog.delete_bucket(record.name)
+    for bucket in wanted.values():
+        if catalog.get_bucket(bucket.name) is None:
+            await catalog.create_bucket(_attached(bucket, config.server.region))
+
+
+def _same(record: BucketRecord, bucket: BucketConfig | None) -> bool:
+    return bucket is not None and (record.backend, record.container) == (
+        bucket.backend,
+        bucket.target or bucket.name,
+    )
+
+
+def _attached(bucket: BucketConfig, region: str) -> BucketRecord:
+    return BucketRecord(
+        name=bucket.name,
+        kind="attached",
+        backend=bucket.backend,
+        container=bucket.target or bucket.name,
+        region=region,
+        created_ns=time.time_ns(),
+    )

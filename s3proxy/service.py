@@ -1,0 +1,280 @@
+"""The only module that knows every other: opens, starts, drains, closes.
+
+Nurseries nest, and shutdown goes inside out, so that a request in flight finds everything below it still running:
+
+    catalog writer
+      readiness, access log, HTTP client
+        workers, control port
+          S3 server        stops accepting first and drains within the grace period
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from s3proxy import gauges
+from s3proxy.backends.errors import BackendError
+from s3proxy.backends.options import BackendOptions, LocalOptions, S3Options
+from s3proxy.backends.registry import open_backends
+from s3proxy.backends.store import Backend
+from s3proxy.bootstrap import (
+    StartError,
+    attach_buckets,
+    data_directory,
+    ensure_root,
+    open_catalog,
+)
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.users import NewKey
+from s3proxy.config import BackendConfig, Config, LocalBackendConfig
+from s3proxy.control.app import build_app
+from s3proxy.control.server import serve_control
+from s3proxy.gateway import Gateway
+from s3proxy.http.client import Client
+from s3proxy.http.readiness import Readiness
+from s3proxy.http.server import Server
+from s3proxy.http.tls import TlsContext, TlsError
+from s3proxy.log import AccessLog, get_logger
+from s3proxy.metrics import Metrics
+from s3proxy.ops.call import Services, Settings
+from s3proxy.s3.auth import Authenticator, Credential, Identity
+from s3proxy.workers.collect import Collector
+from s3proxy.workers.recover import recover
+from s3proxy.workers.worker import Supervised
+
+READY_TIMEOUT_S = 5.0
+
+logger = get_logger("service")
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a person wants to know once the gateway runs."""
+
+    s3_url: str
+    control_url: str
+    region: str
+    root: NewKey | None  # made at this start, with its secret
+
+
+class Service:
+    """One gateway process."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._metrics = Metrics()
+        self._draining = trio.Event()
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[Started] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until SIGTERM or SIGINT, then drain and return; cancelled, stop at once.
+
+        Raises:
+            StartError: the configuration is right but this machine does not allow it; says why.
+        """
+        config = self._config
+        with data_directory(config.data):
+            listener = _listen(config.server.listen, config.server.backlog)
+            with listener, closing(_access_log(config.log.access)) as access_log:
+                async with open_catalog(config.data) as (catalog, engine):
+                    root = await ensure_root(catalog, self._environ)
+                    await attach_buckets(catalog, config)
+                    self._metrics.add_source(lambda: gauges.of_engine(engine))
+                    async with self._transport() as (readiness, client):
+                        await self._serve(
+                            _Parts(catalog, readiness, client, access_log, listener), root, task_status
+                        )
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncIterator[tuple[Readiness, Client]]:
+        readiness = Readiness()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(readiness.run)
+            client = Client(readiness, self._config.upstream.limits())
+            self._metrics.add_source(lambda: gauges.of_client(client))
+            try:
+                yield readiness, client
+            finally:
+                with trio.CancelScope(shield=True):
+                    await client.aclose()
+            nursery.cancel_scope.cancel()
+
+    async def _serve(
+        self, parts: _Parts, root: NewKey | None, task_status: trio.TaskStatus[Started]
+    ) -> None:
+        config = self._config
+        async with self._backends(parts.client) as backends:
+            await recover(parts.catalog, backends)
+            tls = _tls(config)
+            server = Server(self._gateway(parts, backends), parts.readiness, config.server.limits(), tls)
+            self._metrics.add_source(lambda: gauges.of_server(server))
+            workers = [Supervised(Collector(parts.catalog, backends))]
+            self._metrics.add_source(lambda: gauges.of_workers(workers))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(parts.access_log.run)
+                for worker in workers:
+                    nursery.start_soon(worker.run)
+                control_url = await self._start_control(nursery, parts, backends)
+                async with trio.open_nursery() as serving:
+                    await serving.start(server.serve, [parts.listener])
+                    task_status.started(
+                        Started(_url(parts.listener, tls), control_url, config.server.region, root)
+                    )
+                    await self._wait_for_signal(tls)
+                    self._draining.set()
+                    await server.drain(config.server.grace_s)
+                    serving.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+
+    def _gateway(self, parts: _Parts, backends: Mapping[str, Backend]) -> Gateway:
+        config = self._config
+        settings = Settings(
+            region=config.server.region, inline_bytes_max=config.data.inline_bytes_max
+        )
+        services = Services(parts.catalog, backends, settings, client=parts.client)
+        authenticator = Authenticator(_lookup(parts.catalog), config.server.region)
+        return Gateway(
+            services,
+            authenticator,
+            domain=config.server.domain,
+            metrics=self._metrics,
+            access_log=parts.access_log,
+        )
+
+    @asynccontextmanager
+    async def _backends(self, client: Client) -> AsyncIterator[Mapping[str, Backend]]:
+        options = [_options(backend) for backend in self._config.backends()]
+        try:
+            backends = open_backends(options, client)
+        except (BackendError, OSError) as error:
+            raise StartError(f"backend: {error}") from error
+        try:
+            yield backends
+        finally:
+            with trio.CancelScope(shield=True):
+                for backend in backends.values():
+                    await backend.aclose()
+
+    async def _start_control(
+        self, nursery: trio.Nursery, parts: _Parts, backends: Mapping[str, Backend]
+    ) -> str:
+        listen = self._config.control.listen
+        if not listen:
+            return ""
+        app = build_app(self._metrics, lambda: self._ready(backends))
+        try:
+            bound = await nursery.start(serve_control, app, listen)
+        except OSError as error:
+            raise StartError(f"control.listen {listen}: {error.strerror}") from error
+        return str(bound[0])
+
+    async def _ready(self, backends: Mapping[str, Backend]) -> dict[str, str]:
+        parts = {"server": "draining" if self._draining.is_set() else "ok"}
+        for name, backend in backends.items():
+            parts[f"backend {name}"] = "no answer in time"
+            with trio.move_on_after(READY_TIMEOUT_S):
+                parts[f"backend {name}"] = await _check(backend)
+        return parts
+
+    async def _wait_for_signal(self, tls: TlsContext | None) -> None:
+        """Return at SIGTERM or SIGINT; SIGHUP loads the certificate again."""
+        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        with trio.open_signal_receiver(*watched) as signals:
+            async for number in signals:
+                if number != signal.SIGHUP:
+                    return
+                _reload(tls)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    catalog: Catalog
+    readiness: Readiness
+    client: Client
+    access_log: AccessLog
+    listener: socket.socket
+
+
+def _lookup(catalog: Catalog):  # type: ignore[no-untyped-def]
+    """How the authenticator finds the owner of an access key: one catalog read."""
+
+    def lookup(access_key: str) -> Credential | None:
+        record = catalog.get_key(access_key)
+        if record is None or not record.enabled:
+            return None
+        identity = Identity(record.access_key, record.user_id, record.user_name, record.tenant)
+        return Credential(identity, record.generation, lambda: catalog.unseal(record))
+
+    return lookup
+
+
+def _options(config: BackendConfig) -> BackendOptions:
+    if isinstance(config, LocalBackendConfig):
+        return LocalOptions(name=config.name, root=config.root, durability=config.durability)
+    return S3Options(
+        name=config.name,
+        endpoint=config.endpoint.rstrip("/"),
+        region=config.region,
+        access_key=config.access_key,
+        secret_key=config.secret_key,
+        addressing=config.addressing,
+        verifies_payload=config.verifies_payload,
+    )
+
+
+def _listen(address: str, backlog: int) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=backlog)
+    except OSError as error:
+        raise StartError(f"server.listen {address}: {error.strerror}") from error
+
+
+def _access_log(path: str) -> AccessLog:
+    try:
+        return AccessLog(path)
+    except OSError as error:
+        raise StartError(f"log.access {path}: {error.strerror}") from error
+
+
+def _tls(config: Config) -> TlsContext | None:
+    if not config.server.tls_cert:
+        return None
+    try:
+        return TlsContext(config.server.tls_cert, config.server.tls_key)
+    except TlsError as error:
+        raise StartError(f"server.tls_cert: {error}") from error
+
+
+def _reload(tls: TlsContext | None) -> None:
+    if tls is None:
+        return
+    try:
+        tls.reload()
+        logger.info("certificate loaded again")
+    except TlsError as error:
+        logger.error("certificate not loaded, the old one stays", error=str(error))
+
+
+async def _check(backend: Backend) -> str:
+    try:
+        await backend.check()
+    except (BackendError, OSError) as error:
+        return str(error)
+    return "ok"
+
+
+def _url(listener: socket.socket, tls: TlsContext | None) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if tls is not None else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,187 @@
+"""Configuration: precedence, and refusals that name file, key, found and allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from s3proxy.config import LocalBackendConfig, S3BackendConfig
+from s3proxy.config_loading import ConfigError, load, show, to_toml
+
+CONTRACT = """
+[server]
+listen = "127.0.0.1:9000"
+region = "us-east-1"
+domain = ""
+tls_cert = ""
+tls_key = ""
+[control]
+listen = "127.0.0.1:8080"
+[data]
+dir = "./data"
+[[backend]]
+name = "disk"
+type = "local"
+root = "./data/blobs"
+[[backend]]
+name = "fast"
+type = "s3"
+endpoint = "http://127.0.0.1:18080"
+region = "us-east-1"
+access_key = "a"
+secret_key = "s3cret"
+addressing = "path"
+[[bucket]]
+name = "www"
+backend = "fast"
+target = "www"
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "gateway.toml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def refusal(folder: Path, text: str, environ: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, text), environ or {})
+    return caught.value
+
+
+def test_load_documented_shape_is_accepted(tmp_path: Path) -> None:
+    config = load(write(tmp_path, CONTRACT), {})
+    disk, fast = config.backends()
+    assert isinstance(disk, LocalBackendConfig)
+    assert disk.root == "./data/blobs"
+    assert isinstance(fast, S3BackendConfig)
+    assert fast.secret_key == "s3cret"
+    assert config.bucket[0].target == "www"
+
+
+def test_load_without_file_has_one_local_backend() -> None:
+    config = load(None, {})
+    (disk,) = config.backends()
+    assert (disk.name, disk.root) == ("disk", "./data/blobs")
+
+
+def test_environment_wins_over_file(tmp_path: Path) -> None:
+    environ = {
+        "S3PROXY_SERVER__LISTEN": "127.0.0.1:9123",
+        "S3PROXY_SERVER__GRACE_S": "2.5",
+        "S3PROXY_BACKEND__FAST__VERIFIES_PAYLOAD": "true",
+        "S3PROXY_ROOT_ACCESS_KEY": "not configuration",
+    }
+    config = load(write(tmp_path, CONTRACT), environ)
+    assert config.server.listen == "127.0.0.1:9123"
+    assert config.server.grace_s == 2.5
+    assert config.backend[1].verifies_payload is True
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "found", "allowed"),
+    [
+        ("[servr]\n", "servr", "unknown section", "did you mean server"),
+        ("[server]\nlisen = 'x:1'\n", "server.lisen", "unknown key", "did you mean listen"),
+        ("[server]\nlisten = 9000\n", "server.listen", "9000 (int)", "str"),
+        ("[server]\nlisten = '9000'\n", "server.listen", "'9000'", "host:port"),
+        ("[server]\nlisten = 'h:70000'\n", "server.listen", "70000", "host:port"),
+        ("[server]\ngrace_s = -1\n", "server.grace_s", "-1", ">= 0"),
+        ("[server]\ntls_cert = 'c.pem'\n", "server.tls_cert", "without", "together"),
+        ("[[backend]]\nname = 'x'\ntype = 'ftp'\n", "backend.x.type", "'ftp'", '"local" or "s3"'),
+        ("[[backend]]\nname = 'x'\n", "backend.x.type", "nothing", '"local" or "s3"'),
+        ("[[backend]]\nname = 'x'\ntype = 'local'\n", "backend.x.root", "nothing", "required"),
+        (
+            "[[backend]]\nname = 'x'\ntype = 'local'\nroot = 'r'\ndurability = 'maybe'\n",
+            "backend.x.durability",
+            "'maybe'",
+            "Invalid enum value",
+        ),
+        ("[[backend]]\nname = 'X!'\ntype = 'local'\nroot = 'r'\n", "backend.name", "'X!'", "a-z"),
+        ("[[bucket]]\nname = 'www'\nbackend = 'gone'\n", "bucket.www.backend", "'gone'", "disk"),
+        ("backend = 3\n", "backend", "3 (int)", "[[backend]]"),
+        ("server = 3\n", "server", "3 (int)", "[server]"),
+        ("[server\n", "file", "", "TOML"),
+    ],
+)
+def test_load_wrong_input_is_refused_precisely(
+    tmp_path: Path, text: str, key: str, found: str, allowed: str
+) -> None:
+    error = refusal(tmp_path, text)
+    assert str(tmp_path) in error.origin
+    assert error.key == key
+    assert found in error.found
+    assert allowed in error.allowed
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ok"),
+    [
+        ("http://127.0.0.1:18080", True),
+        ("https://s3.example.com/", True),
+        ("s3.example.com", False),
+        ("http://user@host", False),
+        ("http://host/path", False),
+    ],
+)
+def test_endpoint_is_an_origin(tmp_path: Path, endpoint: str, ok: bool) -> None:
+    text = CONTRACT.replace("http://127.0.0.1:18080", endpoint)
+    if ok:
+        assert load(write(tmp_path, text), {}).backend[1].endpoint == endpoint  # type: ignore[union-attr]
+    else:
+        assert refusal(tmp_path, text).key == "backend.fast.endpoint"
+
+
+def test_same_name_twice_is_refused(tmp_path: Path) -> None:
+    text = "[[backend]]\nname='a'\ntype='local'\nroot='r'\n" * 2
+    assert "twice" in refusal(tmp_path, text).found
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(str(tmp_path / "absent.toml"), {})
+
+
+@pytest.mark.parametrize(
+    "variable", ["S3PROXY_SERVERLISTEN", "S3PROXY_NOPE__X", "S3PROXY_BACKEND__SLOW__ROOT"]
+)
+def test_unknown_variable_is_refused(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(ConfigError):
+        load(write(tmp_path, CONTRACT), {variable: "x"})
+
+
+def test_wrong_environment_value_names_the_variable(tmp_path: Path) -> None:
+    error = refusal(tmp_path, CONTRACT, {"S3PROXY_SERVER__BACKLOG": "many"})
+    assert error.origin == "S3PROXY_SERVER__BACKLOG"
+    assert "'many'" in error.found
+
+
+def test_secret_from_file_and_environment(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-file\n")
+    text = CONTRACT.replace('secret_key = "s3cret"', f'secret_key_file = "{tmp_path}/secret"')
+    text = text.replace('access_key = "a"', 'access_key_env = "PROVIDER_KEY"')
+    config = load(write(tmp_path, text), {"PROVIDER_KEY": "from-env"})
+    fast = config.backend[1]
+    assert isinstance(fast, S3BackendConfig)
+    assert (fast.access_key, fast.secret_key) == ("from-env", "from-file")
+
+
+def test_secret_given_twice_or_never_is_refused(tmp_path: Path) -> None:
+    twice = CONTRACT.replace('secret_key = "s3cret"', 'secret_key = "x"\nsecret_key_env = "Y"')
+    assert refusal(tmp_path, twice).found == "secret_key and secret_key_env"
+    never = CONTRACT.replace('secret_key = "s3cret"', "")
+    assert refusal(tmp_path, never).found == "nothing"
+    unset = CONTRACT.replace('secret_key = "s3cret"', 'secret_key_env = "UNSET_NAME"')
+    assert "unset" in refusal(tmp_path, unset).found
+
+
+def test_show_masks_secrets_and_is_toml(tmp_path: Path) -> None:
+    config = load(write(tmp_path, CONTRACT), {})
+    text = to_toml(show(config))
+    assert "s3cret" not in text
+    assert load(write(tmp_path, text), {}).server == config.server
+
+
+def test_secret_is_not_in_its_own_refusal(tmp_path: Path) -> None:
+    text = CONTRACT.replace('secret_key = "s3cret"', "secret_key = 12345")
+    assert "12345" not in str(refusal(tmp_path, text))
