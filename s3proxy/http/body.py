@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from s3proxy.http.buffers import BUFFERS
 from s3proxy.http.errors import BodyCutShort
+from s3proxy.http.request_body import RequestBody as RequestBody
 from s3proxy.http.transport import Transport
 
 # More than a socket's send buffer takes at once, so one call fills it.
@@ -199,6 +200,9 @@ class GeneratedBody:
         self, write: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
     ) -> None:
         self.write = write
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
 
 
 async def send_by_buffer(source: ByteSource, sink: Transport, *, timeout_s: float) -> None:

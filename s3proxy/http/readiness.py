@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 import trio
-from outcome import Error, Value
+from outcome import Error
 from trio.lowlevel import Abort, Task, current_task, reschedule
 
 from s3proxy.http.errors import DeadlineExceeded
@@ -35,8 +35,6 @@ if HAS_EPOLL:
     _EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
     _WAKES_READER: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
     _WAKES_WRITER: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
-
-_WOKEN: Final = Value(None)
 
 
 class Readiness:
@@ -98,10 +96,10 @@ class Readiness:
                 continue
             if mask & _WAKES_READER and (task := endpoint._reader) is not None:
                 endpoint._reader = None
-                reschedule(task, _WOKEN)
+                reschedule(task)
             if mask & _WAKES_WRITER and (task := endpoint._writer) is not None:
                 endpoint._writer = None
-                reschedule(task, _WOKEN)
+                reschedule(task)
 
     def _add(self, endpoint: "Endpoint") -> None:
         if self._epoll is not None:
@@ -224,7 +222,7 @@ class Endpoint:
             trio.lowlevel.notify_closing(self._descriptor)
         elif (task := self._reader) is not None:
             self._reader = None
-            reschedule(task, _WOKEN)
+            reschedule(task)
 
     def detach(self) -> None:
         """Leave the set, before the descriptor is closed; parked tasks get ClosedResourceError."""

@@ -8,6 +8,7 @@ shared buffer are the caller's until its own next await.
 
 import socket
 import ssl
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,8 @@ PARTS_PER_SEND_MAX: Final = 1024
 
 WOULD_BLOCK: Final = -1
 _MORE: Final = getattr(socket, "MSG_MORE", 0)
+# struct linger: on, for 0 seconds.
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Transport(Endpoint):
@@ -34,14 +37,14 @@ class Transport(Endpoint):
         peer: "ip:port" for logs.
     """
 
-    __slots__ = ("_burst", "_socket", "bytes_sent", "peer")
+    __slots__ = ("_socket", "burst", "bytes_sent", "peer")
 
     # Whether the kernel may move the bytes itself (sendfile, splice).
     plain: bool = True
 
     def __init__(self, readiness: Readiness, sock: socket.socket, peer: str = "") -> None:
         self._socket = sock
-        self._burst = 0
+        self.burst = 0
         # What has left through this transport; whoever splices into it adds its own count.
         self.bytes_sent = 0
         self.peer = peer
@@ -94,9 +97,9 @@ class Transport(Endpoint):
             DeadlineExceeded: nothing came for `timeout_s`.
         When cancelled nothing was received.
         """
-        if self._burst >= BURST_OPERATIONS_MAX:
+        if self.burst >= BURST_OPERATIONS_MAX:
             await self.take_turn()
-        self._burst += 1
+        self.burst += 1
         while (count := self.receive_nowait(buffer)) < 0:
             await self.wait_to_receive(timeout_s)
         return count
@@ -113,9 +116,9 @@ class Transport(Endpoint):
             Disconnected, DeadlineExceeded: an unknown part was sent.
         When cancelled, an unknown part was sent: close the transport.
         """
-        if self._burst >= BURST_OPERATIONS_MAX:
+        if self.burst >= BURST_OPERATIONS_MAX:
             await self.take_turn()
-        self._burst += 1
+        self.burst += 1
         if not data:
             return
         sent = self.send_nowait(data, more=more)
@@ -124,9 +127,9 @@ class Transport(Endpoint):
 
     async def send_parts(self, parts: Sequence[bytes | memoryview], *, timeout_s: float) -> None:
         """Send `parts` one after the other, in as few calls as fit; see `send_all`."""
-        if self._burst >= BURST_OPERATIONS_MAX:
+        if self.burst >= BURST_OPERATIONS_MAX:
             await self.take_turn()
-        self._burst += 1
+        self.burst += 1
         parts = [part for part in parts if part]
         while parts:
             sent = self.send_parts_nowait(parts)
@@ -137,23 +140,23 @@ class Transport(Endpoint):
 
     async def wait_to_receive(self, timeout_s: float) -> None:
         """Park until a receive that would have blocked may be tried again."""
-        self._burst = 0
+        self.burst = 0
         await self.wait_readable(timeout_s)
 
     async def wait_to_send(self, timeout_s: float) -> None:
         """Park until a send that would have blocked may be tried again."""
-        self._burst = 0
+        self.burst = 0
         await self.wait_writable(timeout_s)
 
     async def take_turn(self) -> None:
         """Let the other tasks run; called after a burst of operations that did not park."""
-        self._burst = 0
+        self.burst = 0
         await trio.lowlevel.checkpoint()
 
     async def count_operation(self) -> None:
         """Count an operation done on the descriptor itself (sendfile, splice) into the burst."""
-        self._burst += 1
-        if self._burst >= BURST_OPERATIONS_MAX:
+        self.burst += 1
+        if self.burst >= BURST_OPERATIONS_MAX:
             await self.take_turn()
 
     def broken(self, error: OSError) -> Exception:
@@ -187,6 +190,15 @@ class Transport(Endpoint):
         if not self.closed:
             self.detach()
             self._socket.close()
+
+    def abort(self) -> None:
+        """Close with a reset: the peer must not take what it got for whole; idempotent."""
+        if not self.closed:
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            except OSError:
+                pass
+            Transport.close(self)
 
     async def _send_rest(self, data: memoryview, start: int, timeout_s: float, more: bool) -> None:
         stop = len(data)
@@ -266,7 +278,7 @@ class TlsTransport(Transport):
 
     async def wait_to_receive(self, timeout_s: float) -> None:
         """Park in the direction that TLS asked for."""
-        self._burst = 0
+        self.burst = 0
         # The other task is parked there already: what it sends moves this side on, too.
         if self._receive_needs_write and self._writer is None:
             await self.wait_writable(timeout_s)
@@ -275,7 +287,7 @@ class TlsTransport(Transport):
 
     async def wait_to_send(self, timeout_s: float) -> None:
         """Park in the direction that TLS asked for."""
-        self._burst = 0
+        self.burst = 0
         if self._send_needs_read and self._reader is None:
             await self.wait_readable(timeout_s)
         else:
@@ -289,11 +301,20 @@ class TlsTransport(Transport):
 
     def shutdown_write(self) -> None:
         """Send close_notify as far as it fits, then end the write side."""
+        self._say_goodbye()
+        super().shutdown_write()
+
+    def close(self) -> None:
+        """As `Transport.close`, after close_notify, so that the peer knows the end for whole."""
+        if not self.closed:
+            self._say_goodbye()
+            super().close()
+
+    def _say_goodbye(self) -> None:
         try:
             self._socket.unwrap()
         except (OSError, ValueError):
-            pass
-        super().shutdown_write()
+            return
 
 
 def _after(parts: Sequence[bytes | memoryview], sent: int) -> list[bytes | memoryview]:

@@ -1,0 +1,329 @@
+"""One client's connection: heads in, answers out, one request at a time, in one task.
+
+    idle ──first byte──▶ head ──complete──▶ handled ──answered──▶ idle
+      │ time-out, drain    │ bad or slow: refused     │ not reusable
+      ▼                    ▼                          ▼
+    closed ◀──────────── lingering ◀──────────────────┘
+
+An idle connection holds no buffer: heads are read into one scratch buffer that all connections
+share, and are parsed before the next await.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from s3proxy._fast.errors import HeadError
+from s3proxy._fast.http1 import RequestHead, parse_request
+from s3proxy.http.answer import Answer
+from s3proxy.http.errors import DeadlineExceeded, TransportError
+from s3proxy.http.handler import Handler, Request, Response
+from s3proxy.http.limits import ServerLimits, ServerStats
+from s3proxy.http.request_body import RequestBody
+from s3proxy.http.request_ids import RequestIds
+from s3proxy.http.transport import BURST_OPERATIONS_MAX, TlsTransport, Transport
+
+SCRATCH_BYTES: Final = 65_536
+# How long a connection that never sent a byte may still do so once the server drains: its request
+# may be on the way.
+FRESH_WAIT_S: Final = 1.0
+
+
+class Shared:
+    """What the connections of one server have in common.
+
+    Attributes:
+        scratch: where heads are read; nobody may count on its bytes across an await.
+        draining: no further request is waited for.
+        connections: that are open.
+        room: where an accept loop waits for one of them to close.
+    """
+
+    __slots__ = (
+        "_tell_failed",
+        "connections",
+        "draining",
+        "handler",
+        "ids",
+        "limits",
+        "room",
+        "scratch",
+        "stats",
+    )
+
+    def __init__(self, handler: Handler, limits: ServerLimits) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.stats = ServerStats()
+        self.ids = RequestIds()
+        self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.room = trio.lowlevel.ParkingLot()
+        self._tell_failed: Callable[[Exception], None] | None = getattr(handler, "failed", None)
+
+    def failed(self, error: Exception) -> None:
+        """Count a bug of the handler, and tell it."""
+        self.stats.handler_failures += 1
+        if self._tell_failed is not None:
+            self._tell_failed(error)
+
+
+class Connection:
+    """The task of one accepted connection.
+
+    Attributes:
+        idle: parked between requests, with nothing received.
+    """
+
+    __slots__ = ("_ahead", "_fresh", "_shared", "_transport", "idle")
+
+    def __init__(self, transport: Transport, shared: Shared) -> None:
+        self._transport = transport
+        self._shared = shared
+        self._ahead = b""
+        self._fresh = True
+        self.idle = False
+
+    async def run(self) -> None:
+        """Serve requests until the connection ends; raises nothing but Cancelled."""
+        try:
+            await self._serve()
+        except (TransportError, trio.ClosedResourceError):
+            pass
+        except Exception as error:
+            self._shared.failed(error)
+        except BaseExceptionGroup as group:
+            failures, rest = group.split(Exception)
+            if failures is not None:
+                self._shared.failed(failures)
+            if rest is not None:
+                raise rest from None
+        finally:
+            self._transport.close()
+            self._shared.connections.discard(self)
+            self._shared.room.unpark()
+
+    def retire(self) -> None:
+        """Close the connection if it is idle; what has begun is finished."""
+        if self.idle:
+            self._transport.wake_reader()
+
+    async def _serve(self) -> None:
+        if isinstance(self._transport, TlsTransport):
+            await self._shake_hands(self._transport)
+        try:
+            while (head := await self._next_head()) is not None:
+                if not await self._exchange(head):
+                    return
+        except HeadError as error:
+            await self._refuse(error)
+
+    async def _shake_hands(self, transport: TlsTransport) -> None:
+        try:
+            await transport.handshake(timeout_s=self._shared.limits.head_timeout_s)
+        except TransportError:
+            self._shared.stats.tls_handshake_failures += 1
+            raise
+
+    async def _next_head(self) -> RequestHead | None:
+        """The next request's head; None: there is none, and nothing to say."""
+        if self._ahead:
+            return await self._pipelined_head()
+        shared, transport = self._shared, self._transport
+        transport.burst += 1
+        if transport.burst >= BURST_OPERATIONS_MAX:
+            await transport.take_turn()
+        scratch = shared.scratch
+        while (count := transport.receive_nowait(scratch)) < 0:
+            if not await self._wait_idle():
+                return None
+        if not count:
+            return None
+        self._fresh = False
+        head = parse_request(
+            scratch,
+            count,
+            head_bytes_max=shared.limits.head_bytes_max,
+            headers_max=shared.limits.headers_max,
+        )
+        if head is None:
+            return await self._rest_of_head(bytearray(scratch[:count]))
+        if head.head_bytes != count:
+            self._ahead = bytes(scratch[head.head_bytes : count])
+        return head
+
+    async def _wait_idle(self) -> bool:
+        """Park until the next request's first byte; False: do not wait for it any longer."""
+        timeout_s = self._shared.limits.idle_timeout_s
+        if self._shared.draining:
+            if not self._fresh:
+                return False
+            self._fresh = False
+            timeout_s = FRESH_WAIT_S
+        self.idle = True
+        try:
+            await self._transport.wait_to_receive(timeout_s)
+        except DeadlineExceeded:
+            return False
+        finally:
+            self.idle = False
+        return True
+
+    async def _pipelined_head(self) -> RequestHead | None:
+        limits = self._shared.limits
+        data, self._ahead = self._ahead, b""
+        await self._transport.count_operation()
+        head = parse_request(
+            data, len(data), head_bytes_max=limits.head_bytes_max, headers_max=limits.headers_max
+        )
+        if head is None:
+            return await self._rest_of_head(bytearray(data))
+        self._ahead = data[head.head_bytes :]
+        return head
+
+    async def _rest_of_head(self, partial: bytearray) -> RequestHead | None:
+        """Receive until the head is complete, within one deadline for all of it."""
+        shared = self._shared
+        limits = shared.limits
+        deadline = trio.current_time() + limits.head_timeout_s
+        head = None
+        while head is None:
+            try:
+                timeout_s = deadline - trio.current_time()
+                count = await self._transport.receive_into(shared.scratch, timeout_s=timeout_s)
+            except DeadlineExceeded as error:
+                shared.stats.deadlines_exceeded += 1
+                raise HeadError(408, "the request head took too long") from error
+            if not count:
+                return None
+            scanned = len(partial)
+            partial += shared.scratch[:count]
+            head = parse_request(
+                partial,
+                len(partial),
+                head_bytes_max=limits.head_bytes_max,
+                headers_max=limits.headers_max,
+                scanned=scanned,
+            )
+        self._ahead = bytes(partial[head.head_bytes :])
+        return head
+
+    async def _exchange(self, head: RequestHead) -> bool:
+        """Have one request handled and answered; whether the connection can carry another."""
+        shared, transport = self._shared, self._transport
+        if not head.expect_continue and head.get(b"expect") is not None:
+            raise HeadError(417, "unknown expectation")
+        ahead, self._ahead = self._ahead, b""
+        body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
+        request = Request(
+            head,
+            body,
+            peer=transport.peer,
+            secure=not transport.plain,
+            id=shared.ids.next(),
+            now_s=time.monotonic(),
+        )
+        shared.stats.requests += 1
+        response = await self._handle(request)
+        if response is None or (keep_alive := await self._answer(request, response)) is None:
+            transport.abort()
+            return False
+        if keep_alive and (body.consumed or await body.discard(shared.limits.drain_bytes_max)):
+            self._ahead = body.take_ahead()
+            return True
+        if head.keep_alive or not body.consumed:
+            await self._linger()
+        return False
+
+    async def _handle(self, request: Request) -> Response | None:
+        """The handler's response; None: it has none, and knows."""
+        shared = self._shared
+        try:
+            return await shared.handler.handle(request)
+        except Exception as error:
+            # A client that went away while its body was read is no bug.
+            if not (request.body.broken and isinstance(error, TransportError)):
+                shared.failed(error)
+            shared.handler.sent(request, Response(500, close=True), 0, repr(error))
+            return None
+
+    async def _answer(self, request: Request, response: Response) -> bool | None:
+        """Send the answer; whether the connection stays open, None: the answer was cut."""
+        transport, shared = self._transport, self._shared
+        head = request.head
+        before = transport.bytes_sent
+        error_text = "cancelled"
+        head_bytes = 0
+        try:
+            answer = Answer(
+                response,
+                method=head.method,
+                http_minor=head.http_minor,
+                keep_alive=head.keep_alive and not response.close and self._reusable(request.body),
+                request_id=request.id,
+            )
+            head_bytes = answer.head_bytes
+            await answer.send(transport, shared.limits.progress_timeout_s)
+            error_text = ""
+            return answer.keep_alive
+        except Exception as error:
+            error_text = repr(error)
+            self._note_cut(error)
+            return None
+        finally:
+            try:
+                if not isinstance(response.body, bytes):
+                    await response.body.aclose()
+            finally:
+                sent_bytes = max(transport.bytes_sent - before - head_bytes, 0)
+                shared.handler.sent(request, response, sent_bytes, error_text)
+
+    def _note_cut(self, error: Exception) -> None:
+        if isinstance(error, DeadlineExceeded):
+            self._shared.stats.deadlines_exceeded += 1
+        elif not isinstance(error, (TransportError, OSError, trio.ClosedResourceError)):
+            self._shared.failed(error)
+
+    def _reusable(self, body: RequestBody) -> bool:
+        """Whether the connection can go on once what is left of the body has been read away."""
+        if self._shared.draining:
+            return False
+        return body.consumed or not (
+            body.broken
+            or body.awaits_continue
+            or body.remaining > self._shared.limits.drain_bytes_max
+        )
+
+    async def _refuse(self, reason: HeadError) -> None:
+        """Answer what is no proper request, and let the client see it."""
+        shared = self._shared
+        shared.stats.refused += 1
+        answer = Answer(
+            shared.handler.refuse(reason),
+            method="",
+            http_minor=1,
+            keep_alive=False,
+            request_id=shared.ids.next(),
+        )
+        await answer.send(self._transport, shared.limits.linger_timeout_s)
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Read away, within bounds, what a client sends that was told the end.
+
+        Closing with bytes unread makes the kernel reset the connection, and the reset overtakes the
+        answer.
+        """
+        limits, transport = self._shared.limits, self._transport
+        transport.shutdown_write()
+        deadline = trio.current_time() + limits.linger_timeout_s
+        left = limits.linger_bytes_max
+        while left > 0:
+            timeout_s = deadline - trio.current_time()
+            count = await transport.receive_into(self._shared.scratch, timeout_s=timeout_s)
+            if not count:
+                return
+            left -= count

@@ -1,0 +1,99 @@
+"""What the server hands up and what it gets back."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from s3proxy._fast.errors import HeadError
+from s3proxy._fast.http1 import RequestHead
+from s3proxy.http.body import Body, GeneratedBody
+from s3proxy.http.request_body import RequestBody
+
+
+class Request:
+    """One request, its head complete.
+
+    Attributes:
+        head: the parsed head.
+        body: what follows it; empty for most methods. Left unread, the server disposes of it.
+        peer: "ip:port" of the client.
+        secure: it came over TLS.
+        id: the x-amz-request-id of the answer: 16 hexadecimal digits, unique.
+        received_s: `time.monotonic()` when the head was complete.
+        context: the handler's own, from `handle` to `sent`.
+    """
+
+    __slots__ = ("body", "context", "head", "id", "peer", "received_s", "secure")
+
+    def __init__(
+        self,
+        head: RequestHead,
+        body: RequestBody,
+        *,
+        peer: str,
+        secure: bool,
+        id: str,
+        now_s: float,
+    ) -> None:
+        self.head = head
+        self.body = body
+        self.peer = peer
+        self.secure = secure
+        self.id = id
+        self.received_s = now_s
+        self.context: Any = None
+
+
+class Response:
+    """An answer; the server closes its body.
+
+    Args:
+        status: 200 to 599.
+        headers: without those of framing, connection, Server, Date and x-amz-request-id.
+        body: bytes leave together with the head. A body of length -1 goes out chunked, or to
+            HTTP/1.0 clients up to the end of the connection.
+        raw: header lines as `ResponseHead.select` gives them.
+        close: end the connection after this answer.
+        length: the Content-Length of an answer to HEAD, which has no body.
+    """
+
+    __slots__ = ("body", "close", "headers", "length", "raw", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes | Body | GeneratedBody = b"",
+        *,
+        raw: bytes = b"",
+        close: bool = False,
+        length: int | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.raw = raw
+        self.close = close
+        self.length = length
+
+
+class Handler(Protocol):
+    """The application behind a server.
+
+    It may also have `failed(error: Exception) -> None`, which is told of exceptions that left its
+    other methods: bugs, each of which cost one connection.
+    """
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request; runs in the connection's task, one at a time per connection."""
+
+    def sent(self, request: Request, response: Response, sent_bytes: int, error: str) -> None:
+        """Called once per request that was handled, after its answer has left or failed to.
+
+        Args:
+            response: status 500 where `handle` raised.
+            sent_bytes: of the body.
+            error: "" when the answer went out whole.
+        """
+
+    def refuse(self, reason: HeadError) -> Response:
+        """The answer to what is no proper request; the connection ends with it."""
