@@ -1,7 +1,7 @@
 """Who sent a request: SigV4 in headers or a presigned URL, checked against an access key.
 
-The order of checks is AWS's: form, access key, scope, time, signature. The signing key of (access key, day, region)
-is taken from a cache; the secret is unsealed only when it is not there.
+The order of checks is AWS's: form, access key, scope, time, signature. The signing key of (access
+key, day, region) is taken from a cache; the secret is unsealed only when it is not there.
 Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
 """
 
@@ -36,7 +36,8 @@ class Credential(msgspec.Struct, frozen=True):
     """An enabled access key.
 
     Attributes:
-        generation: changes when the secret does, so that cached signing keys of the old one are not found.
+        generation: changes when the secret does, so that cached signing keys of the old one are not
+            found.
         secret: unseals the secret key; called only when no signing key is cached.
     """
 
@@ -80,8 +81,9 @@ class Authenticator:
         """Verify a request's signature.
 
         Raises:
-            S3Error: AccessDenied (anonymous, expired or not yet valid), InvalidAccessKeyId, SignatureDoesNotMatch,
-                RequestTimeTooSkewed, AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidToken.
+            S3Error: AccessDenied (anonymous, expired or not yet valid), InvalidAccessKeyId,
+                SignatureDoesNotMatch, RequestTimeTooSkewed, AuthorizationHeaderMalformed,
+                AuthorizationQueryParametersError, InvalidToken.
         """
         try:
             authorization = parse_authorization(head)

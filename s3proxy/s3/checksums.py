@@ -1,4 +1,4 @@
-"""S3's additional checksums: names, lengths, headers, and what a multipart object's checksum is made of.
+"""S3's additional checksums: names, lengths, headers, and those of multipart objects.
 
 Source: Amazon S3 User Guide, "Checking object integrity".
 """
@@ -63,8 +63,8 @@ def parse_checksum_header(headers: "Headers") -> tuple[str, str] | None:
     """The one checksum a request carries in its headers, as (algorithm, base64); None: none.
 
     Raises:
-        S3Error: InvalidRequest for several, or a bad value; NotImplemented for an algorithm AWS has and this
-            gateway has not.
+        S3Error: InvalidRequest for several, or a bad value; NotImplemented for an algorithm AWS has
+            and this gateway has not.
     """
     found = None
     for name, value in headers.prefixed(HEADER_PREFIX.encode()):

@@ -56,7 +56,8 @@ def parse_write_condition(headers: Headers) -> WriteCondition | None:
     """Condition of a PUT, copy, Complete or DELETE; None: unconditional.
 
     Raises:
-        S3Error: NotImplemented for If-None-Match with anything but `*`, and for both headers together.
+        S3Error: NotImplemented for If-None-Match with anything but `*`, and for both headers
+            together.
     """
     if_none_match = headers.get(b"if-none-match")
     if_match = headers.get(b"if-match")

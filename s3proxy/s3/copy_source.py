@@ -21,7 +21,8 @@ def parse_copy_source(headers: Headers) -> CopySource:
     A `?versionId=null` names the object itself; other versions do not exist.
 
     Raises:
-        S3Error: InvalidArgument, NoSuchVersion, KeyTooLongError; NotImplemented for the ARN of an access point.
+        S3Error: InvalidArgument, NoSuchVersion, KeyTooLongError; NotImplemented for the ARN of an
+            access point.
     """
     name = "x-amz-copy-source"
     value = headers.get(name.encode()) or ""

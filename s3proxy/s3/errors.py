@@ -1,6 +1,7 @@
 """S3 errors: one exception, one table of codes with their HTTP status and AWS's wording.
 
-Source: Amazon S3 API Reference, "Error responses", and answers observed from the service where the page differs.
+Source: Amazon S3 API Reference, "Error responses", and answers observed from the service where the
+page differs.
 """
 
 from typing import Final

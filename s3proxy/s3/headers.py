@@ -1,7 +1,8 @@
 """Request headers as the rest of this package reads them.
 
-A presigned URL may carry `x-amz-*` headers as query parameters (SDKs "hoist" them); S3 reads them as if they were
-headers. `effective_headers` gives one view of both, so that no such parameter is silently dropped.
+A presigned URL may carry `x-amz-*` headers as query parameters (SDKs "hoist" them); S3 reads them
+as if they were headers. `effective_headers` gives one view of both, so that no such parameter is
+silently dropped.
 """
 
 from typing import Final, Protocol

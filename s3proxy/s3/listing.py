@@ -1,7 +1,7 @@
 """Parameters and pages of listings, without I/O: objects (v1, v2), uploads, parts, buckets.
 
-A page is asked for by prefix, delimiter and the key (or common prefix) after which it starts; Python's order of
-strings is the order of their UTF-8 bytes, which is S3's.
+A page is asked for by prefix, delimiter and the key (or common prefix) after which it starts;
+Python's order of strings is the order of their UTF-8 bytes, which is S3's.
 """
 
 import base64
@@ -38,7 +38,8 @@ class ListPage(msgspec.Struct):
         objects: in key order.
         common_prefixes: in order; each counts as one entry of the page.
         truncated: more entries follow.
-        next_after: the next page starts strictly after this key or common prefix; "" when not truncated.
+        next_after: the next page starts strictly after this key or common prefix; "" when not
+            truncated.
     """
 
     objects: list[ListedObject]

@@ -91,7 +91,7 @@ def parse_directive(headers: Headers) -> str:
 def response_headers(
     system: dict[str, str], user: dict[str, str], overrides: dict[str, str] | None = None
 ) -> list[tuple[str, str]]:
-    """Headers of a GET or HEAD answer: system headers, with overrides on top, then user metadata."""
+    """Headers of a GET or HEAD answer: system headers, overrides on top, then user metadata."""
     values = {**system, **overrides} if overrides else system
     headers = [(SYSTEM_HEADERS[name], value) for name, value in values.items()]
     if "content-type" not in values:
@@ -120,7 +120,7 @@ def response_overrides(query: dict[str, str]) -> dict[str, str]:
 
 
 def _drop_transfer_framing(system: dict[str, str]) -> None:
-    """Take aws-chunked, which describes the transfer and not the object, out of content-encoding."""
+    """Take aws-chunked, which describes only the transfer, out of content-encoding."""
     codings = [coding.strip() for coding in system["content-encoding"].split(",")]
     kept = [coding for coding in codings if coding and coding.lower() != "aws-chunked"]
     if kept:

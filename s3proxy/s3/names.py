@@ -12,7 +12,8 @@ from s3proxy.s3.errors import S3Error, invalid_argument
 KEY_BYTES_MAX: Final = 1024
 
 _CREATABLE: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]", re.ASCII)
-# Buckets made before 2018 in us-east-1, and other servers' buckets, have upper case and underscores.
+# Buckets made before 2018 in us-east-1, and other servers' buckets, have upper case and
+# underscores.
 _ADDRESSABLE: Final = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")

@@ -1,7 +1,7 @@
 """The body of a request: what was announced, and whether the bytes keep it.
 
-`plan_payload` reads the headers once; `PayloadVerifier` decodes and hashes the bytes as they come. A body that turns
-out bad raises before its last bytes are released, so it never becomes an object.
+`plan_payload` reads the headers once; `PayloadVerifier` decodes and hashes the bytes as they come.
+A body that turns out bad raises before its last bytes are released, so it never becomes an object.
 Source: AWS, "Transferring Payload in Multiple Chunks", "Checking object integrity".
 """
 
@@ -46,11 +46,13 @@ class PayloadPlan(msgspec.Struct, frozen=True):
     """What the head announces of the body.
 
     Attributes:
-        form: "unsigned", "signed", "streaming-signed", "streaming-signed-trailer" or "streaming-unsigned-trailer".
+        form: "unsigned", "signed", "streaming-signed", "streaming-signed-trailer" or
+            "streaming-unsigned-trailer".
         length: bytes of payload, without chunk framing.
         sha256: lower-case hex of the signed form; "" otherwise.
         content_md5: 16 bytes; b"" when not sent.
-        checksum: (algorithm, base64 value), the value "" when it comes in the trailer; None: no checksum.
+        checksum: (algorithm, base64 value), the value "" when it comes in the trailer; None: no
+            checksum.
         trailer: the body ends with a trailer.
     """
 
@@ -72,7 +74,8 @@ class Digests(msgspec.Struct, frozen=True):
 
     Attributes:
         md5: 16 bytes; b"" when it was not asked for.
-        checksums: algorithm -> base64, of the checksum the client declared and the extra ones asked for.
+        checksums: algorithm -> base64, of the checksum the client declared and the extra ones asked
+            for.
     """
 
     md5: bytes
@@ -91,12 +94,14 @@ def plan_payload(
     Args:
         head: the request head, for its framing.
         verified: for the form in x-amz-content-sha256.
-        headers: the route's headers, where those of a presigned URL are among them; the head's by default.
+        headers: the route's headers, where those of a presigned URL are among them; the head's by
+            default.
         length_required: False where no body at all is fine (CreateBucket): no length then means 0.
 
     Raises:
-        S3Error: MissingContentLength, EntityTooLarge, InvalidDigest, InvalidArgument, NotImplemented,
-            InvalidRequest (checksum headers that contradict, are unknown or malformed).
+        S3Error: MissingContentLength, EntityTooLarge, InvalidDigest, InvalidArgument,
+            NotImplemented, InvalidRequest (checksum headers that contradict, are unknown or
+            malformed).
     """
     if headers is None:
         headers = head
@@ -124,7 +129,8 @@ class PayloadVerifier:
     Args:
         plan: of the body.
         verified: for the chunk signatures.
-        extra: algorithms to digest besides what verification needs: "md5" for the ETag, or a checksum to store.
+        extra: algorithms to digest besides what verification needs: "md5" for the ETag, or a
+            checksum to store.
     """
 
     def __init__(
@@ -162,7 +168,8 @@ class PayloadVerifier:
             How many bytes of payload now stand at its start, decoded and hashed.
 
         Raises:
-            S3Error: IncompleteBody (too many bytes), SignatureDoesNotMatch and the other faults of chunks.
+            S3Error: IncompleteBody (too many bytes), SignatureDoesNotMatch and the other faults of
+                chunks.
         """
         if self._decoder is not None:
             try:
@@ -180,8 +187,8 @@ class PayloadVerifier:
         """Compare the whole body with what was announced.
 
         Raises:
-            S3Error: IncompleteBody, XAmzContentSHA256Mismatch, BadDigest, InvalidRequest or MalformedTrailerError
-                (trailer).
+            S3Error: IncompleteBody, XAmzContentSHA256Mismatch, BadDigest, InvalidRequest or
+                MalformedTrailerError (trailer).
         """
         declared = self._finish_framing()
         self._check_sha256()

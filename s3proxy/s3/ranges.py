@@ -4,7 +4,8 @@ from typing import Final
 
 from s3proxy.s3.errors import S3Error, invalid_argument
 
-# Longer than any offset of an object (5 TiB has 13 digits); int() of longer text costs quadratic time.
+# Longer than any offset of an object (5 TiB has 13 digits); int() of longer text costs quadratic
+# time.
 _DIGITS_MAX: Final = 19
 
 

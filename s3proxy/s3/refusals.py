@@ -1,8 +1,9 @@
 """Headers that promise what the gateway does not keep: refused by name, never accepted and dropped.
 
-A client that sends `x-amz-server-side-encryption: AES256` and gets 200 believes its bytes are encrypted. So each
-header with a meaning is either kept, or refused here with NotImplemented. Headers without a meaning for the stored
-bytes (`x-amz-user-agent`, `x-amz-request-payer`, `amz-sdk-*`, unknown ones) are ignored, as S3 does.
+A client that sends `x-amz-server-side-encryption: AES256` and gets 200 believes its bytes are
+encrypted. So each header with a meaning is either kept, or refused here with NotImplemented.
+Headers without a meaning for the stored bytes (`x-amz-user-agent`, `x-amz-request-payer`,
+`amz-sdk-*`, unknown ones) are ignored, as S3 does.
 """
 
 from typing import Final
@@ -57,8 +58,8 @@ def refuse_unkept_headers(headers: Headers, operation: str) -> None:
     """Check the `x-amz-*` headers of an operation.
 
     Raises:
-        S3Error: NotImplemented naming the header; InvalidRequest for customer keys on a read; InvalidArgument for
-            an unknown canned ACL.
+        S3Error: NotImplemented naming the header; InvalidRequest for customer keys on a read;
+            InvalidArgument for an unknown canned ACL.
     """
     if operation in _READS:
         if headers.get(b"x-amz-server-side-encryption-customer-algorithm") is not None:

@@ -1,8 +1,9 @@
 """From a request head to the S3 operation it asks for.
 
-Levels: the service (`/`), a bucket, an object; a bucket comes from the path, or from the host when a domain is set.
-Within a level the sub-resource in the query and the method decide (subresources.py). What is not implemented is
-refused by name; nothing falls through to a plain GET, PUT or DELETE.
+Levels: the service (`/`), a bucket, an object; a bucket comes from the path, or from the host when
+a domain is set. Within a level the sub-resource in the query and the method decide
+(subresources.py). What is not implemented is refused by name; nothing falls through to a plain GET,
+PUT or DELETE.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -43,8 +44,8 @@ class Route(msgspec.Struct, frozen=True):
         bucket: "" on the service level.
         key: "" on the service and bucket levels.
         query: decoded parameters; the first of a repeated one.
-        headers: the request's headers, with the `x-amz-*` parameters of a presigned URL among them. Operations
-            read headers here, not in the head, where S3 gives them a meaning.
+        headers: the request's headers, with the `x-amz-*` parameters of a presigned URL among them.
+            Operations read headers here, not in the head, where S3 gives them a meaning.
     """
 
     operation: str
@@ -62,8 +63,9 @@ def route(head: "RequestHead", *, domain: str = "") -> Route:
         domain: the host name below which a first label is a bucket; "" for path style only.
 
     Raises:
-        S3Error: NotImplemented naming the sub-resource or header, MethodNotAllowed, InvalidURI, InvalidBucketName,
-            KeyTooLongError, InvalidArgument, NoSuchVersion, AccessForbidden (CORS preflight).
+        S3Error: NotImplemented naming the sub-resource or header, MethodNotAllowed, InvalidURI,
+            InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion, AccessForbidden
+            (CORS preflight).
     """
     bucket, raw_key = _split(head.path, head.host, domain)
     query = parse_query(head.query) if head.query else _NO_QUERY
@@ -178,7 +180,7 @@ def _subresource_operation(
 
 
 def _refuse_unknown_flags(method: str, query: dict[str, str]) -> None:
-    """Refuse a write with an unknown parameter that has no value: it may be a sub-resource yet unknown here."""
+    """Refuse a write with an unknown valueless parameter: it may be a newer sub-resource."""
     for name, value in query.items():
         if not value and name not in subresources.KNOWN_PARAMETERS and name[:2].lower() != "x-":
             raise S3Error(

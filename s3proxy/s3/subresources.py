@@ -1,7 +1,8 @@
-"""The table of S3's sub-resources: which query parameter, on which level and method, is which operation.
+"""The table of S3's sub-resources: which parameter, level and method is which operation.
 
-Every sub-resource AWS documents is here, also those this gateway does not have: a request for one of these is
-answered NotImplemented with its name. Left out of the table, `PUT /bucket/key?acl` would overwrite the object.
+Every sub-resource AWS documents is here, also those this gateway does not have: a request for one
+of these is answered NotImplemented with its name. Left out of the table, `PUT /bucket/key?acl`
+would overwrite the object.
 Source: Amazon S3 API Reference, "Actions"; botocore's service model.
 """
 

@@ -33,9 +33,9 @@ def percent_decode(raw: bytes) -> str:
 
 
 def parse_query(raw: bytes) -> dict[str, str]:
-    """Decode a query string: the first `=` splits, `+` is a space, the first of a repeated name wins.
+    """Decode a query string: the first `=` splits, `+` is a space.
 
-    A name without a value has "".
+    The first of a repeated name wins; a name without a value has "".
 
     Raises:
         S3Error: InvalidURI (encoding), InvalidArgument (more than 128 parameters).

@@ -1,10 +1,11 @@
 """XML documents of S3: escaping, errors, and the answers about the service and its buckets.
 
-Documents are built as text: an element tree costs ten times as much for a listing of 1,000 keys. Objects' documents
-are in xml_objects.py, listings' in xml_listings.py.
+Documents are built as text: an element tree costs ten times as much for a listing of 1,000 keys.
+Objects' documents are in xml_objects.py, listings' in xml_listings.py.
 
-Characters that XML 1.0 forbids (C0 controls, U+FFFE, U+FFFF) leave as numeric references, as from S3: a strict
-parser refuses that one document, but the document itself is not cut or bent. With encoding-type=url there are none.
+Characters that XML 1.0 forbids (C0 controls, U+FFFE, U+FFFF) leave as numeric references, as from
+S3: a strict parser refuses that one document, but the document itself is not cut or bent. With
+encoding-type=url there are none.
 """
 
 import re

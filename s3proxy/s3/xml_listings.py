@@ -142,7 +142,7 @@ def url_encode(text: str) -> str:
 def _positions_v1(
     parameters: ListParameters, page: ListPage, encode: Callable[[str], str]
 ) -> list[str]:
-    """Markers of version 1. S3 gives NextMarker only beside a delimiter; without one it is the last key."""
+    """Markers of version 1; S3 gives NextMarker only beside a delimiter."""
     content = [f"<Marker>{encode(parameters.marker)}</Marker>"]
     if page.truncated and parameters.delimiter:
         content.append(f"<NextMarker>{encode(page.next_after)}</NextMarker>")

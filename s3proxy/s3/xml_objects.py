@@ -10,7 +10,7 @@ from s3proxy.s3.xml import DECLARATION, NAMESPACE, document, element, escape
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """A key that DeleteObjects deleted, or that was not there; version_id as the request named it."""
+    """A key that is gone; version_id as the request named it."""
 
     key: str
     version_id: str = ""
@@ -90,7 +90,8 @@ def complete_multipart_upload(
 
     Args:
         location: URL of the object.
-        declaration: False when the XML declaration has been sent already, ahead of keep-alive whitespace.
+        declaration: False when the XML declaration has been sent already, ahead of keep-alive
+            whitespace.
     """
     content = (
         element("Location", location)

@@ -1,9 +1,10 @@
 """XML that clients send, read with a hardened parser.
 
-No document type, no entities, no external anything; bounds on bytes, depth and elements. Namespaces are ignored, as by
-S3; unknown elements are passed over where S3 does so.
+No document type, no entities, no external anything; bounds on bytes, depth and elements. Namespaces
+are ignored, as by S3; unknown elements are passed over where S3 does so.
 """
 
+from itertools import pairwise
 from typing import Final
 from xml.etree.ElementTree import ParseError
 
@@ -113,7 +114,7 @@ def read_complete(body: bytes) -> list[CompletedPart]:
     parts = [_completed_part(child) for child in root.children if child.name == "Part"]
     if not 0 < len(parts) <= COMPLETE_PARTS_MAX:
         raise S3Error("MalformedXML")
-    if any(part.number <= before.number for before, part in zip(parts, parts[1:], strict=False)):
+    if any(part.number <= before.number for before, part in pairwise(parts)):
         raise S3Error("InvalidPartOrder")
     return parts
 
