@@ -80,7 +80,7 @@ def owner_element(owner: Owner, name: str = "Owner") -> str:
     )
 
 
-def error(error: "S3Error", *, resource: str, request_id: str, host_id: str = "") -> bytes:
+def error(error: "S3Error", resource: str, request_id: str, host_id: str = "") -> bytes:
     """The document of an error; alone of all it has no namespace, as from S3.
 
     Args:
