@@ -12,9 +12,11 @@ cdef class RequestHead(MessageHead):
     cdef Py_ssize_t target_start    # offsets in `raw`
     cdef Py_ssize_t target_stop
 
-    cdef int parse_line(self, Py_ssize_t line_length) except -1
-    cdef int split_target(self, Py_ssize_t start, Py_ssize_t stop) except -1
-    cdef int settle_host(self, Py_ssize_t authority, Py_ssize_t authority_length) except -1
+    cdef int parse_line(self, Py_ssize_t length) except -1
+    cdef int parse_version(self, Py_ssize_t start, Py_ssize_t stop) except -1
+    cdef int split_target(self) except -1
+    cdef Py_ssize_t split_authority(self) except -1
+    cdef int settle_host(self) except -1
     cdef int settle_expect(self) except -1
 
 
@@ -23,4 +25,5 @@ cdef class ResponseHead(MessageHead):
     cdef readonly str reason
     cdef readonly bint bodyless
 
-    cdef int parse_line(self, Py_ssize_t line_length) except -1
+    cdef int parse_line(self, Py_ssize_t length) except -1
+    cdef int settle_body(self, str method) except -1
