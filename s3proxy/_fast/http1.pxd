@@ -1,6 +1,6 @@
 """C interface of the parsed heads, for the modules that read headers without Python objects."""
 
-from s3proxy._fast.message_head cimport HeaderNames, HeaderSpan, MessageHead
+from s3proxy._fast.message_head cimport MessageHead
 
 
 cdef class RequestHead(MessageHead):

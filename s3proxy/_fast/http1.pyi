@@ -5,7 +5,7 @@ from typing import final
 from s3proxy._fast.head_writer import build_request_head as build_request_head
 from s3proxy._fast.head_writer import build_response_head as build_response_head
 from s3proxy._fast.message_head import HeaderNames as HeaderNames
-from s3proxy._fast.message_head import MessageHead as MessageHead
+from s3proxy._fast.message_head import MessageHead
 from s3proxy._fast.transfer_coding import ChunkedDecoder as ChunkedDecoder
 
 REQUEST_LINE_BYTES_MAX: int

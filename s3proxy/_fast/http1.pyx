@@ -33,7 +33,6 @@ __all__ = (
     "REQUEST_LINE_BYTES_MAX",
     "ChunkedDecoder",
     "HeaderNames",
-    "MessageHead",
     "RequestHead",
     "ResponseHead",
     "build_request_head",

@@ -81,7 +81,7 @@ cdef unsigned int singleton_of(const char* name, unsigned int length) noexcept n
 
 
 cdef list tokens(object words):
-    cdef list found = sorted({(<str?>word).lower().encode("ascii", "replace") for word in words})
+    cdef list found = sorted({given.lower().encode("ascii", "replace") for given in words})
     cdef bytes word
     for word in found:
         if octets_token(word, len(word)) != len(word) or not word:
