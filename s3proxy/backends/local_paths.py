@@ -27,6 +27,8 @@ MARKER = ".s3proxy-marker"
 NAME_BYTES_MAX = 255  # NAME_MAX of every Linux file system in use
 MAKE_ATTEMPTS_MAX = 16  # a concurrent delete may remove a parent that was just made
 
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})  # what a missing key looks like
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = (
     os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -80,7 +82,7 @@ def refusal(name: str) -> str:
 
 def foreign_etag(size: int, modified_ns: int, inode: int = 0) -> str:
     """A stand-in ETag that changes when the file does; its "-" tells clients it is no MD5."""
-    text = f"{size}.{modified_ns}.{inode}"
+    text = f"{size}.{modified_ns}.{inode}".encode()
     return f"{xxhash.xxh3_128_hexdigest(text)}-1"
 
 
@@ -106,33 +108,33 @@ def parent_of(root_fd: int, path: KeyPath) -> Iterator[int]:
     fd = os.dup(root_fd)
     try:
         for name in path.parents:
-            fd = _descend(fd, name)
+            inner = os.open(name, _DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = inner
         yield fd
     finally:
         os.close(fd)
 
 
 @contextmanager
-def made_parent_of(root_fd: int, path: KeyPath, made: list[int]) -> Iterator[int]:
-    """The same, making what is missing.
-
-    Descriptors of directories that got a new entry are appended to `made` and stay open for the
-    block, so that the caller can make the entries durable.
+def made_parent_of(root_fd: int, path: KeyPath, *, durable: bool) -> Iterator[int]:
+    """The same, making what is missing, durably where asked. Blocks.
 
     Raises:
         KeyConflict: a component is a file.
         PermissionDenied: a component is a symbolic link.
     """
-    held = [os.dup(root_fd)]
+    fd = os.dup(root_fd)
     try:
         for name in path.parents:
-            if _make(held[-1], name):
-                made.append(held[-1])
-            held.append(_open_made(held[-1], name, path))
-        yield held[-1]
-    finally:
-        for fd in held:
+            if _make(fd, name) and durable:
+                os.fsync(fd)
+            inner = _open_made(fd, name, path)
             os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def open_file(parent_fd: int, path: KeyPath) -> int:
@@ -188,13 +190,6 @@ def remove_empty_parents(root_fd: int, path: KeyPath) -> None:
         except OSError:  # not empty, or gone: either way the walk upwards is over
             return
         names.pop()
-
-
-def _descend(fd: int, name: str) -> int:
-    try:
-        return os.open(name, _DIRECTORY, dir_fd=fd)
-    finally:
-        os.close(fd)
 
 
 def _make(parent_fd: int, name: str) -> bool:
