@@ -11,8 +11,7 @@ Several processes may have the file open; LMDB's lock file beside it serialises 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +35,25 @@ MAP_SIZE_BYTES_MAX = 4 << 40
 BATCH_CHANGES_MAX = 1024
 # Readers of processes that were killed keep old pages alive until they are found.
 READER_CHECK_S = 60.0
+
+
+class LmdbRead:
+    """The context of one snapshot; a class, because a generator would double its cost."""
+
+    __slots__ = ("_databases", "_engine", "_txn")
+
+    def __init__(self, engine: "LmdbEngine", databases: Databases) -> None:
+        self._engine = engine
+        self._databases = databases
+
+    def __enter__(self) -> LmdbSnapshot:
+        self._txn = self._engine.begin_read()
+        return LmdbSnapshot(self._txn, self._databases)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._engine.end_read(self._txn)
+        if isinstance(error, lmdb.Error):
+            raise translate(error, "read", self._engine.path) from error
 
 
 class LmdbEngine:
@@ -101,18 +119,9 @@ class LmdbEngine:
         finally:
             txn.abort()
 
-    @contextmanager
-    def read(self) -> Iterator[LmdbSnapshot]:
-        """Open a snapshot; see `kv.engine.Engine.read`."""
-        txn = self._begin_read()
-        self._open_reads += 1
-        try:
-            yield LmdbSnapshot(txn, self._databases)
-        except lmdb.Error as error:
-            raise translate(error, "read", self.path) from error
-        finally:
-            self._open_reads -= 1
-            txn.abort()
+    def read(self) -> "LmdbRead":
+        """Open a snapshot; see `kv.engine.Engine.read`. About 1.5 us with two gets."""
+        return LmdbRead(self, self._databases)
 
     def submit(self, change: Callable[[Transaction], T], /) -> Pending[T]:
         """Queue a change; see `kv.engine.Engine.submit`."""
@@ -157,6 +166,17 @@ class LmdbEngine:
             # Already closed, or broken: every acknowledged commit was synced by itself.
             pass
         self._env.close()
+
+    def begin_read(self) -> "lmdb.Transaction[bytes]":
+        """Begin what `end_read` ends; the map keeps its place in between."""
+        txn = self._begin_read()
+        self._open_reads += 1
+        return txn
+
+    def end_read(self, txn: "lmdb.Transaction[bytes]") -> None:
+        """End a read transaction."""
+        self._open_reads -= 1
+        txn.abort()
 
     def _begin_read(self) -> "lmdb.Transaction[bytes]":
         try:
