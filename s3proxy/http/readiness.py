@@ -62,6 +62,11 @@ class Readiness:
         """Endpoints that are open."""
         return len(self._endpoints)
 
+    @property
+    def deadline_count(self) -> int:
+        """Endpoints that have an entry in the wheel of deadlines."""
+        return sum(map(len, self._wheel.values()))
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Wake parked tasks until cancelled. Endpoints stay registered; a later `run` goes on."""
         async with trio.open_nursery() as nursery:
