@@ -1,0 +1,99 @@
+import pytest
+
+from s3proxy.s3.refusals import refuse_unkept_headers
+from s3proxy.s3.routing import route
+from tests.s3.heads import head_of, make_head, raises_s3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-server-side-encryption-context", "e30="),
+        ("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"),
+        ("x-amz-object-lock-legal-hold", "ON"),
+        ("x-amz-tagging", "a=b"),
+        ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'),
+        ("x-amz-grant-full-control", "id=1"),
+        ("x-amz-acl", "public-read"),
+        ("x-amz-acl", "public-read-write"),
+        ("x-amz-acl", "authenticated-read"),
+        ("x-amz-acl", "aws-exec-read"),
+        ("x-amz-website-redirect-location", "/other"),
+        ("x-amz-write-offset-bytes", "10"),
+        ("x-amz-rename-source", "/b/k"),
+        ("x-amz-mfa", "1 2"),
+        ("x-amz-if-match-size", "1"),
+        ("x-amz-if-match-last-modified-time", "x"),
+        ("x-amz-bucket-object-lock-enabled", "true"),
+        ("x-amz-object-ownership", "ObjectWriter"),
+        ("x-amz-bucket-namespace", "account-regional"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["put_object", "create_multipart_upload", "delete_object"])
+def test_refuse_unkept_headers_names_what_is_not_kept(
+    name: str, value: str, operation: str
+) -> None:
+    head = head_of("PUT", "/bucket/key", [("Host", "h"), (name, value)])
+    with raises_s3("NotImplemented") as caught:
+        refuse_unkept_headers(head, operation)
+    assert caught.value.fields == {"Header": name}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-acl", "private"),
+        ("x-amz-acl", "bucket-owner-full-control"),
+        ("x-amz-acl", "bucket-owner-read"),
+        ("x-amz-tagging", ""),
+        ("x-amz-bucket-object-lock-enabled", "false"),
+        ("x-amz-object-ownership", "BucketOwnerEnforced"),
+        ("x-amz-bypass-governance-retention", "false"),
+        ("x-amz-user-agent", "aws-sdk-js/3"),
+        ("x-amz-request-payer", "requester"),
+        ("x-amz-expected-bucket-owner", "1"),
+        ("x-amz-something-new", "1"),
+        ("amz-sdk-invocation-id", "1"),
+    ],
+)
+def test_refuse_unkept_headers_lets_harmless_ones_pass(name: str, value: str) -> None:
+    head = head_of("PUT", "/bucket/key", [("Host", "h"), (name, value)])
+    refuse_unkept_headers(head, "put_object")
+
+
+def test_refuse_unkept_headers_of_an_unknown_acl_is_invalid() -> None:
+    with raises_s3("InvalidArgument") as caught:
+        refuse_unkept_headers(make_head("PUT", x_amz_acl="everyone"), "put_object")
+    assert caught.value.fields == {"ArgumentName": "x-amz-acl", "ArgumentValue": "everyone"}
+
+
+def test_refuse_unkept_headers_of_a_governance_bypass_needs_a_lock() -> None:
+    head = make_head("DELETE", x_amz_bypass_governance_retention="True")
+    with raises_s3("InvalidArgument"):
+        refuse_unkept_headers(head, "delete_object")
+
+
+@pytest.mark.parametrize("operation", ["get_object", "head_object", "get_object_attributes"])
+def test_refuse_unkept_headers_of_a_read_with_customer_keys_are_not_applicable(
+    operation: str,
+) -> None:
+    head = make_head(x_amz_server_side_encryption_customer_algorithm="AES256")
+    with raises_s3("InvalidRequest"):
+        refuse_unkept_headers(head, operation)
+
+
+def test_route_refuses_a_hoisted_header_too() -> None:
+    with raises_s3("NotImplemented") as caught:
+        route(make_head("PUT", "/bucket/key?x-amz-server-side-encryption=AES256"))
+    assert caught.value.fields == {"Header": "x-amz-server-side-encryption"}
+
+
+def test_route_refuses_encryption_on_a_put() -> None:
+    with raises_s3("NotImplemented"):
+        route(make_head("PUT", "/bucket/key", x_amz_server_side_encryption="AES256"))
