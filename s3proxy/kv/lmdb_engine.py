@@ -22,7 +22,7 @@ from s3proxy.kv import lmdb_batch
 from s3proxy.kv.engine import Transaction
 from s3proxy.kv.errors import Broken, Closed, KvError
 from s3proxy.kv.lmdb_errors import translate
-from s3proxy.kv.lmdb_open import open_environment
+from s3proxy.kv.lmdb_open import open_environment, while_growing
 from s3proxy.kv.lmdb_pending import Pending, fail_all, settle_all
 from s3proxy.kv.lmdb_views import Databases, LmdbSnapshot
 
@@ -98,9 +98,12 @@ class LmdbEngine:
         try:
             for name in names:
                 if name not in self._databases:
-                    self._databases[name] = self._env.open_db(name.encode())
+                    self._databases[name] = self._open_keyspace(name.encode())
         except lmdb.Error as error:
             raise translate(error, "open", self.path) from error
+
+    def _open_keyspace(self, name: bytes) -> "lmdb._Database":
+        return while_growing(self._env, lambda: self._env.open_db(name))
 
     @property
     def queued(self) -> int:

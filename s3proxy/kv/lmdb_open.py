@@ -1,11 +1,15 @@
 """Opening the LMDB file, and refusing what is not one."""
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import lmdb
 
 from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_errors import translate
+
+T = TypeVar("T")
 
 KEYSPACES_MAX = 64
 # One slot per read transaction open at the same time, over all processes.
@@ -37,11 +41,25 @@ def open_environment(path: str, *, map_size_bytes: int, sync: bool) -> lmdb.Envi
         raise KvError("open", path, str(error)) from error
     try:
         env.reader_check()
-        _cover_last_page(env, path)
+        while_growing(env, lambda: _cover_last_page(env, path))
     except lmdb.Error as error:
         env.close()
         raise translate(error, "open", path) from error
     return env
+
+
+def while_growing(env: lmdb.Environment, action: Callable[[], T]) -> T:
+    """Return what `action` returns, resizing the map as it needs; while nothing else uses it.
+
+    Another process may be making the database larger at this very moment.
+    """
+    while True:
+        try:
+            return action()
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)
+        except lmdb.MapFullError:
+            env.set_mapsize(2 * env.info()["map_size"])
 
 
 def _cover_last_page(env: lmdb.Environment, path: str) -> None:
