@@ -1,0 +1,15 @@
+"""C interface of the derived signing keys."""
+
+from s3proxy._fast.canonical cimport Span, Text
+from s3proxy._fast.libcrypto cimport HmacState
+
+
+cdef class SigningKey:
+    cdef HmacState hmac         # wiped when the object goes
+
+
+cdef SigningKey derive(str secret_key, str date, str region, str service)
+# Writes the SHA256_HEX digits of the signature of a canonical request; `stamp` has STAMP_BYTES.
+cdef void sign_canonical(
+    const HmacState* hmac, const Text* canonical, const char* stamp, Span scope, char* signature
+) noexcept nogil

@@ -1,0 +1,1 @@
+"""Timestamps of SigV4, for the compiled modules (see the `.pxd`)."""
