@@ -89,7 +89,8 @@ class LocalBackend:
     async def recover(self) -> int:
         """See `Backend.recover`; multipart uploads stay, as they outlive a restart."""
         removed = 0
-        for store in (self._blobs, *self._files.values()):
+        stores: list[LocalBlobStore | LocalFileStore] = [self._blobs, *self._files.values()]
+        for store in stores:
             with os_errors("recover", str(self._root), self.name):
                 removed += await self._disk.run(store.remove_temporaries, self._opened_ns)
         return removed

@@ -1,0 +1,100 @@
+"""Another S3 endpoint as a backend: containers are its buckets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+
+from s3proxy.backends.errors import AlreadyExists, NotFound
+from s3proxy.backends.options import S3Options
+from s3proxy.backends.s3_headers import length_line
+from s3proxy.backends.s3_request import Ask, S3Requests
+from s3proxy.backends.s3_store import S3Store
+from s3proxy.backends.s3_xml import write_location
+from s3proxy.backends.store import Capacity
+from s3proxy.http.client import Client
+
+KEY_BYTES_MAX = 1024  # S3: of a key, encoded
+_BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
+_OWNED = "BucketAlreadyOwnedByYou"
+
+
+class S3Backend:
+    """See `Backend`. The client stays the caller's to close.
+
+    Raises:
+        ValueError: the endpoint is no http(s) URL.
+    """
+
+    type = "s3"
+
+    def __init__(
+        self, options: S3Options, client: Client, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.name = options.name
+        self.requests = S3Requests(options, client, clock=clock)
+        self._options = options
+        self._stores: dict[str, S3Store] = {}
+
+    def blobs(self, container: str) -> S3Store:
+        """See `Backend.blobs`."""
+        return self.files(container)
+
+    def files(self, target: str) -> S3Store:
+        """See `Backend.files`; the target is the bucket's name there."""
+        store = self._stores.get(target)
+        if store is None:
+            store = S3Store(self.requests, target, verifies_payload=self._options.verifies_payload)
+            self._stores[target] = store
+        return store
+
+    def blob_name(self, key: str, blob_id: str) -> str:
+        """`<key>~<id>`, so that the data can be read without the catalog; cut to S3's length."""
+        room = KEY_BYTES_MAX - len(blob_id) - 1
+        return f"{key.encode()[:room].decode(errors='ignore')}~{blob_id}"
+
+    async def create_container(self, container: str) -> None:
+        """See `Backend.create_container`; AlreadyExists when it is another account's."""
+        body = write_location(self._options.region)
+        ask = Ask(
+            op="create_container",
+            method="PUT",
+            container=container,
+            headers=[("Content-Type", "application/xml")] if body else [],
+            raw=length_line(len(body)),
+            payload_hash=sha256(body).hexdigest(),
+        )
+        try:
+            await self.requests.call(ask, body)
+        except AlreadyExists as error:
+            if error.upstream_code != _OWNED:
+                raise
+
+    async def delete_container(self, container: str) -> None:
+        """See `Backend.delete_container`; Conflict when it is not empty."""
+        try:
+            await self.requests.call(
+                Ask(op="delete_container", method="DELETE", container=container)
+            )
+        except NotFound:
+            return
+
+    async def check(self) -> None:
+        """See `Backend.check`: the endpoint knows the credentials."""
+        await self.requests.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
+
+    def capacity(self) -> Capacity:
+        """S3 does not tell."""
+        return Capacity()
+
+    async def recover(self) -> int:
+        """Nothing to remove: the endpoint leaves nothing half-written."""
+        return 0
+
+    def blob_ids(self) -> Iterator[str]:
+        """None: buckets are listed through their stores."""
+        return iter(())
+
+    async def aclose(self) -> None:
+        """Holds nothing open."""
