@@ -6,15 +6,18 @@ next one yields first. The yield comes before the operation, never after: bytes 
 shared buffer are the caller's until its own next await.
 """
 
+import array
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 from collections.abc import Sequence
 from typing import Final
 
 import trio
 
-from s3proxy.http.errors import Disconnected
+from s3proxy.http.errors import DeadlineExceeded, Disconnected
 from s3proxy.http.readiness import Endpoint, Readiness
 
 # With 64 KiB buffers, some 3 ms of copying before the other connections get their turn.
@@ -24,6 +27,8 @@ PARTS_PER_SEND_MAX: Final = 1024
 
 WOULD_BLOCK: Final = -1
 _MORE: Final = getattr(socket, "MSG_MORE", 0)
+# Where the kernel writes a queue's length; read before anything else runs.
+_QUEUED: Final = array.array("i", [0])
 # struct linger: on, for 0 seconds.
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -144,8 +149,24 @@ class Transport(Endpoint):
         await self.wait_readable(timeout_s)
 
     async def wait_to_send(self, timeout_s: float) -> None:
-        """Park until a send that would have blocked may be tried again."""
+        """Park until a send that would have blocked may be tried again.
+
+        The kernel calls a socket writable only once a good part of its send buffer is free, which
+        a slow peer may take minutes to reach: as long as the queue shrinks it is not cut.
+        """
         self.burst = 0
+        queued = self._queued_bytes()
+        while True:
+            try:
+                await self.wait_until_sendable(timeout_s)
+                return
+            except DeadlineExceeded:
+                before, queued = queued, self._queued_bytes()
+                if queued >= before:
+                    raise
+
+    async def wait_until_sendable(self, timeout_s: float) -> None:
+        """Park in the direction that sending needs, for `timeout_s` at most."""
         await self.wait_writable(timeout_s)
 
     async def take_turn(self) -> None:
@@ -199,6 +220,14 @@ class Transport(Endpoint):
             except OSError:
                 pass
             Transport.close(self)
+
+    def _queued_bytes(self) -> int:
+        """Bytes sent that the peer's kernel has not taken yet."""
+        try:
+            fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, _QUEUED)
+        except OSError:
+            return 0
+        return _QUEUED[0]
 
     async def _send_rest(self, data: memoryview, start: int, timeout_s: float, more: bool) -> None:
         stop = len(data)
@@ -285,9 +314,8 @@ class TlsTransport(Transport):
         else:
             await self.wait_readable(timeout_s)
 
-    async def wait_to_send(self, timeout_s: float) -> None:
+    async def wait_until_sendable(self, timeout_s: float) -> None:
         """Park in the direction that TLS asked for."""
-        self.burst = 0
         if self._send_needs_read and self._reader is None:
             await self.wait_readable(timeout_s)
         else:

@@ -141,9 +141,7 @@ async def test_wait_second_task_same_direction_raises_busy(
 
 
 @pytest.mark.parametrize("direction", ["wait_readable", "wait_writable"])
-async def test_wait_cancelled_clears_the_slot_and_waits_again(
-    readiness: Readiness, direction: str
-):
+async def test_wait_cancelled_clears_the_slot_and_waits_again(readiness: Readiness, direction: str):
     with Pair(readiness) as pair:
         fill(pair.sock)
         wait = getattr(pair.endpoint, direction)
