@@ -32,7 +32,7 @@ class Catalog:
     Args:
         engine: its keyspaces are made here; the service runs and closes it.
         seal: opens and closes the secrets of access keys.
-        gateway: id of this process in its intents (catalog/instances.py); random by default.
+        gateway: names this process in its intents; random by default.
         now_ns: the clock.
         garbage_delay_s: how long a blob outlives the last record that points at it.
     """

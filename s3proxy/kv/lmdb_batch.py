@@ -3,7 +3,7 @@
 First pass: every change runs directly on the batch's transaction. One that raises before it wrote
 anything (a failed condition, the common case) has nothing to undo. Where one raises after writing,
 the batch is aborted and run again with each change in a child transaction of its own, which is
-thrown away when the change raises. Child transactions cost 8-15 us a change (bench/micro_kv.py),
+thrown away when the change raises. Child transactions cost 2-10 us a change (bench/micro_kv.py),
 so only that rare batch pays for them.
 """
 
