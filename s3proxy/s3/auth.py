@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
 SKEW_S_MAX: Final = 15 * 60
-PRESIGNED_EXPIRES_S_MAX: Final = 7 * 24 * 3600
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -92,7 +91,7 @@ class Authenticator:
             credential = self._lookup(authorization.access_key)
             if credential is None:
                 raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=authorization.access_key)
-            self._check_scope(authorization)
+            self._check_region(authorization)
             self._check_time(authorization)
             _refuse_session_token(head)
             key = self._signing_key(credential, authorization)
@@ -111,20 +110,22 @@ class Authenticator:
         key = self._keys.get(*scope)
         return self._keys.derive(*scope, credential.secret()) if key is None else key
 
-    def _check_scope(self, authorization: Authorization) -> None:
-        if authorization.region != self._region:
-            region = self._region
-            wrong = f"the region '{authorization.region}' is wrong; expecting '{region}'"
-            raise _malformed(authorization, wrong, Region=region)
-        if authorization.service != "s3":
-            wrong = f"incorrect service '{authorization.service}'. This endpoint belongs to \"s3\"."
-            raise _malformed(authorization, wrong)
-        if authorization.amz_date[:8] != authorization.date:
-            wrong = (
-                f'Invalid credential date "{authorization.date}". This date is not the same as'
-                f' X-Amz-Date: "{authorization.amz_date[:8]}".'
+    def _check_region(self, authorization: Authorization) -> None:
+        region = self._region
+        if authorization.region == region:
+            return
+        wrong = f"the region '{authorization.region}' is wrong; expecting '{region}'"
+        if authorization.presigned:
+            raise S3Error(
+                "AuthorizationQueryParametersError",
+                f"Error parsing the X-Amz-Credential parameter; {wrong}",
+                Region=region,
             )
-            raise _malformed(authorization, wrong)
+        raise S3Error(
+            "AuthorizationHeaderMalformed",
+            f"The authorization header is malformed; {wrong}",
+            Region=region,
+        )
 
     def _check_time(self, authorization: Authorization) -> None:
         now_s = self._clock()
@@ -139,12 +140,6 @@ class Authenticator:
                 )
             return
         expires_s = authorization.expires_s
-        if not 0 < expires_s <= PRESIGNED_EXPIRES_S_MAX:
-            raise S3Error(
-                "AuthorizationQueryParametersError",
-                "X-Amz-Expires must be less than a week (in seconds); that is, the given"
-                f" X-Amz-Expires must be less than {PRESIGNED_EXPIRES_S_MAX} seconds",
-            )
         if signed_s - now_s > SKEW_S_MAX:
             times = {"X-Amz-Date": authorization.amz_date, "ServerTime": _iso_seconds(now_s)}
             raise S3Error("AccessDenied", "Request is not yet valid", **times)
@@ -162,14 +157,6 @@ def _refuse_session_token(head: "RequestHead") -> None:
     token = head.get(b"x-amz-security-token")
     if token is not None or b"X-Amz-Security-Token=" in head.query:
         raise S3Error("InvalidToken", **{"Token-0": token or ""})
-
-
-def _malformed(authorization: Authorization, wrong: str, **fields: str) -> S3Error:
-    if authorization.presigned:
-        message = f"Error parsing the X-Amz-Credential parameter; {wrong}"
-        return S3Error("AuthorizationQueryParametersError", message, **fields)
-    message = f"The authorization header is malformed; {wrong}"
-    return S3Error("AuthorizationHeaderMalformed", message, **fields)
 
 
 def _iso_seconds(seconds: float) -> str:

@@ -256,7 +256,7 @@ def _decoder(plan: PayloadPlan, verified: "Verified") -> Decoder:
         signing_key=verified.key if signed else None,
         seed_signature=authorization.signature,
         amz_date=authorization.amz_date,
-        scope=f"{authorization.date}/{authorization.region}/{authorization.service}/aws4_request",
+        scope=authorization.scope,
         trailer=plan.trailer,
         signed=signed,
     )

@@ -116,9 +116,7 @@ def test_check_copy_source_of_conditions_that_hold_passes(headers: dict[str, str
         ({"if_match": '"x"', "if_modified_since": AFTER}, "if-match"),
     ],
 )
-def test_check_copy_source_otherwise_is_always_412(
-    headers: dict[str, str], condition: str
-) -> None:
+def test_check_copy_source_otherwise_is_always_412(headers: dict[str, str], condition: str) -> None:
     with raises_s3("PreconditionFailed") as caught:
         check_copy_source(make_head("PUT", **copy_headers(headers)), ETAG, MODIFIED_NS)
     assert caught.value.fields == {"Condition": f"x-amz-copy-source-{condition}"}

@@ -38,7 +38,20 @@ def test_is_addressable_bucket_is_wider_than_creatable(name: str, addressable: b
 
 @pytest.mark.parametrize(
     "key",
-    ["a", "/", "a//b", "../..", "a/", "\x01", "\x00", "ä" * 512, "😀" * 256, "k" * 1024, " ", "a/b"],
+    [
+        "a",
+        "/",
+        "a//b",
+        "../..",
+        "a/",
+        "\x01",
+        "\x00",
+        "ä" * 512,
+        "😀" * 256,
+        "k" * 1024,
+        " ",
+        "a/b",
+    ],
 )
 def test_check_key_of_up_to_1024_bytes_passes(key: str) -> None:
     check_key(key)
