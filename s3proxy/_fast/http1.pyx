@@ -257,11 +257,10 @@ cdef int check_partial_request(const char* data, Py_ssize_t length, Py_ssize_t r
     cdef Py_ssize_t searched = min(length, LINE_MAX + 2)
     cdef Py_ssize_t method_length = octets_token(data, min(length, METHOD_MAX + 1))
     cdef bint line_ended
-    if method_length < length:
-        if method_length > METHOD_MAX:
-            refuse(501, "unknown method")
-        if method_length == 0 or data[method_length] != c" ":
-            refuse(400, "malformed method")
+    if method_length > METHOD_MAX:
+        refuse(501, "unknown method")
+    if method_length < length and (method_length == 0 or data[method_length] != c" "):
+        refuse(400, "malformed method")
     line_ended = memchr(data, c"\n", <size_t>searched) != NULL
     if not line_ended and (searched == LINE_MAX + 2 or length >= room):
         refuse(414, "the request line is too long")

@@ -316,7 +316,9 @@ cdef class MessageHead:
         if bit == SEEN_CONNECTION:
             return self.note_connection(value, span.value_length)
         if bit == SEEN_TRANSFER_ENCODING:
-            if (self.seen & bit or span.value_length != 7 or not octets_equal(value, b"chunked", 7)):
+            # A tab after it is white space to RFC 9110 and part of the name to some; llhttp refuses it.
+            if (self.seen & bit or span.value_length != 7 or not octets_equal(value, b"chunked", 7)
+                    or value[7] == c"\t"):
                 self.foreign_coding = True
             self.chunked = True
         elif response and bit != SEEN_CONTENT_LENGTH:
