@@ -214,8 +214,6 @@ class Connection:
     async def _exchange(self, head: RequestHead) -> bool:
         """Have one request handled and answered; whether the connection can carry another."""
         shared, transport = self._shared, self._transport
-        if not head.expect_continue and head.get(b"expect") is not None:
-            raise HeadError(417, "unknown expectation")
         ahead, self._ahead = self._ahead, b""
         body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
         request = Request(
