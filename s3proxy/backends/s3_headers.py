@@ -54,14 +54,13 @@ def stat_of(head: ResponseHead) -> Stat:
     for name, value in head.prefixed(CHECKSUM_PREFIX.encode()):
         if name != "x-amz-checksum-type":
             checksums[name.removeprefix(CHECKSUM_PREFIX)] = value
+    system = {name: head.get(name.encode()) or "" for name in SYSTEM_HEADERS}
     parts = head.get(b"x-amz-mp-parts-count") or "0"
     return Stat(
         size=whole_size(head),
         modified_ns=modified_ns(head, b"last-modified"),
         etag=unquote_etag(head.get(b"etag") or ""),
-        system={
-            name: value for name in SYSTEM_HEADERS if (value := head.get(name.encode())) is not None
-        },
+        system={name: value for name, value in system.items() if value},
         user={
             name.removeprefix(USER_PREFIX): value
             for name, value in head.prefixed(USER_PREFIX.encode())

@@ -115,7 +115,8 @@ class Multipart:
                 parts.append((number, await self._copy_part(key, upload_id, number, source, span)))
             return await self.complete(key, upload_id, parts, options)
         except BaseException:
-            with trio.move_on_after(ABORT_TIMEOUT_S, shield=True):
+            deadline = trio.current_time() + ABORT_TIMEOUT_S
+            with trio.CancelScope(deadline=deadline, shield=True):
                 await self.abort(key, upload_id)
             raise
 

@@ -27,7 +27,7 @@ from s3proxy.backends.s3_errors import (
     from_transport,
 )
 from s3proxy.backends.s3_source import WatchedSource
-from s3proxy.http.body import BytesBody, ByteSource
+from s3proxy.http.body import ByteSource
 from s3proxy.http.client import Client, Exchange
 from s3proxy.http.origin import Origin
 from s3proxy.http.request_body import RequestBody
@@ -128,7 +128,7 @@ class S3Requests:
     async def send(
         self,
         ask: Ask,
-        body: ByteSource | None = None,
+        body: ByteSource | bytes = b"",
         *,
         length: int = 0,
         replayable: bool = False,
@@ -169,8 +169,7 @@ class S3Requests:
         """
 
         async def once() -> Answer:
-            source = BytesBody(body) if body else None
-            exchange = await self.send(ask, source, length=len(body), replayable=True)
+            exchange = await self.send(ask, body, length=len(body), replayable=True)
             return await self.finish(ask, exchange, bytes_max)
 
         return await self.retrying(once)
@@ -246,7 +245,7 @@ def encode_query(query: Query) -> bytes:
     )
 
 
-def _is_from_source(error: Exception, body: ByteSource | None) -> bool:
+def _is_from_source(error: Exception, body: ByteSource | bytes) -> bool:
     """Whether it was the body's source that failed, not the upstream."""
     if isinstance(body, RequestBody):
         return body.broken

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from s3proxy.backends.errors import InvalidRange, NotFound, Unavailable
+from s3proxy.backends.s3_errors import ERROR_BYTES_MAX
 from s3proxy.backends.s3_headers import (
     condition_headers,
     digest_headers,
@@ -21,7 +22,6 @@ from s3proxy.backends.s3_headers import (
 from s3proxy.backends.s3_multipart import COPY_BYTES_MAX, Multipart
 from s3proxy.backends.s3_request import (
     EMPTY_SHA256,
-    ERROR_BYTES_MAX,
     UNSIGNED_PAYLOAD,
     Ask,
     S3Requests,
@@ -169,7 +169,7 @@ class S3Store:
         query: Sequence[tuple[str, str]] = (),
         headers: Sequence[tuple[str, str]] = (),
     ) -> Stat:
-        """PUT a body of known length, never repeated, as its source is read once."""
+        """PUT a body of known length, without retries, as its source is read once."""
         ask = self._ask(
             op,
             "PUT",
@@ -179,15 +179,21 @@ class S3Store:
             raw=length_line(options.length),
             payload_hash=payload_hash(options),
         )
+        # On a connection that turns out stale an unconditional PUT may simply be repeated.
+        replayable = not (options.if_none_match_any or options.if_match)
         if isinstance(source, RequestBody):
             # Passed on unseen, so that it may be spliced: the endpoint verifies it.
             await _published(options.published)
-            exchange = await self.requests.send(ask, source, length=options.length, splice=True)
+            exchange = await self.requests.send(
+                ask, source, length=options.length, replayable=replayable, splice=True
+            )
         else:
             watched = WatchedSource(source, options.length, options.published)
             if not options.length:
                 await watched.finish()
-            exchange = await self.requests.send(ask, watched, length=options.length)
+            exchange = await self.requests.send(
+                ask, watched, length=options.length, replayable=replayable
+            )
         await self.requests.finish(ask, exchange, ERROR_BYTES_MAX)
         return written_stat(exchange.head, options.length)
 
