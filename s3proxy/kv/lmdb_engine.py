@@ -220,11 +220,17 @@ class LmdbEngine:
         assert self._token is not None
         while batch := self._take():
             started_s = time.perf_counter()
-            self._store(batch)
+            try:
+                self._store(batch)
+            except BaseException as error:
+                # A bug, or the end of the process: nobody is left waiting for the answer.
+                fail_all(batch, error)
+                raise
+            finally:
+                self._token.run_sync_soon(settle_all, batch)
             self.commit_s += time.perf_counter() - started_s
             self.batches += 1
             self.changes += len(batch)
-            self._token.run_sync_soon(settle_all, batch)
             if self._broken is not None:
                 return
 

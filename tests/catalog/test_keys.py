@@ -17,6 +17,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, bytes], bytes] = {("meta", b"last_id"): (9).to_bytes(8, "big")}
+        self.read = 0
 
     def get(self, keyspace: str, key: bytes, /) -> bytes | None:
         return self.rows.get((keyspace, key))
@@ -34,6 +35,7 @@ class Memory:
         assert len(start) <= KEY_BYTES_MAX
         for (space, key), value in sorted(self.rows.items()):
             if space == keyspace and key >= start and (stop is None or key < stop):
+                self.read += 1
                 yield key, value
 
     def count(self, keyspace: str) -> int:
@@ -123,6 +125,13 @@ def _expected(names: set[str], wanted: Range) -> list[tuple[bytes, bool]]:
         if entry not in expected and entry != (wanted.after, True):
             expected.append(entry)
     return expected
+
+
+def test_walk_delimiter_skips_what_a_common_prefix_covers() -> None:
+    memory = tree({f"{group}/{number:04d}" for group in "abc" for number in range(500)})
+    found = list(walk(memory, "t", ROOT, Range(b"", b"/", b"")))
+    assert found == [(b"a/", None), (b"b/", None), (b"c/", None)]
+    assert memory.read == 3
 
 
 @pytest.mark.parametrize("length", [1, 479, 480, 481, 960, 961, 1024])

@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lmdb
@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from s3proxy.kv import lmdb_batch
-from s3proxy.kv.errors import Broken, WriteFailed
+from s3proxy.kv.errors import Broken, Closed, WriteFailed
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from tests.kv.engines import running
 from tests.kv.writer_process import ROWS, TASKS, rows_of
@@ -153,7 +153,24 @@ async def test_broken_environment_ends_run_with_its_reason(
     engine.close()
 
 
-def _failing(error: lmdb.Error):  # type: ignore[no-untyped-def]
+async def test_bug_in_the_writer_ends_run_and_answers_waiters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = LmdbEngine(tmp_path / "catalog.mdb")
+    engine.open_keyspaces(["a"])
+    monkeypatch.setattr(lmdb_batch, "store", _failing(ZeroDivisionError("bug")))
+    commit = engine.submit(lambda txn: None)
+    with pytest.raises(ExceptionGroup) as caught:
+        await engine.run()
+    assert caught.group_contains(ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        await commit.wait()
+    with pytest.raises(Closed):
+        engine.submit(lambda txn: None)
+    engine.close()
+
+
+def _failing(error: Exception) -> Callable[..., None]:
     def store(*_: object) -> None:
         raise error
 
