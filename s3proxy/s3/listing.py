@@ -15,6 +15,7 @@ from s3proxy.s3.errors import invalid_argument
 KEYS_MAX: Final = 1000
 BUCKETS_MAX: Final = 10_000
 _INT32_MAX: Final = 2**31 - 1
+_DIGITS_MAX: Final = 10
 # First byte of a decoded continuation token; another layout takes another one.
 _TOKEN_VERSION: Final = b"\x01"
 
@@ -270,9 +271,9 @@ def parse_count(text: str, parameter: str, *, argument: str, maximum: int, defau
     """
     if not text:
         return default
-    number = (
-        int(text) if text.lstrip("-").isdecimal() and len(text) <= 11 and text.isascii() else None
-    )
+    digits = text.removeprefix("-")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_MAX
+    number = int(text) if is_number else None
     if number is None:
         message = f"Provided {parameter} not an integer or within integer range"
         raise invalid_argument(message, parameter, text)

@@ -42,7 +42,7 @@ def sign(
     region: str = REGION,
     token: str | None = None,
 ) -> RequestHead:
-    """A head signed in its headers; the payload hash is x-amz-content-sha256 where that is given."""
+    """A head signed in its headers, over x-amz-content-sha256 where that is given."""
     sent = {"Host": HOST, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD", **(headers or {})}
     request = AWSRequest(method, f"http://{HOST}{target}", headers=sent)
     signer = _KeepsPayloadHash(Credentials(access_key, secret_key, token), "s3", region)
