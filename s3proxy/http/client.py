@@ -7,7 +7,6 @@ import ssl
 
 import trio
 
-from s3proxy._fast.http1 import ResponseHead
 from s3proxy.http.body import BytesBody, ByteSource
 from s3proxy.http.dial import dial
 from s3proxy.http.errors import ConnectFailed, Disconnected, UpstreamError
@@ -78,14 +77,14 @@ class Client:
         """
         pool = self.pools.get(origin) or self._open_pool(origin)
         if body is None:
-            return await self._exchange(pool, method, head, None, replayable)
+            return await self._exchange(pool, method, head, None, replayable=replayable)
         if isinstance(body, bytes):
             if len(body) <= JOINED_BYTES_MAX:
-                return await self._exchange(pool, method, head + body, None, replayable)
+                return await self._exchange(pool, method, head + body, None, replayable=replayable)
             length, body = len(body), BytesBody(body)
         upload = self._plan(origin, body, length, splice)
         try:
-            return await self._exchange(pool, method, head, upload, replayable)
+            return await self._exchange(pool, method, head, upload, replayable=replayable)
         finally:
             upload.close()
 
@@ -130,15 +129,17 @@ class Client:
         return Upload(body, length, timeout_s=timeout_s)
 
     async def _exchange(
-        self, pool: Pool, method: str, head: bytes, upload: Upload | None, replayable: bool
+        self, pool: Pool, method: str, head: bytes, upload: Upload | None, *, replayable: bool
     ) -> Exchange:
         connection = pool.take() or await self._obtain(pool)
         if upload is not None:
             connection = await self._prepare(pool, connection, upload)
         while True:
-            connection.begin()
+            connection.heard = False
             try:
-                return await self._ask(pool, connection, method, head, upload)
+                if upload is None:
+                    return await self._ask(pool, connection, method, head)
+                return await self._ask_with_body(pool, connection, method, head, upload)
             except UpstreamError:
                 if not (replayable and _was_stale(connection, upload)):
                     pool.discard(connection)
@@ -165,43 +166,43 @@ class Client:
         return connection
 
     async def _ask(
+        self, pool: Pool, connection: UpstreamConnection, method: str, head: bytes
+    ) -> Exchange:
+        limits = self._limits
+        transport = connection.transport
+        try:
+            sent = transport.send_nowait(head)
+            # One that was idle was found quiet when it was taken, and nothing was awaited since.
+            quiet = connection.reused and sent == len(head)
+            if sent != len(head):
+                rest = memoryview(head)[max(sent, 0) :]
+                await transport.send_all(rest, timeout_s=limits.progress_timeout_s)
+            answer = await connection.read_head(method, limits.first_byte_timeout_s, quiet=quiet)
+        except Disconnected as error:
+            raise UpstreamError(f"{pool.origin}: {error}") from error
+        return open_exchange(
+            pool, connection, answer, cut_short=False, timeout_s=limits.progress_timeout_s
+        )
+
+    async def _ask_with_body(
         self,
         pool: Pool,
         connection: UpstreamConnection,
         method: str,
         head: bytes,
-        upload: Upload | None,
+        upload: Upload,
     ) -> Exchange:
         limits = self._limits
-        answer: ResponseHead | None = None
-        try:
-            if upload is not None:
-                quiet = False
-                answer = await upload.send(connection, head, method)
-            else:
-                quiet = await self._send_head(connection, head)
-            cut_short = answer is not None
-            if answer is None:
-                timeout_s = limits.first_byte_timeout_s
-                answer = await connection.read_head(method, timeout_s=timeout_s, quiet=quiet)
-        except UpstreamError as error:
-            raise UpstreamError(f"{pool.origin}: {error}") from error
+        answer = await upload.send(connection, head, method)
+        cut_short = answer is not None
+        if answer is None:
+            try:
+                answer = await connection.read_head(method, limits.first_byte_timeout_s)
+            except Disconnected as error:
+                raise UpstreamError(f"{pool.origin}: {error}") from error
         return open_exchange(
             pool, connection, answer, cut_short=cut_short, timeout_s=limits.progress_timeout_s
         )
-
-    async def _send_head(self, connection: UpstreamConnection, head: bytes) -> bool:
-        """Send `head`; True: the connection was found quiet and nothing was awaited since."""
-        transport = connection.transport
-        try:
-            sent = transport.send_nowait(head)
-            if sent == len(head):
-                return connection.reused
-            rest = memoryview(head)[max(sent, 0) :]
-            await transport.send_all(rest, timeout_s=self._limits.progress_timeout_s)
-        except Disconnected as error:
-            raise UpstreamError(str(error)) from error
-        return False
 
     async def _obtain(self, pool: Pool) -> UpstreamConnection:
         return await pool.acquire() or await self._connect(pool)

@@ -61,9 +61,10 @@ class Pool:
 
     def take(self) -> UpstreamConnection | None:
         """The freshest idle connection that is still good, with its slot; None without one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if self._is_good(connection):
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not self._is_old(connection, trio.current_time()) and connection.is_quiet():
                 self.active += 1
                 self.stats.reuses += 1
                 return connection
@@ -159,9 +160,6 @@ class Pool:
         self._waiters.append(task)
         granted: UpstreamConnection | None = await trio.lowlevel.wait_task_rescheduled(abort)
         return granted
-
-    def _is_good(self, connection: UpstreamConnection) -> bool:
-        return not self._is_old(connection, trio.current_time()) and connection.is_quiet()
 
     def _is_old(self, connection: UpstreamConnection, now_s: float) -> bool:
         return now_s - connection.idle_since_s >= self._limits.idle_timeout_s

@@ -16,7 +16,6 @@ from s3proxy.http.errors import (
     Disconnected,
     ProtocolError,
     TransportError,
-    UpstreamError,
 )
 from s3proxy.http.origin import ClientLimits
 from s3proxy.http.transport import Transport
@@ -24,6 +23,7 @@ from s3proxy.http.transport import Transport
 # A small object comes with its head in one receive; of a large one this much is not spliced.
 SCRATCH_BYTES: Final = 64 * 1024
 _SCRATCH: Final = memoryview(bytearray(SCRATCH_BYTES))
+FINAL_STATUS_MIN: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
 
 
@@ -33,7 +33,7 @@ class UpstreamConnection:
     Attributes:
         transport: the socket; whoever reads a body reads from it directly.
         reused: it has carried an exchange before.
-        heard: a byte came since `begin`.
+        heard: a byte of an answer came, since whoever asks set it to False.
         idle_since_s: Trio's clock when it last became idle.
         ahead: what came after the last response head.
     """
@@ -77,34 +77,27 @@ class UpstreamConnection:
         except TransportError:
             return False
 
-    def begin(self) -> None:
-        """Forget the exchange before."""
-        self.heard = False
-        self.ahead = b""
-        self._interims = 0
-        self._partial.clear()
-
-    async def read_head(self, method: str, *, timeout_s: float, quiet: bool) -> ResponseHead:
+    async def read_head(
+        self, method: str, timeout_s: float, *, quiet: bool = False
+    ) -> ResponseHead:
         """Wait for the final response head of a request with `method`; `ahead` is what follows it.
 
         Args:
             timeout_s: to its last byte.
             quiet: `is_quiet` was true and nothing was awaited since: no need to try first.
         Raises:
-            UpstreamError: the connection ended before.
+            Disconnected: the connection ended before.
             DeadlineExceeded, ProtocolError.
-        When cancelled, the same or another reader may go on.
+        After an error or a cancellation the connection is good for nothing.
         """
-        deadline = trio.current_time() + timeout_s
+        deadline_s = trio.current_time() + timeout_s
         try:
             if quiet:
                 await self.transport.wait_to_receive(timeout_s)
             while (head := self.read_head_nowait(method)) is None:
-                await self.transport.wait_to_receive(deadline - trio.current_time())
+                await self.transport.wait_to_receive(deadline_s - trio.current_time())
         except DeadlineExceeded as error:
             raise DeadlineExceeded("response head") from error
-        except Disconnected as error:
-            raise UpstreamError(str(error)) from error
         return head
 
     def poll_head(self, method: str) -> ResponseHead | None:
@@ -120,47 +113,54 @@ class UpstreamConnection:
             Disconnected: the connection ended before.
             ProtocolError.
         """
-        while (count := self.transport.receive_nowait(_SCRATCH)) >= 0:
-            if not count:
-                raise Disconnected("the upstream closed the connection before its response")
+        while (count := self.transport.receive_nowait(_SCRATCH)) > 0:
             self.heard = True
-            if (head := self._parse(count, method)) is not None:
+            if self._partial:
+                head = self._parse_pieces(count, method)
+            elif (head := self._parse_one(_SCRATCH, count, method)) is None:
+                self._partial += _SCRATCH[:count]
+            elif head.status >= FINAL_STATUS_MIN:
+                self.ahead = bytes(_SCRATCH[head.head_bytes : count])
+            else:
+                head = self._parse_pieces(count, method)
+            if head is not None:
                 return head
+        if not count:
+            raise Disconnected("the upstream closed the connection before its response")
         return None
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self.transport.close()
 
-    def _parse(self, count: int, method: str) -> ResponseHead | None:
-        data: memoryview | bytearray = _SCRATCH
+    def _parse_pieces(self, count: int, method: str) -> ResponseHead | None:
+        """Parse what was kept aside together with `count` new bytes; interim heads are skipped."""
         scanned = len(self._partial)
-        if scanned:
-            self._partial += _SCRATCH[:count]
-            data, count = self._partial, len(self._partial)
-        while (head := self._parse_one(data, count, method, scanned)) is not None:
-            rest = bytes(memoryview(data)[head.head_bytes : count])
-            if head.status >= 200:
+        self._partial += _SCRATCH[:count]
+        data = self._partial
+        while (head := self._parse_one(data, len(data), method, scanned)) is not None:
+            scanned = 0
+            rest = data[head.head_bytes :]
+            if head.status >= FINAL_STATUS_MIN:
+                self.ahead = bytes(rest)
                 self._partial = bytearray()
-                self.ahead = rest
+                self._interims = 0
                 return head
             self._skip_interim(head)
-            data = self._partial = bytearray(rest)
-            count, scanned = len(rest), 0
-        if data is _SCRATCH:
-            self._partial += _SCRATCH[:count]
+            data = self._partial = rest
         return None
 
     def _parse_one(
-        self, data: memoryview | bytearray, count: int, method: str, scanned: int
+        self, data: memoryview | bytearray, count: int, method: str, scanned: int = 0
     ) -> ResponseHead | None:
+        limits = self._limits
         try:
             return parse_response(
                 data,
                 count,
                 method,
-                head_bytes_max=self._limits.head_bytes_max,
-                headers_max=self._limits.headers_max,
+                head_bytes_max=limits.head_bytes_max,
+                headers_max=limits.headers_max,
                 scanned=scanned,
             )
         except HeadError as error:
