@@ -162,6 +162,14 @@ cdef void fill_name(
     span.tag = octets_tag(text + start, length)
 
 
+cdef inline void trim(const char* text, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    """Leave optional white space out of a run of bytes (RFC 9110, 5.6.3)."""
+    while first[0] < last[0] and (text[first[0]] == c" " or text[first[0]] == c"\t"):
+        first[0] += 1
+    while last[0] > first[0] and (text[last[0] - 1] == c" " or text[last[0] - 1] == c"\t"):
+        last[0] -= 1
+
+
 cdef class MessageHead:
     """Header lines and framing of one message."""
 
@@ -294,10 +302,7 @@ cdef class MessageHead:
             last = line_end - 1
             if not octets_is_text(text + first, last - first):
                 refuse(malformed, "control byte in a header value")
-            while first < last and (text[first] == c" " or text[first] == c"\t"):
-                first += 1
-            while last > first and (text[last - 1] == c" " or text[last - 1] == c"\t"):
-                last -= 1
+            trim(text, &first, &last)
             span = self.push(headers_max, response)
             fill_name(span, text, position, length)
             span.value = <unsigned int>first
@@ -334,14 +339,18 @@ cdef class MessageHead:
 
     cdef int note_connection(self, const char* value, Py_ssize_t length) noexcept nogil:
         """Read the list of connection options; others than close and keep-alive do not matter."""
-        cdef Py_ssize_t position = 0, option
+        cdef Py_ssize_t position = 0, first, last
         while position < length:
-            option = octets_token(value + position, length - position)
-            if option == 5 and octets_equal(value + position, b"close", 5):
+            first = position
+            while position < length and value[position] != c",":
+                position += 1
+            last = position
+            position += 1
+            trim(value, &first, &last)
+            if last - first == 5 and octets_equal(value + first, b"close", 5):
                 self.close_asked = True
-            elif option == 10 and octets_equal(value + position, b"keep-alive", 10):
+            elif last - first == 10 and octets_equal(value + first, b"keep-alive", 10):
                 self.keep_alive_asked = True
-            position += option + 1
         return 0
 
     cdef int settle_framing(self, bint response) except -1:

@@ -156,6 +156,9 @@ def test_parse_request_method_kept_as_sent(method: str) -> None:
         (0, [b"Keep-Alive"], True),
         (0, [b"keep-alive, close"], False),
         (0, [b"x, keep-alive"], True),
+        (0, [b"x\t,\tkeep-alive\t,"], True),
+        (0, [b"x keep-alive"], False),
+        (0, [b"keep-alive;x"], False),
     ],
 )
 def test_parse_request_connection_options_decide_keep_alive(minor, options, kept) -> None:
