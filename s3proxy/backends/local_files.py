@@ -214,6 +214,7 @@ class LocalFileStore:
             if self._durable:
                 os.fsync(fd)
             if linked_from is not None:
+                temporary.parent.mkdir(parents=True, exist_ok=True)
                 temporary.hardlink_to(linked_from)
             try:
                 self._place(path, temporary, exclusive=options.if_none_match_any)

@@ -1,7 +1,7 @@
 """The stores that the conformance suite runs against."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,27 @@ def moto_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["local-blobs", "local-files", "moto"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def open_place(name: str, request: pytest.FixtureRequest, root: Path) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack:
-        if request.param == "local-blobs":
-            yield await stack.enter_async_context(local_blobs(tmp_path))
-        elif request.param == "local-files":
-            yield await stack.enter_async_context(local_files(tmp_path))
+        if name == "local-blobs":
+            yield await stack.enter_async_context(local_blobs(root))
+        elif name == "local-files":
+            yield await stack.enter_async_context(local_files(root))
         else:
             url = request.getfixturevalue("moto_url")
             yield await stack.enter_async_context(s3_bucket(url, atomic=False))
+
+
+@pytest.fixture(params=["local-blobs", "local-files", "moto"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """Every store."""
+    async with open_place(request.param, request, tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(params=["local-files", "moto"])
+async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """The stores whose keys are the clients'."""
+    async with open_place(request.param, request, tmp_path) as place:
+        yield place

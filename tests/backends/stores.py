@@ -14,7 +14,7 @@ from s3proxy.backends.local import LocalBackend
 from s3proxy.backends.options import LocalOptions, S3Options
 from s3proxy.backends.s3 import S3Backend
 from s3proxy.backends.store import Backend, PutOptions, Stat, Store
-from s3proxy.http.client import Client
+from s3proxy.http.client import Client, ClientLimits
 from s3proxy.http.readiness import Readiness
 
 KIB = 1024
@@ -160,14 +160,14 @@ async def s3_bucket(url: str, *, atomic: bool) -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def s3_backend(
-    url: str, access_key: str = "AKIATEST", secret_key: str = "secret"
+    url: str, *, first_byte_timeout_s: float = 30.0, **options: str
 ) -> AsyncIterator[S3Backend]:
-    options = S3Options(name="moto", endpoint=url, access_key=access_key, secret_key=secret_key)
+    credentials = {"access_key": "AKIATEST", "secret_key": "secret", **options}
     async with trio.open_nursery() as nursery:
         readiness = Readiness()
         await nursery.start(readiness.run)
-        client = Client(readiness)
-        yield S3Backend(options, client)
+        client = Client(readiness, ClientLimits(first_byte_timeout_s=first_byte_timeout_s))
+        yield S3Backend(S3Options(name="moto", endpoint=url, **credentials), client)  # type: ignore[arg-type]
         await client.aclose()
         nursery.cancel_scope.cancel()
     readiness.close()
