@@ -10,15 +10,15 @@ from typing import Final, Protocol
 # Parameters of the signature itself, and those that only describe the client.
 _SIGNATURE_PARAMETERS: Final = frozenset(
     {
-        "x-amz-algorithm",
-        "x-amz-content-sha256",
-        "x-amz-credential",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-security-token",
-        "x-amz-signature",
-        "x-amz-signedheaders",
-        "x-amz-user-agent",
+        "X-Amz-Algorithm",
+        "X-Amz-Content-Sha256",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-Security-Token",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+        "X-Amz-User-Agent",
     }
 )
 
@@ -62,9 +62,9 @@ def effective_headers(headers: Headers, query: dict[str, str]) -> Headers:
 
     Values become latin-1 text of their UTF-8 bytes, as header values are.
     """
-    hoisted = {
-        lower: value.encode().decode("latin-1")
-        for name, value in query.items()
-        if name[:6].lower() == "x-amz-" and (lower := name.lower()) not in _SIGNATURE_PARAMETERS
-    }
+    hoisted = {}
+    for name, value in query.items():
+        if name in _SIGNATURE_PARAMETERS or name[:6].lower() != "x-amz-":
+            continue
+        hoisted[name.lower()] = value.encode().decode("latin-1")
     return HoistedHeaders(headers, hoisted) if hoisted else headers

@@ -43,13 +43,20 @@ def parse_query(raw: bytes) -> dict[str, str]:
     query: dict[str, str] = {}
     if not raw:
         return query
-    pieces = raw.split(b"&", QUERY_PARAMETERS_MAX)
+    try:
+        pieces = raw.decode().split("&", QUERY_PARAMETERS_MAX)
+    except UnicodeDecodeError:
+        raise S3Error("InvalidURI", URI=raw.decode("latin-1")) from None
     if len(pieces) > QUERY_PARAMETERS_MAX:
         raise S3Error("InvalidArgument", "Too many query parameters.")
     for piece in pieces:
-        if not piece:
-            continue
-        name, _, value = piece.partition(b"=")
-        text = percent_decode(value.replace(b"+", b" ")) if value else ""
-        query.setdefault(percent_decode(name.replace(b"+", b" ")), text)
+        name, _, value = piece.partition("=")
+        if "%" in piece or "+" in piece:
+            name, value = _decode_form(name), _decode_form(value)
+        if name not in query and piece:
+            query[name] = value
     return query
+
+
+def _decode_form(text: str) -> str:
+    return percent_decode(text.replace("+", " ").encode())
