@@ -7,8 +7,6 @@ from s3proxy._fast.libcrypto cimport Md5State, Sha1State, Sha256State
 cdef enum:
     CRC_COUNT = 3
     DIGEST_BYTES_MAX = 32
-    # Below this, giving the GIL away and taking it back costs more than others gain.
-    GIL_RELEASE_BYTES_MIN = 4096
 
 
 cdef class Hasher:

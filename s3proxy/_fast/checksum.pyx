@@ -10,6 +10,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint64_t
 
 from s3proxy._fast.libcrypto cimport (
+    GIL_RELEASE_BYTES_MIN,
     MD5_BYTES,
     SHA1_BYTES,
     SHA256_BYTES,

@@ -5,6 +5,8 @@ cdef enum:
     SHA1_BYTES = 20
     SHA256_BYTES = 32
     SHA256_HEX = 64
+    # Below this, giving the GIL away and taking it back costs more than others gain.
+    GIL_RELEASE_BYTES_MIN = 4096
 
 
 # The documented layouts of MD5_CTX, SHA_CTX and SHA256_CTX; libcrypto keeps no pointer to them.

@@ -1,0 +1,352 @@
+"""The aws-chunked content coding: decoding in place with every signature checked, and framing.
+
+    body    = *chunk last [trailer] CRLF
+    chunk   = size [";chunk-signature=" 64HEX] CRLF size*OCTET CRLF
+    last    = "0" [";chunk-signature=" 64HEX] CRLF
+    trailer = *( name ":" value CRLF ) [ "x-amz-trailer-signature:" 64HEX CRLF ]
+
+Each state reads either a line or payload:
+
+    HEADER -> PAYLOAD -> PAYLOAD_END -> HEADER ... -> TRAILER or LAST_LINE -> END
+
+In the signed form with a trailer minio-go ends the trailer's lines with LF and puts an empty line
+before their signature; Amazon S3 takes that, and so does this decoder.
+
+Source: AWS, "Signature Calculations for the Authorization Header: Transferring Payload in Multiple
+Chunks", "... Including Trailing Headers".
+"""
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.string cimport memchr, memcmp, memcpy, memmove
+
+from s3proxy._fast.libcrypto cimport (
+    GIL_RELEASE_BYTES_MIN,
+    SHA256_BYTES,
+    SHA256_HEX,
+    Sha256State,
+    equal_in_constant_time,
+    hmac_finish,
+    sha256_finish,
+    sha256_start,
+    sha256_update,
+    write_hex,
+)
+from s3proxy._fast.signing_key cimport SigningKey
+
+from s3proxy._fast.errors import ChunkError
+
+cdef enum:
+    HEADER, PAYLOAD, PAYLOAD_END, TRAILER, LAST_LINE, END
+
+cdef enum:
+    # AWS: only the last chunk may be smaller. It also bounds what framing costs per byte.
+    CHUNK_BYTES_MIN = 8192
+    SIZE_DIGITS_MAX = 16
+    EXTENSION_BYTES = 17
+
+cdef const char* EMPTY_SHA256 = (
+    b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
+)
+cdef str TRAILER_SIGNATURE = "x-amz-trailer-signature"
+
+
+cdef object incomplete(str message="The request body terminated unexpectedly"):
+    return ChunkError("IncompleteBody", message)
+
+
+cdef object wrong_length():
+    return incomplete(
+        "You did not provide the number of bytes specified by the "
+        "x-amz-decoded-content-length HTTP header"
+    )
+
+
+cdef object malformed_trailer():
+    return ChunkError(
+        "MalformedTrailerError",
+        "The request contained trailing data that was not well-formed or did not conform to our "
+        "published schema.",
+    )
+
+
+cdef object mismatch():
+    return ChunkError(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+    )
+
+
+cdef inline int hex_digit(char byte) noexcept nogil:
+    if 48 <= byte <= 57:
+        return byte - 48
+    if 97 <= byte <= 102:
+        return byte - 87
+    if 65 <= byte <= 70:
+        return byte - 55
+    return -1
+
+
+cdef class Decoder:
+
+    def __init__(
+        self,
+        *,
+        long long decoded_length,
+        SigningKey signing_key,
+        str seed_signature not None,
+        str amz_date not None,
+        str scope not None,
+        bint trailer,
+        bint signed,
+    ):
+        cdef bytes seed = seed_signature.encode("ascii")
+        if decoded_length < 0:
+            raise ValueError("a body cannot have a negative length")
+        if signed and (signing_key is None or len(seed) != SHA256_HEX):
+            raise ValueError("a signed body needs a signing key and a seed signature of 64 digits")
+        self.decoded_length = decoded_length
+        self.key = signing_key
+        self.signed = signed
+        self.with_trailer = trailer
+        self.context = f"{amz_date}\n{scope}\n".encode("latin-1")
+        self.trailers = {}
+        self.last_size = -1
+        self.state = HEADER
+        if signed:
+            memcpy(self.previous, <const char*>seed, SHA256_HEX)
+
+    def feed(self, buffer, Py_ssize_t length, /):
+        cdef Py_buffer view
+        if self.failure is not None:
+            raise self.failure
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        try:
+            if not 0 <= length <= view.len:
+                raise ValueError("the length is outside of the buffer")
+            return self.decode(<char*>view.buf, length)
+        except ChunkError as error:
+            self.failure = error
+            raise
+        finally:
+            PyBuffer_Release(&view)
+
+    def finish(self):
+        if self.failure is not None:
+            raise self.failure
+        if self.state == LAST_LINE and self.line_length == 0:
+            # Some clients leave the last empty line out; all that matters has been checked.
+            self.state = END
+            self.finished = True
+        if self.state != END:
+            self.failure = incomplete()
+            raise self.failure
+
+    cdef Py_ssize_t decode(self, char* data, Py_ssize_t length) except -1:
+        cdef char* target = data
+        cdef Py_ssize_t position = 0
+        cdef Py_ssize_t taken
+        while position < length:
+            if self.state == PAYLOAD:
+                taken = self.take_payload(data + position, length - position, target)
+                target += taken
+            else:
+                taken = self.take_line(data + position, length - position)
+            position += taken
+        return target - data
+
+    cdef Py_ssize_t take_line(self, const char* data, Py_ssize_t length) except -1:
+        cdef const char* end = <const char*>memchr(data, 10, length)
+        cdef Py_ssize_t taken = length if end == NULL else end - data + 1
+        if self.state == END:
+            raise incomplete("The request body goes on after its last chunk")
+        if self.line_length + taken > LINE_BYTES_MAX:
+            if self.state == TRAILER:
+                raise malformed_trailer()
+            raise incomplete("A chunk header is too long")
+        memcpy(self.line + self.line_length, data, taken)
+        self.line_length += <int>taken
+        if end != NULL:
+            self.end_line()
+            self.line_length = 0
+        return taken
+
+    cdef Py_ssize_t take_payload(self, char* data, Py_ssize_t length, char* target) except -1:
+        cdef Py_ssize_t taken = length if length < self.left else <Py_ssize_t>self.left
+        if taken >= GIL_RELEASE_BYTES_MIN:
+            with nogil:
+                if self.signed:
+                    sha256_update(&self.hash, data, taken)
+                memmove(target, data, taken)
+        else:
+            if self.signed:
+                sha256_update(&self.hash, data, taken)
+            memmove(target, data, taken)
+        self.left -= taken
+        if self.left == 0:
+            self.end_chunk()
+            self.state = PAYLOAD_END
+        return taken
+
+    cdef int end_line(self) except -1:
+        cdef Py_ssize_t length = self.line_length - 1
+        if self.state == TRAILER:
+            return self.end_trailer_line(length)
+        if length == 0 or self.line[length - 1] != 13:
+            raise incomplete("A chunk header must end with CRLF")
+        self.line_length = <int>(length - 1)
+        if self.state == HEADER:
+            return self.start_chunk()
+        if self.line_length != 0:
+            raise incomplete("A chunk must end with CRLF")
+        if self.state == LAST_LINE:
+            self.state = END
+            self.finished = True
+        else:
+            self.state = HEADER
+        return 0
+
+    cdef int start_chunk(self) except -1:
+        cdef long long size = 0
+        cdef int position = 0
+        cdef int digit
+        while position < self.line_length:
+            digit = hex_digit(self.line[position])
+            if digit < 0:
+                break
+            if position == SIZE_DIGITS_MAX or size >> 58:
+                raise wrong_length()
+            size = size << 4 | digit
+            position += 1
+        if position == 0:
+            raise incomplete("A chunk header must begin with its size in hexadecimal digits")
+        if self.signed:
+            if self.line_length - position != EXTENSION_BYTES + SHA256_HEX or memcmp(
+                self.line + position, b";chunk-signature=", EXTENSION_BYTES
+            ) != 0:
+                raise incomplete("A chunk header must end with its signature")
+            memcpy(self.claimed, self.line + position + EXTENSION_BYTES, SHA256_HEX)
+            sha256_start(&self.hash)
+        elif position < self.line_length and self.line[position] != 59:
+            raise incomplete("A chunk header must hold its size alone")
+        self.check_size(size)
+        self.left = size
+        if size:
+            self.state = PAYLOAD
+            return 0
+        self.end_chunk()
+        sha256_start(&self.hash)
+        self.state = TRAILER if self.with_trailer else LAST_LINE
+        return 0
+
+    cdef int check_size(self, long long size) except -1:
+        if size == 0:
+            if self.announced != self.decoded_length:
+                raise wrong_length()
+            return 0
+        if size > self.decoded_length - self.announced:
+            raise wrong_length()
+        if 0 <= self.last_size < CHUNK_BYTES_MIN:
+            raise ChunkError(
+                "InvalidChunkSizeError",
+                "Only the last chunk is allowed to have a size less than 8192 bytes",
+            )
+        self.announced += size
+        self.last_size = size
+        return 0
+
+    cdef int end_chunk(self) except -1:
+        if self.signed:
+            self.check_signature(b"AWS4-HMAC-SHA256-PAYLOAD\n", True, self.claimed)
+            memcpy(self.previous, self.claimed, SHA256_HEX)
+        return 0
+
+    cdef int check_signature(
+        self, const char* algorithm, bint chunk, const char* claimed
+    ) except -1:
+        # Both algorithm lines have 25 bytes.
+        cdef Sha256State running = self.key.hmac.inner
+        cdef unsigned char digest[SHA256_BYTES]
+        cdef char text[SHA256_HEX]
+        sha256_update(&running, algorithm, 25)
+        sha256_update(&running, <const char*>self.context, len(self.context))
+        sha256_update(&running, self.previous, SHA256_HEX)
+        sha256_update(&running, b"\n", 1)
+        if chunk:
+            sha256_update(&running, EMPTY_SHA256, SHA256_HEX + 1)
+        sha256_finish(&self.hash, digest)
+        write_hex(digest, SHA256_BYTES, text)
+        sha256_update(&running, text, SHA256_HEX)
+        hmac_finish(&self.key.hmac, &running, digest)
+        write_hex(digest, SHA256_BYTES, text)
+        if not equal_in_constant_time(text, claimed, SHA256_HEX):
+            raise mismatch()
+        return 0
+
+    cdef int end_trailer_line(self, Py_ssize_t length) except -1:
+        self.trailer_bytes += length + 1
+        if self.trailer_bytes > TRAILER_BYTES_MAX:
+            raise malformed_trailer()
+        if length and self.line[length - 1] == 13:
+            length -= 1
+        if length:
+            return self.take_trailer(self.line[:length])
+        if not self.signed:
+            self.state = END
+            self.finished = True
+        elif not self.trailers:
+            raise malformed_trailer()
+        return 0
+
+    cdef int take_trailer(self, bytes line) except -1:
+        cdef bytes canonical
+        name, colon, value = line.decode("latin-1").partition(":")
+        name = name.lower()
+        value = value.strip(" \t")
+        if not colon or not name or name != name.strip() or name in self.trailers:
+            raise malformed_trailer()
+        if name == TRAILER_SIGNATURE:
+            return self.check_trailer(value.encode("latin-1"))
+        canonical = f"{name}:{value}\n".encode("latin-1")
+        sha256_update(&self.hash, <const char*>canonical, len(canonical))
+        self.trailers[name] = value
+        return 0
+
+    cdef int check_trailer(self, bytes signature) except -1:
+        if not self.signed:
+            raise malformed_trailer()
+        if len(signature) != SHA256_HEX:
+            raise mismatch()
+        self.check_signature(b"AWS4-HMAC-SHA256-TRAILER\n", False, <const char*>signature)
+        self.state = LAST_LINE
+        return 0
+
+
+def chunk_head(long long size, /):
+    if size < 1:
+        raise ValueError("a chunk has a byte at least; `end` writes the last one")
+    return b"%x\r\n" % size
+
+
+def end(str trailer_name not None="", str value not None="", /):
+    if not trailer_name:
+        return b"0\r\n\r\n"
+    if any(byte in "\r\n\0" for byte in trailer_name + value):
+        raise ValueError("a trailer cannot hold a line end")
+    return b"0\r\n" + f"{trailer_name}:{value}".encode("latin-1") + b"\r\n\r\n"
+
+
+def encoded_length(
+    long long size, long long chunk_bytes, str trailer_name not None="", Py_ssize_t value_bytes=0, /
+):
+    cdef long long whole, rest, length
+    if size < 0 or chunk_bytes < 1:
+        raise ValueError("a body has no negative size, and a chunk has a byte at least")
+    whole = size // chunk_bytes
+    rest = size - whole * chunk_bytes
+    length = whole * (len(b"%x" % chunk_bytes) + 4 + chunk_bytes)
+    if rest:
+        length += len(b"%x" % rest) + 4 + rest
+    if trailer_name:
+        length += len(trailer_name) + 1 + value_bytes + 2
+    return length + 5
