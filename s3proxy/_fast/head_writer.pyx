@@ -1,12 +1,18 @@
-"""Heads of responses and upstream requests: measured and checked, then written into one bytes object."""
+"""Heads of responses and upstream requests: checked and measured, then written in one go."""
 
 from http import HTTPStatus
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdio cimport snprintf
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
-from s3proxy._fast.octets cimport octets_equal, octets_is_target, octets_is_text, octets_token
+from s3proxy._fast.octets cimport (
+    octets_equal,
+    octets_find,
+    octets_is_target,
+    octets_is_text,
+    octets_token,
+)
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
@@ -92,11 +98,9 @@ cdef int check_lines(bytes raw, bint framed) except -1:
     cdef const char* text = PyBytes_AS_STRING(raw)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
     cdef Py_ssize_t position = 0, length, stop
-    cdef const char* end
     while position < size:
         length = octets_token(text + position, size - position)
-        end = <const char*>memchr(text + position, c"\n", <size_t>(size - position))
-        stop = end - text - 1 if end != NULL else -1
+        stop = octets_find(text, position, size, c"\n") - 1
         if stop <= position + length or text[position + length] != c":" or text[stop] != c"\r":
             raise ValueError("raw header lines are malformed")
         check_name(text + position, length, framed)

@@ -1,6 +1,6 @@
 """Strict HTTP/1.1 heads and framing, after RFC 9110 and RFC 9112."""
 
-from typing import final
+from typing import Never, final
 
 from s3proxy._fast.head_writer import build_request_head as build_request_head
 from s3proxy._fast.head_writer import build_response_head as build_response_head
@@ -8,12 +8,25 @@ from s3proxy._fast.message_head import HeaderNames as HeaderNames
 from s3proxy._fast.message_head import MessageHead
 from s3proxy._fast.transfer_coding import ChunkedDecoder as ChunkedDecoder
 
+__all__ = (
+    "REQUEST_LINE_BYTES_MAX",
+    "ChunkedDecoder",
+    "HeaderNames",
+    "RequestHead",
+    "ResponseHead",
+    "build_request_head",
+    "build_response_head",
+    "parse_request",
+    "parse_response",
+)
+
 REQUEST_LINE_BYTES_MAX: int
 
 @final
 class RequestHead(MessageHead):
     """A request's head; made by `parse_request` only."""
 
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def method(self) -> str:
         """The token as sent, such as "GET"."""
@@ -37,6 +50,7 @@ class RequestHead(MessageHead):
 class ResponseHead(MessageHead):
     """A response's head; made by `parse_response` only."""
 
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def status(self) -> int:
         """100 to 599."""

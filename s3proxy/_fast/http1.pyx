@@ -1,16 +1,17 @@
 """Strict HTTP/1.1 heads and framing, after RFC 9110 and RFC 9112.
 
-What two readers may take differently is refused: it is how requests are smuggled. Heads that are not complete yet cost
-one search for line ends in what is new.
+What two readers may take differently is refused: it is how requests are smuggled. Heads that are
+not complete yet cost one search for line ends in what is new.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.string cimport memchr, memcmp
+from libc.string cimport memcmp
 
 from s3proxy._fast.message_head cimport (
     HEADERS_LIMIT,
+    HeaderSpan,
     MessageHead,
     SEEN_EXPECT,
     SEEN_HOST,
@@ -19,6 +20,7 @@ from s3proxy._fast.message_head cimport (
 )
 from s3proxy._fast.octets cimport (
     octets_equal,
+    octets_find,
     octets_is_authority,
     octets_is_target,
     octets_is_text,
@@ -41,7 +43,7 @@ __all__ = (
     "parse_response",
 )
 
-# A 1,024 byte key can be 3 KiB when percent-encoded, and a presigned query carries a session token beside it.
+# A 1,024 byte key can be 3 KiB when percent-encoded; a presigned query carries a session token too.
 REQUEST_LINE_BYTES_MAX = 16384
 
 cdef Py_ssize_t LINE_MAX = REQUEST_LINE_BYTES_MAX
@@ -119,17 +121,17 @@ cdef class RequestHead(MessageHead):
         cdef const char* text = self.base
         cdef Py_ssize_t start = self.target_start
         cdef Py_ssize_t stop = self.target_stop
-        cdef const char* mark
+        cdef Py_ssize_t mark
         if text[start] == c"*":
             if stop - start != 1 or self.method is not OPTIONS:
                 refuse(400, "malformed request target")
         elif text[start] != c"/":
             start = self.split_authority()
-        mark = <const char*>memchr(text + start, c"?", <size_t>(stop - start))
+        mark = octets_find(text, start, stop, c"?")
         self.query = b""
-        if mark != NULL:
-            self.query = PyBytes_FromStringAndSize(mark + 1, text + stop - mark - 1)
-            stop = mark - text
+        if mark >= 0:
+            self.query = PyBytes_FromStringAndSize(text + mark + 1, stop - mark - 1)
+            stop = mark
         self.path = PyBytes_FromStringAndSize(text + start, stop - start) if stop > start else b"/"
         return 0
 
@@ -153,8 +155,8 @@ cdef class RequestHead(MessageHead):
         return stop
 
     cdef int settle_host(self) except -1:
-        """Exactly one Host in HTTP/1.1; it may not contradict the target (RFC 9112, section 3.2)."""
-        cdef int index
+        """Exactly one Host in HTTP/1.1, the same as in the target (RFC 9112, section 3.2)."""
+        cdef HeaderSpan* span
         cdef str named
         if not self.seen & SEEN_HOST:
             if self.http_minor == 1:
@@ -162,10 +164,10 @@ cdef class RequestHead(MessageHead):
             if self.host is None:
                 self.host = ""
             return 0
-        index = self.find(b"host", 4)
-        if not octets_is_authority(self.base + self.spans[index].value, self.spans[index].value_length):
+        span = &self.spans[self.find(b"host", 4)]
+        if not octets_is_authority(self.base + span.value, span.value_length):
             refuse(400, "malformed Host")
-        named = self.value_at(index)
+        named = PyUnicode_DecodeLatin1(self.base + span.value, span.value_length, NULL)
         if self.host is not None and self.host.lower() != named.lower():
             refuse(400, "Host differs from the request target")
         self.host = named
@@ -248,12 +250,11 @@ cdef int own(MessageHead head, const char* data, Py_ssize_t length) except -1:
 
 cdef Py_ssize_t first_line(MessageHead head) noexcept:
     """Length of the start line without its CRLF."""
-    cdef const char* end = <const char*>memchr(head.base, c"\n", <size_t>PyBytes_GET_SIZE(head.raw))
-    return end - head.base - 1
+    return octets_find(head.base, 0, PyBytes_GET_SIZE(head.raw), c"\n") - 1
 
 
 cdef int check_partial_request(const char* data, Py_ssize_t length, Py_ssize_t room) except -1:
-    """Refuse at once what no further byte can mend: other protocols, a line or head over its bound."""
+    """Refuse at once what no further byte can mend: other protocols, what is over its bound."""
     cdef Py_ssize_t searched = min(length, LINE_MAX + 2)
     cdef Py_ssize_t method_length = octets_token(data, min(length, METHOD_MAX + 1))
     cdef bint line_ended
@@ -261,7 +262,7 @@ cdef int check_partial_request(const char* data, Py_ssize_t length, Py_ssize_t r
         refuse(501, "unknown method")
     if method_length < length and (method_length == 0 or data[method_length] != c" "):
         refuse(400, "malformed method")
-    line_ended = memchr(data, c"\n", <size_t>searched) != NULL
+    line_ended = octets_find(data, 0, searched, c"\n") >= 0
     if not line_ended and (searched == LINE_MAX + 2 or length >= room):
         refuse(414, "the request line is too long")
     if length >= room:
@@ -270,7 +271,8 @@ cdef int check_partial_request(const char* data, Py_ssize_t length, Py_ssize_t r
 
 
 cdef RequestHead read_request(
-    const char* data, Py_ssize_t length, Py_ssize_t head_bytes_max, int headers_max, Py_ssize_t scanned
+    const char* data, Py_ssize_t length, Py_ssize_t head_bytes_max, int headers_max,
+    Py_ssize_t scanned
 ):
     cdef Py_ssize_t skipped = 0, end, line_length
     cdef RequestHead head
@@ -327,7 +329,8 @@ cdef ResponseHead read_response(
 
 
 def parse_request(
-    data, Py_ssize_t length, /, *, Py_ssize_t head_bytes_max=65536, int headers_max=128, Py_ssize_t scanned=0
+    data, Py_ssize_t length, /, *, Py_ssize_t head_bytes_max=65536, int headers_max=128,
+    Py_ssize_t scanned=0
 ):
     cdef Py_buffer view
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)

@@ -61,7 +61,7 @@ cdef class MessageHead:
     cdef bint foreign_coding        # a transfer coding other than exactly one "chunked"
     cdef HeaderSpan inline_spans[SPANS_INLINE]
 
-    # Index of the first header of that lower-case name (the second form: at or after `start`); -1: none.
+    # Index of the first header of that lower-case name, or of the first from `start`; -1: none.
     cdef int find(self, const char* name, Py_ssize_t length) noexcept nogil
     cdef int find_from(self, int start, const char* name, Py_ssize_t length) noexcept nogil
     cdef bint has_prefix(self, int index, const char* prefix, Py_ssize_t length) noexcept nogil

@@ -1,7 +1,9 @@
 """What request and response heads share: header lookup, framing, selection."""
 
 from collections.abc import Iterable
-from typing import final
+from typing import Self, final
+
+from typing_extensions import disjoint_base
 
 @final
 class HeaderNames:
@@ -14,8 +16,9 @@ class HeaderNames:
         ValueError: one of them is empty or not a token.
     """
 
-    def __init__(self, names: Iterable[str], prefixes: Iterable[str] = ()) -> None: ...
+    def __new__(cls, names: Iterable[str], prefixes: Iterable[str] = ()) -> Self: ...
 
+@disjoint_base
 class MessageHead:
     """A parsed head: owns one copy of its bytes; nothing is decoded before it is asked for."""
 

@@ -1,18 +1,19 @@
 """What request and response heads share: header lines, framing, lookup (RFC 9112, sections 5 to 7).
 
-A head owns one copy of its bytes and an array of offsets into it; Python objects are made for what is asked for.
+A head owns one copy of its bytes and an array of offsets into it; Python objects are made for what
+is asked for.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
 from s3proxy._fast.octets cimport (
     octets_decimal,
     octets_equal,
+    octets_find,
     octets_is_text,
-    octets_lower,
     octets_slot,
     octets_tag,
     octets_token,
@@ -34,18 +35,13 @@ cdef Py_ssize_t find_end(const char* data, Py_ssize_t start, Py_ssize_t length) 
 
     Returns the offset after it; 0: not there yet; -1: a line end without CR.
     """
-    cdef const char* found
-    cdef Py_ssize_t position = start
-    while position < length:
-        found = <const char*>memchr(data + position, c"\n", <size_t>(length - position))
-        if found == NULL:
-            return 0
-        position = found - data
+    cdef Py_ssize_t position = octets_find(data, start, length, c"\n")
+    while position >= 0:
         if position == 0 or data[position - 1] != c"\r":
             return -1
         if position >= 2 and data[position - 2] == c"\n":
             return position + 1
-        position += 1
+        position = octets_find(data, position + 1, length, c"\n")
     return 0
 
 
@@ -298,7 +294,7 @@ cdef class MessageHead:
             if length == 0 or text[position + length] != c":":
                 refuse(malformed, "malformed header name, or a folded line")
             first = position + length + 1
-            line_end = <const char*>memchr(text + first, c"\n", <size_t>(size - first)) - text
+            line_end = octets_find(text, first, size, c"\n")
             last = line_end - 1
             if not octets_is_text(text + first, last - first):
                 refuse(malformed, "control byte in a header value")
@@ -321,7 +317,7 @@ cdef class MessageHead:
         if bit == SEEN_CONNECTION:
             return self.note_connection(value, span.value_length)
         if bit == SEEN_TRANSFER_ENCODING:
-            # A tab after it is white space to RFC 9110 and part of the name to some; llhttp refuses it.
+            # A tab after it is white space to RFC 9110, part of the coding to some readers.
             if (self.seen & bit or span.value_length != 7 or not octets_equal(value, b"chunked", 7)
                     or value[7] == c"\t"):
                 self.foreign_coding = True

@@ -1,4 +1,4 @@
-"""Byte classes of RFC 9110 and searches over them, in C: they wrap around on purpose and cannot raise.
+"""Byte classes of RFC 9110 and searches over them, in C: they wrap on purpose and cannot raise.
 
 Each function reads exactly the `length` bytes it is given.
 """
@@ -8,7 +8,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
 
-    /* Token bytes by their lower-case form (RFC 9110, 5.6.2); 0: no token byte. 0x80 and up are 0. */
+    /* Token bytes in lower case (RFC 9110, 5.6.2); 0: no token byte, as all from 0x80 up. */
     static const unsigned char octets_lower[256] = {
           0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
           0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
@@ -19,6 +19,16 @@ cdef extern from *:
          96,  97,  98,  99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111,
         112, 113, 114, 115, 116, 117, 118, 119, 120, 121, 122,   0, 124,   0, 126,   0,
     };
+
+    /* Offset of the first such byte from `start` on; -1: none. */
+    static inline Py_ssize_t octets_find(
+        const char *text, Py_ssize_t start, Py_ssize_t length, char byte
+    ) {
+        const char *found;
+        if (start >= length) return -1;
+        found = (const char *)memchr(text + start, byte, (size_t)(length - start));
+        return found == NULL ? -1 : (Py_ssize_t)(found - text);
+    }
 
     /* Bytes at the start that belong to a token. */
     static inline Py_ssize_t octets_token(const char *text, Py_ssize_t length) {
@@ -113,7 +123,7 @@ cdef extern from *:
         return i;
     }
 
-    /* Whether it is a host with an optional port, and nothing else (no user, list, path, escape). */
+    /* Whether it is a host with an optional port and nothing else: no user, list, path, escape. */
     static inline int octets_is_authority(const char *text, Py_ssize_t length) {
         Py_ssize_t i = octets_host_name(text, length);
         if (i == 0) return 0;
@@ -124,6 +134,9 @@ cdef extern from *:
         return 1;
     }
     """
+    Py_ssize_t octets_find(
+        const char* text, Py_ssize_t start, Py_ssize_t length, char byte
+    ) noexcept nogil
     Py_ssize_t octets_token(const char* text, Py_ssize_t length) noexcept nogil
     bint octets_equal(const char* name, const char* lower, Py_ssize_t length) noexcept nogil
     unsigned int octets_tag(const char* name, Py_ssize_t length) noexcept nogil

@@ -7,8 +7,8 @@ from s3proxy._fast.octets cimport octets_is_text, octets_token
 
 from s3proxy._fast.errors import HeadError
 
-# Framing is overhead a sender can make us read without end; nothing that sends extensions or trailers in earnest comes
-# near these.
+# Framing is overhead a sender can make us read without end; nothing that sends extensions or
+# trailers in earnest comes near these.
 cdef int SIZE_DIGITS_MAX = 16
 cdef int EXTENSION_BYTES_MAX = 256                  # on one chunk
 cdef int EXTENSIONS_BYTES_MAX = 65536               # on all of them
@@ -57,7 +57,7 @@ cdef class ChunkedDecoder:
     """One byte of framing at a time; payload in runs."""
 
     cdef State state
-    cdef long long remaining        # payload bytes of the chunk still to come; its size while that is read
+    cdef long long remaining        # payload bytes of the chunk to come; or its size so far
     cdef int digits                 # of the chunk-size
     cdef int part_bytes             # of the extension name or value being read
     cdef int extension_bytes        # on this chunk
@@ -143,7 +143,9 @@ cdef class ChunkedDecoder:
         """`;name`, `;name=token` or `;name="text"`, without spaces or escapes."""
         self.extension_bytes += 1
         self.extensions_bytes += 1
-        if self.extension_bytes > EXTENSION_BYTES_MAX or self.extensions_bytes > EXTENSIONS_BYTES_MAX:
+        if self.extension_bytes > EXTENSION_BYTES_MAX:
+            return FAILED
+        if self.extensions_bytes > EXTENSIONS_BYTES_MAX:
             return FAILED
         if self.state == EXTENSION_QUOTED:
             if byte == c'"':
