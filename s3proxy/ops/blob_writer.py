@@ -1,0 +1,149 @@
+"""Writing the blobs of managed buckets, and giving up those that no record came to point at.
+
+Write order: the intent is queued, the bytes stream to the backend, the intent becomes durable, the
+blob becomes visible. The caller's transaction then settles the intent. Whatever fails before that,
+`abandon` turns the blob into garbage, in a transaction that does nothing once the intent is
+settled: so a write that was cancelled while it was being committed keeps its blob.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from s3proxy.backends.store import Backend, PutOptions, Stat, Store
+from s3proxy.catalog.records import BlobRef, BucketRecord
+from s3proxy.kv.errors import KvError
+from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
+
+if TYPE_CHECKING:
+    from s3proxy.http.body import ByteSource
+    from s3proxy.ops.call import Services
+
+_NO_METADATA: dict[str, str] = {}
+
+
+class WrittenBlob(msgspec.Struct, frozen=True):
+    """A blob that is stored, or whose bytes go into the catalog with its record.
+
+    Attributes:
+        inline: the bytes, where the catalog is to keep them.
+        intents: what the transaction that points at the blob has to settle.
+    """
+
+    blob: BlobRef
+    etag: str
+    checksums: dict[str, str]
+    inline: bytes | None = None
+    intents: tuple[str, ...] = ()
+
+
+class BlobWriter:
+    """Writes blobs of one managed bucket."""
+
+    def __init__(self, services: Services, bucket: BucketRecord, backend: Backend) -> None:
+        self._catalog = services.catalog
+        self._inline_bytes_max = (
+            services.settings.inline_bytes_max if backend.type == "local" else -1
+        )
+        self._bucket = bucket
+        self._backend = backend
+
+    @property
+    def store(self) -> Store:
+        """Where the bucket's new blobs go."""
+        return self._backend.blobs(self._bucket.container)
+
+    def new_blob(self, key: str, size: int) -> BlobRef:
+        """A reference to a blob not written yet."""
+        blob_id = new_id()
+        name = self._backend.blob_name(key, blob_id)
+        return BlobRef(blob_id, self._backend.name, self._bucket.container, name, size)
+
+    async def write(
+        self, key: str, payload: Payload, write: ObjectWrite | None = None
+    ) -> WrittenBlob:
+        """Store a payload as a new blob; on local backends small ones are for the catalog.
+
+        Args:
+            write: metadata to keep beside the blob where the backend can, so that it can be read
+                without the catalog.
+        Raises:
+            S3Error: the payload is not what was announced.
+            BackendError, KvError: nothing points at what was written.
+        """
+        if payload.length <= self._inline_bytes_max:
+            return await self._read_inline(payload)
+        store = self.store
+        source: ByteSource = payload
+        if not payload.length:
+            await payload.digests()
+        passed = payload.passable() if store.features.verifies_payload else None
+        if passed is not None:
+            source = passed
+        options = PutOptions(length=payload.length, sha256=payload.sha256, md5=payload.md5)
+        blob = self.new_blob(key, payload.length)
+        stat = await self._stored(
+            key, blob, options, write, lambda: store.put(blob.name, source, options)
+        )
+        if passed is not None:
+            return WrittenBlob(blob, stat.etag, {}, intents=(blob.id,))
+        digests = await payload.digests()
+        return WrittenBlob(blob, digests.md5.hex(), digests.checksums, intents=(blob.id,))
+
+    async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> WrittenBlob:
+        """Copy the one blob of `source`, which is on this backend, to a new blob."""
+        old = source.record.blobs[0]
+        blob = self.new_blob(key, old.size)
+        options = PutOptions(length=old.size)
+        await self._stored(
+            key, blob, options, write, lambda: self.store.copy(old.name, blob.name, options)
+        )
+        record = source.record
+        return WrittenBlob(blob, record.etag, record.checksums, intents=(blob.id,))
+
+    async def abandon(self, written: WrittenBlob) -> None:
+        """Queue a blob for deletion unless a record points at it by now; not cancellable."""
+        if written.intents:
+            await self._abandon(written.blob)
+
+    async def _stored(
+        self,
+        key: str,
+        blob: BlobRef,
+        options: PutOptions,
+        write: ObjectWrite | None,
+        store: Callable[[], Awaitable[Stat]],
+    ) -> Stat:
+        if write is not None and self.store.features.metadata:
+            options.system, options.user = write.system, write.user
+        intent = self._catalog.intend(blob, self._bucket, key)
+        options.published = intent.wait
+        try:
+            return await store()
+        except BaseException:
+            await self._abandon(blob)
+            raise
+
+    async def _abandon(self, blob: BlobRef) -> None:
+        with trio.CancelScope(shield=True):
+            try:
+                await self._catalog.drop_intent(blob.id, garbage=blob)
+            except KvError:
+                # The first error is the one to tell; recovery settles the intent at the next start.
+                return
+
+    async def _read_inline(self, payload: Payload) -> WrittenBlob:
+        data = await payload.read_all()
+        digests = await payload.digests()
+        blob = BlobRef(new_id(), "", "", "", len(data))
+        return WrittenBlob(blob, digests.md5.hex(), digests.checksums, inline=data)
+
+
+def new_id() -> str:
+    """32 hexadecimal digits, never given twice: the id of a blob or an upload."""
+    return os.urandom(16).hex()

@@ -1,0 +1,119 @@
+"""What an operation gets: the request, who sent it, and the services it may use.
+
+The gateway builds one `Call` per request and runs the function that `OPERATIONS` has for its route.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3proxy.ops.key_locks import KeyLocks
+from s3proxy.s3.errors import S3Error
+
+if TYPE_CHECKING:
+    from s3proxy.backends.store import Backend
+    from s3proxy.catalog.catalog import Catalog
+    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.http.client import Client
+    from s3proxy.http.handler import Request
+    from s3proxy.s3.auth import Verified
+    from s3proxy.s3.routing import Route
+
+MIB = 1024 * 1024
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and names that operations obey; the defaults are AWS's where AWS has one."""
+
+    region: str = "us-east-1"
+    default_backend: str = ""  # the backend of new buckets; empty: the first configured
+    container_seed: int = 0  # keeps the physical bucket names of two deployments apart
+    inline_bytes_max: int = 16 * 1024  # one LMDB overflow run of 4 pages; a blob costs two fsyncs
+    put_bytes_max: int = 5 * 1024 * MIB
+    object_bytes_max: int = 5 * 1024 * 1024 * MIB
+    part_bytes_min: int = 5 * MIB
+    parts_max: int = 10_000
+
+
+class Services:
+    """The open parts of the process that operations use; one object for its whole life."""
+
+    __slots__ = ("backends", "catalog", "client", "clock_ns", "key_locks", "settings")
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        backends: Mapping[str, Backend],
+        settings: Settings,
+        *,
+        client: Client | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.catalog = catalog
+        self.backends = backends
+        self.settings = settings
+        self.client = client
+        self.clock_ns = clock_ns
+        self.key_locks = KeyLocks()
+
+    def backend(self, name: str) -> Backend:
+        """The backend of that name.
+
+        Raises:
+            S3Error: ServiceUnavailable; a bucket or blob is on one that is no longer configured.
+        """
+        backend = self.backends.get(name)
+        if backend is None:
+            message = "The backend that holds this data is not configured."
+            raise S3Error("ServiceUnavailable", message)
+        return backend
+
+    def now_ns(self) -> int:
+        """The time in nanoseconds, whole milliseconds: what object times are kept in."""
+        return self.clock_ns() // 1_000_000 * 1_000_000
+
+
+class Call:
+    """One request on its way through an operation.
+
+    The gateway makes it from the route, sets `verified` once the signature holds, and passes it to
+    `table.authorize` and to the operation's function. `bucket` is set by the operation table before
+    the function runs.
+    """
+
+    __slots__ = ("_bucket", "request", "route", "services", "verified")
+
+    def __init__(
+        self,
+        request: Request,
+        route: Route,
+        services: Services,
+        verified: Verified | None = None,
+    ) -> None:
+        self.request = request
+        self.route = route
+        self.services = services
+        self.verified = verified
+        self._bucket: BucketRecord | None = None
+
+    @property
+    def sender(self) -> Verified:
+        """Who sent the request; only of one that was authenticated."""
+        if self.verified is None:
+            raise RuntimeError(f"{self.route.operation} was not authenticated")
+        return self.verified
+
+    @property
+    def bucket(self) -> BucketRecord:
+        """The bucket of the route."""
+        if self._bucket is None:
+            raise RuntimeError(f"{self.route.operation} has no bucket")
+        return self._bucket
+
+    @bucket.setter
+    def bucket(self, bucket: BucketRecord) -> None:
+        self._bucket = bucket

@@ -1,0 +1,165 @@
+"""CopyObject and UploadPartCopy, within a bucket, between buckets and between backends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.http.body import Body, BytesBody
+from s3proxy.http.handler import Response
+from s3proxy.ops.multipart import find_upload
+from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
+from s3proxy.ops.payload_source import ObjectPayload
+from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace
+from s3proxy.s3 import xml_objects
+from s3proxy.s3.checksums import parse_algorithm
+from s3proxy.s3.conditions import check_copy_source, parse_write_condition
+from s3proxy.s3.copy_source import parse_copy_source
+from s3proxy.s3.errors import S3Error, not_implemented_header
+from s3proxy.s3.listing import parse_part_number
+from s3proxy.s3.metadata import parse_directive, parse_metadata, parse_storage_class
+from s3proxy.s3.ranges import parse_copy_range
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+_TO_ITSELF = (
+    "This copy request is illegal because it is trying to copy an object to itself without changing"
+    " the object's metadata, storage class, website redirect location or encryption attributes."
+)
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The object a copy reads, checked against the copy's conditions."""
+
+    namespace: Namespace
+    key: str
+    record: ObjectRecord
+
+    async def open(self, first: int, last: int) -> Body:
+        """Bytes first..last (inclusive); the caller closes."""
+        if last < first:
+            return BytesBody(b"")
+        return await self.namespace.open(self.key, self.record, first, last)
+
+
+async def copy_object(call: Call) -> Response:
+    """CopyObject.
+
+    Raises:
+        S3Error: NoSuchKey, PreconditionFailed, InvalidRequest (onto itself, over 5 GiB).
+    """
+    source = await find_source(call)
+    target = open_namespace(call.services, call.bucket)
+    write = _write_of(call, source, target)
+    if source.record.size > call.services.settings.put_bytes_max:
+        message = "The specified copy source is larger than the maximum allowable size: 5368709120"
+        raise S3Error("InvalidRequest", message)
+    record = await _copy(call, source, target, write)
+    document = xml_objects.copy_object(
+        record.etag, record.modified_ns, record.checksums, record.checksum_type
+    )
+    return Response(200, XML_HEADERS, document)
+
+
+async def upload_part_copy(call: Call) -> Response:
+    """UploadPartCopy, of a whole object or a range of it.
+
+    Raises:
+        S3Error: NoSuchKey, NoSuchUpload, PreconditionFailed, InvalidArgument (range).
+    """
+    namespace, upload = find_upload(call)
+    number = parse_part_number(call.route.query)
+    source = await find_source(call)
+    payload, body = await open_part(call, source, upload.checksum_algorithm)
+    try:
+        part = await namespace.put_part(upload, number, payload)
+    finally:
+        await body.aclose()
+    document = xml_objects.copy_part(part.etag, part.modified_ns, part.checksums)
+    return Response(200, XML_HEADERS, document)
+
+
+async def find_source(call: Call) -> Source:
+    """The object named by x-amz-copy-source; its conditions hold.
+
+    Raises:
+        S3Error: NoSuchBucket, NoSuchKey, PreconditionFailed, AccessDenied.
+    """
+    headers = call.route.headers
+    named = parse_copy_source(headers)
+    bucket = find_bucket(call, named.bucket)
+    check_owner(call, bucket, b"x-amz-source-expected-bucket-owner")
+    namespace = open_namespace(call.services, bucket)
+    record = await namespace.find(named.key)
+    if record is None:
+        raise S3Error("NoSuchKey", Key=named.key)
+    check_copy_source(headers, record.etag, record.modified_ns)
+    return Source(namespace, named.key, record)
+
+
+async def open_part(call: Call, source: Source, algorithm: str) -> tuple[ObjectPayload, Body]:
+    """The bytes an UploadPartCopy names as a payload, and the body to be closed after it.
+
+    Raises:
+        S3Error: InvalidArgument for a range outside the source; EntityTooLarge.
+    """
+    size = source.record.size
+    wanted = call.route.headers.get(b"x-amz-copy-source-range")
+    first, last = parse_copy_range(wanted, size) or (0, size - 1)
+    length = last - first + 1
+    limit = call.services.settings.put_bytes_max
+    if length > limit:
+        raise S3Error("EntityTooLarge", ProposedSize=str(length), MaxSizeAllowed=str(limit))
+    body = await source.open(first, last)
+    return ObjectPayload(body, length, algorithm=algorithm), body
+
+
+def same_object(source: Source, target: BucketRecord, key: str) -> bool:
+    """Whether a copy would read what it writes."""
+    return source.namespace.bucket.id == target.id and source.key == key
+
+
+def _write_of(call: Call, source: Source, target: Namespace) -> ObjectWrite:
+    """Metadata and condition of the copy, by its directive."""
+    headers = call.route.headers
+    directive = parse_directive(headers)
+    if (headers.get(b"x-amz-tagging-directive") or "COPY") not in ("COPY", "REPLACE"):
+        raise not_implemented_header("x-amz-tagging-directive")
+    condition = parse_write_condition(headers)
+    if directive == "REPLACE":
+        metadata = parse_metadata(headers)
+        return ObjectWrite(
+            system=metadata.system,
+            user=metadata.user,
+            storage_class=metadata.storage_class,
+            condition=condition,
+        )
+    if same_object(source, target.bucket, call.route.key):
+        raise S3Error("InvalidRequest", _TO_ITSELF)
+    return ObjectWrite(
+        system=source.record.system,
+        user=source.record.user,
+        storage_class=parse_storage_class(headers),
+        condition=condition,
+    )
+
+
+async def _copy(call: Call, source: Source, target: Namespace, write: ObjectWrite) -> ObjectRecord:
+    key = call.route.key
+    record = source.record
+    algorithm = parse_algorithm(call.route.headers, "x-amz-checksum-algorithm")
+    if source.namespace.bucket.id == target.bucket.id:
+        done = await target.copy(CopyFrom(source.key, record, algorithm), key, write)
+        if done is not None:
+            return done
+    # A copy is one piece: of what a multipart object had, only the algorithm is kept.
+    algorithm = algorithm or next(iter(record.checksums), "")
+    body = await source.open(0, record.size - 1)
+    try:
+        payload = ObjectPayload(body, record.size, algorithm=algorithm)
+        return await target.put(key, payload, write)
+    finally:
+        await body.aclose()

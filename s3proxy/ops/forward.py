@@ -1,0 +1,216 @@
+"""Operations on a bucket attached to another S3 endpoint: signed anew and relayed.
+
+The request that goes out has the client's method, key, parameters and headers, as far as they are
+known (forward_headers.py), and the gateway's signature. One exchange answers one request; the body
+of the answer goes from socket to socket.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from s3proxy._fast.checksum import digest
+from s3proxy.backends.s3_errors import ERROR_BYTES_MAX, TRANSPORT_ERRORS
+from s3proxy.backends.s3_headers import length_line
+from s3proxy.backends.s3_request import EMPTY_SHA256, Ask
+from s3proxy.backends.s3_store import S3Store
+from s3proxy.backends.s3_xml import LIST_BYTES_MAX
+from s3proxy.backends.store import PutOptions
+from s3proxy.http.client import Exchange
+from s3proxy.http.handler import Response
+from s3proxy.ops import copy_object
+from s3proxy.ops.forward_body import outgoing_body
+from s3proxy.ops.forward_errors import from_endpoint
+from s3proxy.ops.forward_headers import (
+    ANSWER_HEADERS,
+    forwarded_query,
+    hoisted_headers,
+    object_coding,
+    request_lines,
+)
+from s3proxy.ops.forward_xml import names_bucket, rename
+from s3proxy.ops.payload_source import read_document
+from s3proxy.ops.resolve import XML_HEADERS, find_bucket
+from s3proxy.s3 import xml_objects
+from s3proxy.s3.copy_source import parse_copy_source
+from s3proxy.s3.listing import parse_part_number
+from s3proxy.s3.xml_listings import url_encode
+from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, DELETE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+_NO_HEADERS: tuple[tuple[str, str], ...] = ()
+
+
+async def forward_read(call: Call, store: S3Store) -> Response:
+    """GET and HEAD of objects, lists, DELETE: requests without a body."""
+    head = call.request.head
+    route = call.route
+    ask = Ask(
+        op=route.operation,
+        method=head.method,
+        container=store.container,
+        key=route.key,
+        query=forwarded_query(call),
+        headers=_NO_HEADERS if route.headers is head else hoisted_headers(call, writes=False),
+        raw=request_lines(call, writes=False),
+    )
+    exchange = await store.requests.send(ask, replayable=head.method != "DELETE")
+    return await _relayed(call, store, ask, exchange)
+
+
+async def forward_upload(call: Call, store: S3Store) -> Response:
+    """PutObject and UploadPart."""
+    verified_there = store.features.verifies_payload
+    body = await outgoing_body(call, verified_there=verified_there)
+    headers = [*hoisted_headers(call, writes=True), *body.headers]
+    coding = object_coding(call)
+    if body.coding:
+        codings = ["aws-chunked", *(value for _, value in coding)]
+        coding = [("Content-Encoding", ",".join(codings))]
+    ask = Ask(
+        op=call.route.operation,
+        method="PUT",
+        container=store.container,
+        key=call.route.key,
+        query=forwarded_query(call),
+        headers=[*headers, *coding],
+        raw=request_lines(call, writes=True) + length_line(body.length),
+        payload_hash=body.payload_hash,
+    )
+    exchange = await store.requests.send(
+        ask, body.source, length=body.length, replayable=False, splice=body.splice
+    )
+    return await _relayed(call, store, ask, exchange)
+
+
+async def forward_document(call: Call, store: S3Store) -> Response:
+    """CreateMultipartUpload, CompleteMultipartUpload, DeleteObjects: small bodies, read whole."""
+    operation = call.route.operation
+    deletes = operation == "delete_objects"
+    limit = DELETE_BYTES_MAX if deletes else COMPLETE_BYTES_MAX
+    document = b""
+    if operation != "create_multipart_upload":
+        document = await read_document(call, limit, checksums_of_body=deletes)
+    headers = hoisted_headers(call, writes=True)
+    if deletes:
+        headers.append(("Content-MD5", b64encode(digest("md5", document)).decode()))
+    ask = Ask(
+        op=operation,
+        method="POST",
+        container=store.container,
+        key=call.route.key,
+        query=forwarded_query(call),
+        headers=[*headers, *object_coding(call)],
+        raw=request_lines(call, writes=True) + length_line(len(document)),
+        payload_hash=sha256(document).hexdigest() if document else EMPTY_SHA256,
+    )
+    exchange = await store.requests.send(ask, document)
+    return await _relayed(call, store, ask, exchange)
+
+
+async def forward_copy(call: Call, store: S3Store) -> Response:
+    """CopyObject and UploadPartCopy: by the endpoint where it has the source, else through here."""
+    named = parse_copy_source(call.route.headers)
+    source = find_bucket(call, named.bucket)
+    here = source.kind == "attached" and source.backend == call.bucket.backend
+    if not here:
+        return await _copy_through(call, store)
+    copy_source = store.requests.copy_source(source.container, named.key)
+    ask = Ask(
+        op=call.route.operation,
+        method="PUT",
+        container=store.container,
+        key=call.route.key,
+        query=forwarded_query(call),
+        headers=[
+            *hoisted_headers(call, writes=True),
+            *object_coding(call),
+            ("x-amz-copy-source", copy_source),
+        ],
+        raw=request_lines(call, writes=True) + length_line(0),
+    )
+    exchange = await store.requests.send(ask)
+    return await _relayed(call, store, ask, exchange)
+
+
+async def _copy_through(call: Call, store: S3Store) -> Response:
+    if call.route.operation == "copy_object":
+        return await copy_object.copy_object(call)
+    number = parse_part_number(call.route.query)
+    source = await copy_object.find_source(call)
+    payload, body = await copy_object.open_part(call, source, "")
+    upload_id = call.route.query["uploadId"]
+    options = PutOptions(length=payload.length)
+    try:
+        stat = await store.put_part(call.route.key, upload_id, number, payload, options)
+    finally:
+        await body.aclose()
+    document = xml_objects.copy_part(stat.etag, stat.modified_ns, {})
+    return Response(200, XML_HEADERS, document)
+
+
+async def _relayed(call: Call, store: S3Store, ask: Ask, exchange: Exchange) -> Response:
+    """The answer to the client; from here on the response's body owns the exchange.
+
+    Raises:
+        S3Error, BackendError: the endpoint refused.
+    """
+    head = exchange.head
+    status = head.status
+    if status >= 300 and status != 304:
+        raise from_endpoint(
+            ask, call.bucket, head, await _read_all(store, ask, exchange, ERROR_BYTES_MAX)
+        )
+    raw = head.select(ANSWER_HEADERS)
+    if ask.method == "HEAD" or status == 304:
+        await exchange.aclose()
+        return Response(status, (), raw=raw, length=head.content_length)
+    renames = store.container != call.bucket.name and names_bucket(call.route.operation)
+    if renames:
+        document = await _read_all(store, ask, exchange, LIST_BYTES_MAX)
+        return Response(status, (), _renamed(call, store, document), raw=raw)
+    return Response(status, (), exchange.body, raw=raw)
+
+
+async def _read_all(store: S3Store, ask: Ask, exchange: Exchange, limit: int) -> bytes:
+    try:
+        return await exchange.read_all(limit)
+    except TRANSPORT_ERRORS as error:
+        raise store.requests.transport_error(ask, error) from error
+
+
+def _renamed(call: Call, store: S3Store, document: bytes) -> bytes:
+    scheme = "https" if call.request.secure else "http"
+    path = f"/{call.bucket.name}/{url_encode(call.route.key)}"
+    return rename(
+        document,
+        call.route.operation,
+        target=store.container,
+        bucket=call.bucket.name,
+        location=f"{scheme}://{call.request.head.host}{path}",
+    )
+
+
+FORWARDED = {
+    "list_objects": forward_read,
+    "list_objects_v2": forward_read,
+    "list_multipart_uploads": forward_read,
+    "list_parts": forward_read,
+    "get_object": forward_read,
+    "head_object": forward_read,
+    "get_object_attributes": forward_read,
+    "get_object_tagging": forward_read,
+    "delete_object": forward_read,
+    "abort_multipart_upload": forward_read,
+    "put_object": forward_upload,
+    "upload_part": forward_upload,
+    "create_multipart_upload": forward_document,
+    "complete_multipart_upload": forward_document,
+    "delete_objects": forward_document,
+    "copy_object": forward_copy,
+    "upload_part_copy": forward_copy,
+}

@@ -1,0 +1,114 @@
+"""Which headers pass between the client and the endpoint behind an attached bucket, either way.
+
+Lists of what may pass, so that a header nobody thought of stays here: credentials, signatures, hop
+headers, the endpoint's own request ids and version ids.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy._fast.http1 import HeaderNames, RequestHead
+from s3proxy.ops.call import Call
+
+if TYPE_CHECKING:
+    from s3proxy.s3.headers import Headers
+
+_READ = (
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "x-amz-checksum-mode",
+    "x-amz-object-attributes",
+    "x-amz-max-parts",
+    "x-amz-part-number-marker",
+    "x-amz-optional-object-attributes",
+    "x-amz-request-payer",
+)
+_WRITE = (
+    "if-match",
+    "if-none-match",
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-acl",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-copy-source-range",
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-storage-class",
+    "x-amz-tagging-directive",
+)
+_WRITE_PREFIXES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-")
+
+READ_HEADERS = HeaderNames(_READ)
+WRITE_HEADERS = HeaderNames(_WRITE, _WRITE_PREFIXES)
+ANSWER_HEADERS = HeaderNames(
+    (
+        "accept-ranges",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-range",
+        "content-type",
+        "etag",
+        "expires",
+        "last-modified",
+        "x-amz-expiration",
+        "x-amz-missing-meta",
+        "x-amz-mp-parts-count",
+        "x-amz-restore",
+        "x-amz-storage-class",
+        "x-amz-tagging-count",
+        "x-amz-website-redirect-location",
+    ),
+    ("x-amz-meta-", "x-amz-checksum-", "x-amz-object-lock-", "x-amz-server-side-encryption"),
+)
+
+
+def request_lines(call: Call, *, writes: bool) -> bytes:
+    """The lines of the client's head that go on, as they came."""
+    return call.request.head.select(WRITE_HEADERS if writes else READ_HEADERS)
+
+
+def hoisted_headers(call: Call, *, writes: bool) -> list[tuple[str, str]]:
+    """Headers that a presigned URL carries in its query, which go on as headers."""
+    head: RequestHead = call.request.head
+    headers: Headers = call.route.headers
+    if headers is head:
+        return []
+    exact, prefixes = (_WRITE, _WRITE_PREFIXES) if writes else (_READ, ())
+    return [
+        (name, value)
+        for name, value in headers.prefixed(b"x-amz-")
+        if (name in exact or name.startswith(prefixes)) and head.get(name.encode()) is None
+    ]
+
+
+def object_coding(call: Call) -> list[tuple[str, str]]:
+    """Content-Encoding of the object: without aws-chunked, which is of the transfer."""
+    value = call.route.headers.get(b"content-encoding")
+    if value is None:
+        return []
+    kept = [coding.strip() for coding in value.split(",")]
+    kept = [coding for coding in kept if coding and coding.lower() != "aws-chunked"]
+    return [("Content-Encoding", ",".join(kept))] if kept else []
+
+
+def forwarded_query(call: Call) -> list[tuple[str, str]]:
+    """The parameters that go on: not those of a signature, nor headers in disguise."""
+    query = call.route.query
+    if not query:
+        return []
+    return [
+        (name, value)
+        for name, value in query.items()
+        if name != "x-id" and name[:6].lower() != "x-amz-"
+    ]

@@ -1,0 +1,41 @@
+"""Names in the endpoint's documents: its bucket and address become the client's."""
+
+from __future__ import annotations
+
+from s3proxy.s3.xml import escape
+
+# Elements that hold the bucket's name, with the operations whose answers have them.
+_NAMED = {
+    "list_objects": "Name",
+    "list_objects_v2": "Name",
+    "list_multipart_uploads": "Bucket",
+    "list_parts": "Bucket",
+    "create_multipart_upload": "Bucket",
+    "complete_multipart_upload": "Bucket",
+}
+
+
+def names_bucket(operation: str) -> bool:
+    """Whether the answer to an operation names the bucket."""
+    return operation in _NAMED
+
+
+def rename(document: bytes, operation: str, *, target: str, bucket: str, location: str) -> bytes:
+    """Put the client's name of the bucket in place of the endpoint's.
+
+    The element comes before any key in these documents, and keys are escaped, so the first match is
+    the one.
+
+    Args:
+        location: URL of the object here, for Location.
+    """
+    element = _NAMED[operation]
+    there = f"<{element}>{escape(target)}</{element}>".encode()
+    here = f"<{element}>{escape(bucket)}</{element}>".encode()
+    document = document.replace(there, here, 1)
+    if operation == "complete_multipart_upload":
+        before, opening, rest = document.partition(b"<Location>")
+        _, closing, after = rest.partition(b"</Location>")
+        if closing:
+            document = before + opening + escape(location).encode() + closing + after
+    return document

@@ -1,0 +1,40 @@
+"""ListObjects, version 1 and 2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy.http.handler import Response
+from s3proxy.ops.resolve import XML_HEADERS, open_namespace, owner_of
+from s3proxy.s3.listing import (
+    ListPage,
+    ListParameters,
+    parse_list_objects,
+    parse_list_objects_v2,
+)
+from s3proxy.s3.xml_listings import list_objects as list_result
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+
+async def list_objects(call: Call) -> Response:
+    """ListObjects, version 1."""
+    return await _answer(call, parse_list_objects(call.route.query))
+
+
+async def list_objects_v2(call: Call) -> Response:
+    """ListObjectsV2."""
+    return await _answer(call, parse_list_objects_v2(call.route.query))
+
+
+async def _answer(call: Call, parameters: ListParameters) -> Response:
+    page = ListPage([], [], False, "")
+    if parameters.max_keys:
+        namespace = open_namespace(call.services, call.bucket)
+        page = await namespace.list_page(
+            parameters.prefix, parameters.delimiter, parameters.after, parameters.max_keys
+        )
+    owner = owner_of(call, call.bucket)
+    document = list_result(call.bucket.name, parameters, page, owner=owner)
+    return Response(200, XML_HEADERS, document)

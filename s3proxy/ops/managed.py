@@ -1,0 +1,200 @@
+"""Managed buckets: catalog records that point at immutable blobs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3proxy.backends.errors import NotFound
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
+from s3proxy.http.body import Body, BytesBody, SegmentsBody
+from s3proxy.ops.blob_writer import BlobWriter, WrittenBlob
+from s3proxy.ops.managed_uploads import ManagedUploads
+from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.s3.conditions import WriteCondition
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.listing import ListPage
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Services
+
+
+class ManagedNamespace:
+    """The objects of one managed bucket."""
+
+    __slots__ = ("_catalog", "_services", "bucket")
+
+    def __init__(self, services: Services, bucket: BucketRecord) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self.bucket = bucket
+
+    async def find(self, key: str) -> ObjectRecord | None:
+        """See `Namespace.find`; one catalog read."""
+        return self._catalog.get_object(self.bucket, key)
+
+    async def find_to_read(self, key: str) -> tuple[ObjectRecord | None, bytes | None]:
+        """See `Namespace.find_to_read`; record and inline data are of one snapshot."""
+        return self._catalog.get_object_with_inline(self.bucket, key)
+
+    async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
+        """See `Namespace.open`; of a segmented object only what the range touches is opened."""
+        pieces = _pieces(record.blobs, first, last)
+        if len(pieces) == 1:
+            return await self._open_blob(*pieces[0])
+        return SegmentsBody(
+            [partial(self._open_blob, *piece) for piece in pieces], last - first + 1
+        )
+
+    async def put(self, key: str, payload: Payload, write: ObjectWrite) -> ObjectRecord:
+        """See `Namespace.put`."""
+        if write.condition is not None:
+            # Saves the upload where it cannot succeed; the transaction decides.
+            write.condition.check(self._current_etag(key))
+        writer = self._writer()
+        return await self._commit(key, await writer.write(key, payload, write), write)
+
+    async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> ObjectRecord | None:
+        """See `Namespace.copy`.
+
+        An object copied onto itself changes its record only. Another copy gets a blob of its own,
+        made by the backend.
+        """
+        record = source.record
+        if source.algorithm and source.algorithm not in record.checksums:
+            return None
+        if source.key == key:
+            return await self._rewrite(key, record, write)
+        writer = self._writer()
+        whole = len(record.blobs) == 1 and not record.parts and "-" not in record.etag
+        here = (self.bucket.backend, self.bucket.container)
+        if not whole or (record.blobs[0].backend, record.blobs[0].container) != here:
+            return None
+        if not writer.store.features.copy:
+            return None
+        return await self._commit(key, await writer.copy(source, key, write), write)
+
+    async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
+        """See `Namespace.delete`."""
+        await self._catalog.delete_object(self.bucket, key, condition=condition)
+
+    async def delete_many(self, keys: list[str]) -> list[Exception | None]:
+        """See `Namespace.delete_many`; one transaction for all."""
+        await self._catalog.delete_objects(self.bucket, keys)
+        return [None] * len(keys)
+
+    async def list_page(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:
+        """See `Namespace.list_page`; O(page)."""
+        return self._catalog.list_page(
+            self.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
+        )
+
+    async def create_upload(self, upload: UploadRecord) -> None:
+        """See `Namespace.create_upload`."""
+        await self._uploads().create(upload)
+
+    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
+        """See `Namespace.put_part`."""
+        return await self._uploads().put_part(upload, number, payload)
+
+    async def complete_upload(self, upload: UploadRecord, completion: Completion) -> ObjectRecord:
+        """See `Namespace.complete_upload`."""
+        if completion.condition is not None:
+            completion.condition.check(self._current_etag(upload.key))
+        return await self._uploads().complete(upload, completion)
+
+    async def find_completed(
+        self, key: str, upload_id: str, named: list[tuple[int, str]]
+    ) -> ObjectRecord | None:
+        """See `Namespace.find_completed`."""
+        done = self._catalog.get_completed(self.bucket, key, upload_id, named)
+        if done is None:
+            return None
+        return ObjectRecord(
+            size=0,
+            etag=done.etag,
+            modified_ns=0,
+            checksums=done.checksums,
+            checksum_type=done.checksum_type,
+        )
+
+    async def abort_upload(self, upload: UploadRecord) -> None:
+        """See `Namespace.abort_upload`; blobs and native uploads become garbage."""
+        await self._catalog.abort_upload(self.bucket, upload.key, upload.upload_id)
+
+    def _writer(self) -> BlobWriter:
+        backend = self._services.backend(self.bucket.backend)
+        return BlobWriter(self._services, self.bucket, backend)
+
+    def _uploads(self) -> ManagedUploads:
+        return ManagedUploads(self._services, self.bucket, self._writer())
+
+    def _current_etag(self, key: str) -> str | None:
+        record = self._catalog.get_object(self.bucket, key)
+        return None if record is None else record.etag
+
+    async def _open_blob(self, blob: BlobRef, first: int, last: int) -> Body:
+        if not blob.backend:
+            data = self._catalog.get_inline(blob.id)
+            if data is None:
+                raise S3Error("InternalError", "The object was replaced while it was read.")
+            return BytesBody(memoryview(data)[first : last + 1])
+        store = self._services.backend(blob.backend).blobs(blob.container)
+        try:
+            return (await store.open(blob.name, first, last)).body
+        except NotFound as error:
+            message = "The object's data is missing at its backend."
+            raise S3Error("InternalError", message) from error
+
+    async def _commit(self, key: str, written: WrittenBlob, write: ObjectWrite) -> ObjectRecord:
+        record = ObjectRecord(
+            size=written.blob.size,
+            etag=written.etag,
+            modified_ns=self._services.now_ns(),
+            storage_class=write.storage_class,
+            checksum_type="FULL_OBJECT" if written.checksums else "",
+            checksums=written.checksums,
+            system=write.system,
+            user=write.user,
+            blobs=(written.blob,),
+        )
+        try:
+            await self._catalog.put_object(
+                self.bucket,
+                key,
+                record,
+                condition=write.condition,
+                intents=written.intents,
+                inline=written.inline,
+            )
+        except BaseException:
+            await self._writer().abandon(written)
+            raise
+        return record
+
+    async def _rewrite(self, key: str, old: ObjectRecord, write: ObjectWrite) -> ObjectRecord:
+        record = msgspec.structs.replace(
+            old,
+            modified_ns=self._services.now_ns(),
+            system=write.system,
+            user=write.user,
+            storage_class=write.storage_class,
+        )
+        await self._catalog.put_object(
+            self.bucket, key, record, condition=write.condition, replaces=old
+        )
+        return record
+
+
+def _pieces(blobs: tuple[BlobRef, ...], first: int, last: int) -> list[tuple[BlobRef, int, int]]:
+    """The blobs that hold bytes first..last of the object, each with its own range."""
+    pieces = []
+    start = 0
+    for blob in blobs:
+        stop = start + blob.size
+        if first < stop and start <= last:
+            pieces.append((blob, max(first - start, 0), min(last, stop - 1) - start))
+        start = stop
+    return pieces

@@ -1,0 +1,187 @@
+"""Multipart uploads of managed buckets.
+
+Where the backend has multipart uploads of its own, the parts go there and become one blob.
+Elsewhere each part is a blob, and the completed object's record lists them as segments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from s3proxy.backends.errors import BackendError, NoSuchUpload, NotFound
+from s3proxy.backends.store import PutOptions, Stat
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    ObjectRecord,
+    PartRecord,
+    PartSize,
+    UploadRecord,
+)
+from s3proxy.ops.blob_writer import BlobWriter
+from s3proxy.ops.namespace import Completion, Payload
+from s3proxy.s3.errors import S3Error
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Services
+
+_CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey"})
+
+
+class ManagedUploads:
+    """The uploads of one managed bucket."""
+
+    def __init__(self, services: Services, bucket: BucketRecord, writer: BlobWriter) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self._bucket = bucket
+        self._writer = writer
+
+    async def create(self, upload: UploadRecord) -> None:
+        """See `Namespace.create_upload`.
+
+        A crash before the record is kept leaves an upload without parts at the backend.
+        """
+        if not self._writer.store.features.multipart:
+            await self._catalog.create_upload(self._bucket, upload)
+            return
+        store = self._writer.store
+        blob = self._writer.new_blob(upload.key, 0)
+        options = PutOptions(system=upload.system, user=upload.user)
+        native_id = await store.create_upload(blob.name, options)
+        kept = msgspec.structs.replace(upload, blob=blob, backend_upload_id=native_id)
+        try:
+            await self._catalog.create_upload(self._bucket, kept)
+        except BaseException:
+            await self._abort_native(blob, native_id)
+            raise
+
+    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
+        """See `Namespace.put_part`."""
+        if upload.blob is not None:
+            return await self._put_native_part(upload, upload.blob, number, payload)
+        written = await self._writer.write(upload.key, payload)
+        part = PartRecord(
+            number=number,
+            size=written.blob.size,
+            etag=written.etag,
+            modified_ns=self._services.now_ns(),
+            checksums=written.checksums,
+            blob=written.blob,
+        )
+        try:
+            await self._keep_part(upload, part, written.intents, written.inline)
+        except BaseException:
+            await self._writer.abandon(written)
+            raise
+        return part
+
+    async def complete(self, upload: UploadRecord, completion: Completion) -> ObjectRecord:
+        """See `Namespace.complete_upload`."""
+        blobs = tuple(part.blob for part in completion.parts if part.blob is not None)
+        if upload.blob is not None:
+            stat = await self._complete_native(upload, upload.blob, completion)
+            blobs = (msgspec.structs.replace(upload.blob, size=completion.size),)
+            completion = msgspec.structs.replace(completion, etag=stat.etag or completion.etag)
+        record = _object_of(upload, completion, blobs, self._services.now_ns())
+        try:
+            await self._catalog.complete_upload(
+                self._bucket,
+                upload.key,
+                upload.upload_id,
+                record,
+                parts=completion.named,
+                condition=completion.condition,
+            )
+        except S3Error as error:
+            if upload.blob is not None and error.code in _CONDITION_FAILED:
+                # The backend's upload is spent: a loser of a race cannot complete it again.
+                await self._catalog.abort_upload(self._bucket, upload.key, upload.upload_id)
+            raise
+        return record
+
+    async def _put_native_part(
+        self, upload: UploadRecord, blob: BlobRef, number: int, payload: Payload
+    ) -> PartRecord:
+        store = self._writer.store
+        if not payload.length:
+            await payload.digests()
+        passed = payload.passable() if store.features.verifies_payload else None
+        options = PutOptions(length=payload.length, sha256=payload.sha256, md5=payload.md5)
+        source = payload if passed is None else passed
+        stat = await store.put_part(blob.name, upload.backend_upload_id, number, source, options)
+        etag, checksums = stat.etag, {}
+        if passed is None:
+            digests = await payload.digests()
+            etag, checksums = etag or digests.md5.hex(), digests.checksums
+        part = PartRecord(
+            number=number,
+            size=payload.length,
+            etag=etag,
+            modified_ns=self._services.now_ns(),
+            checksums=checksums,
+        )
+        await self._keep_part(upload, part, (), None)
+        return part
+
+    async def _keep_part(
+        self,
+        upload: UploadRecord,
+        part: PartRecord,
+        intents: tuple[str, ...],
+        inline: bytes | None,
+    ) -> None:
+        await self._catalog.put_part(
+            self._bucket, upload.key, upload.upload_id, part, intents=intents, inline=inline
+        )
+
+    async def _complete_native(
+        self, upload: UploadRecord, blob: BlobRef, completion: Completion
+    ) -> Stat:
+        store = self._writer.store
+        try:
+            return await store.complete_upload(
+                blob.name, upload.backend_upload_id, completion.named, PutOptions()
+            )
+        except NoSuchUpload:
+            # An earlier Complete got this far and was cut off before its commit.
+            try:
+                stat = await store.head(blob.name)
+            except NotFound:
+                raise S3Error("NoSuchUpload", UploadId=upload.upload_id) from None
+            if stat.size != completion.size:
+                raise
+            return stat
+
+    async def _abort_native(self, blob: BlobRef, native_id: str) -> None:
+        with trio.CancelScope(shield=True):
+            try:
+                await self._writer.store.abort_upload(blob.name, native_id)
+            except BackendError:
+                # Holds no bytes; the error that led here is the one to tell.
+                return
+
+
+def _object_of(
+    upload: UploadRecord, completion: Completion, blobs: tuple[BlobRef, ...], now_ns: int
+) -> ObjectRecord:
+    return ObjectRecord(
+        size=completion.size,
+        etag=completion.etag,
+        modified_ns=now_ns,
+        storage_class=upload.storage_class,
+        checksum_type=completion.checksum_type,
+        checksums=completion.checksums,
+        system=upload.system,
+        user=upload.user,
+        blobs=blobs,
+        parts=part_sizes(completion),
+    )
+
+
+def part_sizes(completion: Completion) -> tuple[PartSize, ...]:
+    """What is kept of the parts of a completed object; a reader counts them from 1."""
+    return tuple(PartSize(part.number, part.size, part.checksums) for part in completion.parts)

@@ -1,0 +1,77 @@
+"""ListParts and ListMultipartUploads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy.http.handler import Response
+from s3proxy.ops.multipart import find_upload
+from s3proxy.ops.resolve import XML_HEADERS, owner_of
+from s3proxy.s3 import xml_listings
+from s3proxy.s3.listing import parse_list_parts, parse_list_uploads
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+
+async def list_parts(call: Call) -> Response:
+    """ListParts.
+
+    Raises:
+        S3Error: NoSuchUpload.
+    """
+    parameters = parse_list_parts(call.route.query)
+    _, upload = find_upload(call)
+    limit = parameters.max_parts
+    stored = call.services.catalog.list_parts(
+        call.bucket, upload.upload_id, after=parameters.part_number_marker, limit=limit + 1
+    )
+    page = xml_listings.PartsPage(
+        parts=[
+            xml_listings.ListedPart(
+                part.number, part.size, part.etag, part.modified_ns, part.checksums
+            )
+            for part in stored[:limit]
+        ],
+        truncated=len(stored) > limit > 0,
+        owner=owner_of(call, call.bucket),
+        storage_class=upload.storage_class,
+        checksum_algorithm=upload.checksum_algorithm,
+        checksum_type=upload.checksum_type,
+    )
+    document = xml_listings.list_parts(call.bucket.name, upload.key, parameters, page)
+    return Response(200, XML_HEADERS, document)
+
+
+async def list_multipart_uploads(call: Call) -> Response:
+    """ListMultipartUploads."""
+    parameters = parse_list_uploads(call.route.query)
+    found = call.services.catalog.list_uploads(
+        call.bucket,
+        prefix=parameters.prefix,
+        delimiter=parameters.delimiter,
+        key_marker=parameters.key_marker,
+        upload_id_marker=parameters.upload_id_marker,
+        limit=parameters.max_uploads,
+    )
+    owner = owner_of(call, call.bucket)
+    page = xml_listings.UploadsPage(
+        uploads=[
+            xml_listings.ListedUpload(
+                upload.key,
+                upload.upload_id,
+                upload.initiated_ns,
+                owner,
+                upload.storage_class,
+                upload.checksum_algorithm,
+                upload.checksum_type,
+            )
+            for upload in found.uploads
+        ],
+        common_prefixes=found.common_prefixes,
+        truncated=found.truncated,
+        next_key=found.next_key_marker,
+        next_upload_id=found.next_upload_id_marker,
+    )
+    document = xml_listings.list_multipart_uploads(call.bucket.name, parameters, page)
+    return Response(200, XML_HEADERS, document)

@@ -1,0 +1,58 @@
+"""PutObject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy.catalog.records import ObjectRecord
+from s3proxy.http.handler import Response
+from s3proxy.ops.get_object import add_checksums
+from s3proxy.ops.namespace import ObjectWrite
+from s3proxy.ops.payload_source import request_payload
+from s3proxy.ops.resolve import open_namespace
+from s3proxy.s3.conditions import parse_write_condition
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.metadata import parse_metadata
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+
+async def put_object(call: Call) -> Response:
+    """PutObject.
+
+    Raises:
+        S3Error: what is wrong with head or body; PreconditionFailed.
+    """
+    headers = call.route.headers
+    metadata = parse_metadata(headers)
+    write = ObjectWrite(
+        system=metadata.system,
+        user=metadata.user,
+        storage_class=metadata.storage_class,
+        condition=parse_write_condition(headers),
+    )
+    payload = request_payload(call)
+    check_put_size(call, payload.length)
+    namespace = open_namespace(call.services, call.bucket)
+    record = await namespace.put(call.route.key, payload, write)
+    return Response(200, written_headers(record))
+
+
+def check_put_size(call: Call, length: int) -> None:
+    """Refuse a body over the bound of one PUT.
+
+    Raises:
+        S3Error: EntityTooLarge.
+    """
+    limit = call.services.settings.put_bytes_max
+    if length > limit:
+        raise S3Error("EntityTooLarge", ProposedSize=str(length), MaxSizeAllowed=str(limit))
+
+
+def written_headers(record: ObjectRecord) -> list[tuple[str, str]]:
+    """ETag and checksums of what was stored."""
+    headers = [("ETag", f'"{record.etag}"')]
+    if record.checksums:
+        add_checksums(headers, record.checksums, record.checksum_type)
+    return headers

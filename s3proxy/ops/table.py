@@ -1,0 +1,120 @@
+"""Every S3 operation of the gateway: the function that performs it and the action it needs.
+
+A route that names an operation missing here is a bug, which a test finds; nothing falls through.
+Objects of a bucket that is attached to another S3 endpoint go the short way, through forward.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from s3proxy.backends.s3_store import S3Store
+from s3proxy.http.handler import Response
+from s3proxy.ops import (
+    buckets,
+    copy_object,
+    delete_object,
+    fixed_answers,
+    get_object,
+    list_objects,
+    multipart,
+    multipart_complete,
+    multipart_lists,
+    object_attributes,
+    put_object,
+)
+from s3proxy.ops.call import Call
+from s3proxy.ops.forward import FORWARDED
+from s3proxy.ops.resolve import check_owner, find_bucket
+from s3proxy.s3.errors import S3Error
+
+Function = Callable[[Call], Awaitable[Response]]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One S3 operation.
+
+    Attributes:
+        function: performs it, from the lookup of the bucket on. Raises S3Error, and what
+            `errors.as_s3_error` maps.
+        action: the IAM action the caller needs.
+    """
+
+    function: Function
+    action: str
+
+
+def authorize(call: Call) -> None:
+    """Check that the sender may do what the route asks: any user may, in their own tenant.
+
+    Raises:
+        S3Error: AccessDenied for nobody; NotImplemented for an operation nobody knows.
+    """
+    if call.route.operation not in OPERATIONS:
+        raise S3Error("NotImplemented", Operation=call.route.operation)
+    if call.verified is None:
+        raise S3Error("AccessDenied")
+
+
+def _on_bucket(name: str, function: Function) -> Function:
+    """Resolve the bucket, then perform the operation there."""
+    forwarded = FORWARDED.get(name)
+
+    async def perform(call: Call) -> Response:
+        call.bucket = bucket = find_bucket(call, call.route.bucket)
+        check_owner(call, bucket, b"x-amz-expected-bucket-owner")
+        if forwarded is not None and bucket.kind != "managed":
+            store = call.services.backend(bucket.backend).files(bucket.container)
+            if isinstance(store, S3Store):
+                return await forwarded(call, store)
+        return await function(call)
+
+    return perform
+
+
+# operation -> (function, action); the bucket is there.
+_ON_BUCKETS: dict[str, tuple[Function, str]] = {
+    "head_bucket": (buckets.head_bucket, "s3:ListBucket"),
+    "delete_bucket": (buckets.delete_bucket, "s3:DeleteBucket"),
+    "get_bucket_location": (buckets.get_bucket_location, "s3:GetBucketLocation"),
+    "list_objects": (list_objects.list_objects, "s3:ListBucket"),
+    "list_objects_v2": (list_objects.list_objects_v2, "s3:ListBucket"),
+    "get_object": (get_object.get_object, "s3:GetObject"),
+    "head_object": (get_object.head_object, "s3:GetObject"),
+    "get_object_attributes": (
+        object_attributes.get_object_attributes,
+        "s3:GetObjectAttributes",
+    ),
+    "put_object": (put_object.put_object, "s3:PutObject"),
+    "copy_object": (copy_object.copy_object, "s3:PutObject"),
+    "delete_object": (delete_object.delete_object, "s3:DeleteObject"),
+    "delete_objects": (delete_object.delete_objects, "s3:DeleteObject"),
+    "create_multipart_upload": (multipart.create_multipart_upload, "s3:PutObject"),
+    "upload_part": (multipart.upload_part, "s3:PutObject"),
+    "upload_part_copy": (copy_object.upload_part_copy, "s3:PutObject"),
+    "complete_multipart_upload": (
+        multipart_complete.complete_multipart_upload,
+        "s3:PutObject",
+    ),
+    "abort_multipart_upload": (multipart.abort_multipart_upload, "s3:AbortMultipartUpload"),
+    "list_parts": (multipart_lists.list_parts, "s3:ListMultipartUploadParts"),
+    "list_multipart_uploads": (
+        multipart_lists.list_multipart_uploads,
+        "s3:ListBucketMultipartUploads",
+    ),
+    **fixed_answers.ANSWERS,
+}
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        "list_buckets": Operation(buckets.list_buckets, "s3:ListAllMyBuckets"),
+        "create_bucket": Operation(buckets.create_bucket, "s3:CreateBucket"),
+        **{
+            name: Operation(_on_bucket(name, function), action)
+            for name, (function, action) in _ON_BUCKETS.items()
+        },
+    }
+)

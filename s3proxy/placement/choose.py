@@ -1,0 +1,48 @@
+"""Which backend a new bucket lives on, and what it is called there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import xxhash
+
+from s3proxy.s3.errors import S3Error
+
+# The rule for bucket names of every S3 provider; a backend's name is cut to fit.
+_CONTAINER_CHARACTERS_MAX = 63
+_NOT_IN_A_BUCKET_NAME = re.compile(r"[^a-z0-9-]+")
+
+
+def choose_backend(
+    backends: Mapping[str, object], location: str, default: str = "", *, region: str = "us-east-1"
+) -> str:
+    """The name of the backend that a CreateBucket with this LocationConstraint means.
+
+    Args:
+        backends: by name, in the order of the configuration.
+        location: the LocationConstraint; empty when the request has none.
+        default: the backend of buckets that name none; empty: the first configured.
+        region: the region this server answers for, which means the default too.
+    Raises:
+        S3Error: InvalidLocationConstraint.
+    """
+    if location in ("", region):
+        if default in backends:
+            return default
+        return next(iter(backends))
+    if location in backends:
+        return location
+    raise S3Error("InvalidLocationConstraint", LocationConstraint=location)
+
+
+def container_name(seed: int, tenant: str, bucket: str, counter: int, backend: str) -> str:
+    """The physical bucket: `s3gw-<16 hex>-<backend>`, the same for the same arguments.
+
+    The hash is the upper half of xxh3-128 over tenant, bucket and a counter that the caller raises
+    when the name is taken. NUL separates them: it occurs in none.
+    """
+    text = f"{tenant}\0{bucket}\0{counter}".encode()
+    digest = xxhash.xxh3_128_hexdigest(text, seed=seed)[:16]
+    suffix = _NOT_IN_A_BUCKET_NAME.sub("-", backend.lower())
+    return f"s3gw-{digest}-{suffix}"[:_CONTAINER_CHARACTERS_MAX].rstrip("-")
