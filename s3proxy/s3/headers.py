@@ -1,8 +1,8 @@
 """Request headers as the rest of this package reads them.
 
 A presigned URL may carry `x-amz-*` headers as query parameters (SDKs "hoist" them); S3 reads them
-as if they were headers. `effective_headers` gives one view of both, so that no such parameter is
-silently dropped.
+as if they were headers. `effective_headers` gives one view of both, so that no promise made in such a
+parameter is silently dropped.
 """
 
 from typing import Final, Protocol
@@ -19,6 +19,21 @@ _SIGNATURE_PARAMETERS: Final = frozenset(
         "X-Amz-Signature",
         "X-Amz-SignedHeaders",
         "X-Amz-User-Agent",
+    }
+)
+
+# Checksums that SDKs compute over the empty body they have while they presign (JavaScript v3 since
+# 3.729.0 does for every PUT); S3 ignores them, see minio/minio#20343 and ministackorg/ministack#1695.
+_PREMATURE_CHECKSUMS: Final = frozenset(
+    {
+        "x-amz-sdk-checksum-algorithm",
+        *(
+            f"x-amz-checksum-{algorithm}"
+            for algorithm in (
+                *("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "sha512", "md5"),
+                *("xxhash64", "xxhash3", "xxhash128"),
+            )
+        ),
     }
 )
 
@@ -66,5 +81,6 @@ def effective_headers(headers: Headers, query: dict[str, str]) -> Headers:
     for name, value in query.items():
         if name in _SIGNATURE_PARAMETERS or name[:6].lower() != "x-amz-":
             continue
-        hoisted[name.lower()] = value.encode().decode("latin-1")
+        if (lower := name.lower()) not in _PREMATURE_CHECKSUMS:
+            hoisted[lower] = value.encode().decode("latin-1")
     return HoistedHeaders(headers, hoisted) if hoisted else headers

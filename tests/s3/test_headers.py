@@ -40,3 +40,13 @@ def test_effective_headers_prefer_what_was_sent() -> None:
     headers = effective_headers(head, {"x-amz-acl": "public-read"})
     assert headers.get(b"x-amz-acl") == "private"
     assert headers.prefixed(b"x-amz-acl") == [("x-amz-acl", "private")]
+
+
+def test_effective_headers_leave_out_checksums_made_before_the_body() -> None:
+    head = make_head("PUT")
+    query = parse_query(b"x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32")
+    assert effective_headers(head, query) is head
+    query = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-mode": "ENABLED"}
+    headers = effective_headers(head, query)
+    assert headers.get(b"x-amz-checksum-algorithm") == "CRC32"
+    assert headers.get(b"x-amz-checksum-mode") == "ENABLED"
