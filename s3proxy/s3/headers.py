@@ -1,8 +1,8 @@
 """Request headers as the rest of this package reads them.
 
 A presigned URL may carry `x-amz-*` headers as query parameters (SDKs "hoist" them); S3 reads them
-as if they were headers. `effective_headers` gives one view of both, so that no promise made in such a
-parameter is silently dropped.
+as if they were headers. `effective_headers` gives one view of both, so that no promise made in such
+a parameter is silently dropped.
 """
 
 from typing import Final, Protocol
@@ -22,8 +22,8 @@ _SIGNATURE_PARAMETERS: Final = frozenset(
     }
 )
 
-# Checksums that SDKs compute over the empty body they have while they presign (JavaScript v3 since
-# 3.729.0 does for every PUT); S3 ignores them, see minio/minio#20343 and ministackorg/ministack#1695.
+# Checksums that SDKs compute over the empty body they have while they presign: the JavaScript SDK
+# does so for every PUT since 3.729.0. S3 ignores them, as its guide to presigned URLs says.
 _PREMATURE_CHECKSUMS: Final = frozenset(
     {
         "x-amz-sdk-checksum-algorithm",
