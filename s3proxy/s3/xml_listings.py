@@ -170,6 +170,8 @@ def _contents(
     # One look at all keys together costs a fraction of one for each; nearly no key needs it.
     if encode is not escape or needs_escape("".join(keys)):
         keys = [encode(key) for key in keys]
+    if needs_escape("".join([entry.etag + entry.storage_class for entry in objects])):
+        objects = [_escaped(entry) for entry in objects]
     return [
         f"<Contents><Key>{key}</Key><LastModified>{iso8601(entry.modified_ns)}</LastModified>"
         f"<ETag>&quot;{entry.etag}&quot;</ETag>{_checksum_kind_of(entry)}"
@@ -177,6 +179,13 @@ def _contents(
         "</Contents>"
         for key, entry in zip(keys, objects, strict=True)
     ]
+
+
+def _escaped(entry: ListedObject) -> ListedObject:
+    """The object with texts that another server may have made up safe to stand in a document."""
+    return msgspec.structs.replace(
+        entry, etag=escape(entry.etag), storage_class=escape(entry.storage_class)
+    )
 
 
 def _checksum_kind_of(entry: ListedObject) -> str:
@@ -188,9 +197,9 @@ def _checksum_kind_of(entry: ListedObject) -> str:
 def _checksum_kind(algorithm: str, checksum_type: str) -> str:
     content = ""
     if algorithm:
-        content += f"<ChecksumAlgorithm>{algorithm.upper()}</ChecksumAlgorithm>"
+        content += f"<ChecksumAlgorithm>{escape(algorithm.upper())}</ChecksumAlgorithm>"
     if checksum_type:
-        content += f"<ChecksumType>{checksum_type}</ChecksumType>"
+        content += f"<ChecksumType>{escape(checksum_type)}</ChecksumType>"
     return content
 
 
@@ -205,7 +214,7 @@ def _upload(upload: ListedUpload, encode: Callable[[str], str]) -> str:
         f"<Upload><Key>{encode(upload.key)}</Key>"
         f"{element('UploadId', upload.upload_id)}"
         f"{owner_element(upload.owner, 'Initiator')}{owner_element(upload.owner)}"
-        f"<StorageClass>{upload.storage_class}</StorageClass>"
+        f"{element('StorageClass', upload.storage_class)}"
         f"<Initiated>{iso8601(upload.initiated_ns)}</Initiated>"
         f"{_checksum_kind(upload.checksum_algorithm, upload.checksum_type)}</Upload>"
     )

@@ -125,6 +125,14 @@ def test_list_objects_with_a_control_character_escapes_that_key_only() -> None:
     assert b"<Key>c</Key>" in body
 
 
+def test_list_objects_escapes_what_another_server_made_up() -> None:
+    entry = ListedObject("a", 1, '<e>"&', WHEN_NS, "C&D", "A<B", "C>D")
+    body = list_objects("bucket", parse_list_objects_v2({}), ListPage([entry], [], False, ""))
+    found = parse("ListObjectsV2", body)["Contents"][0]
+    assert (found["ETag"], found["StorageClass"]) == ('"<e>"&"', "C&D")
+    assert (found["ChecksumAlgorithm"], found["ChecksumType"]) == (["A<B"], "C>D")
+
+
 @pytest.mark.parametrize(
     ("text", "encoded"), [("a/b", "a/b"), ("a b+c", "a%20b%2Bc"), ("ä", "%C3%A4"), ("~_-.", "~_-.")]
 )
