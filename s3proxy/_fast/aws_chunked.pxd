@@ -1,7 +1,7 @@
 """C interface of the aws-chunked decoder."""
 
+from s3proxy._fast.chunk_signing cimport ChunkChain
 from s3proxy._fast.libcrypto cimport SHA256_HEX, Sha256State
-from s3proxy._fast.signing_key cimport SigningKey
 
 cdef enum:
     # "ffffffffffffffff;chunk-signature=" and 64 digits need 98.
@@ -15,9 +15,7 @@ cdef class Decoder:
     cdef int state
     cdef bint signed
     cdef bint with_trailer
-    cdef SigningKey key
-    cdef bytes context              # amz_date, scope and the line ends after them
-    cdef char previous[SHA256_HEX]  # signature of the chunk before, or the seed
+    cdef ChunkChain chain           # of signed forms
     cdef char claimed[SHA256_HEX]   # signature in the present chunk's header
     cdef Sha256State hash           # of the present chunk, or of the canonical trailer
     cdef long long decoded_length
@@ -39,4 +37,4 @@ cdef class Decoder:
     cdef int end_trailer_line(self, Py_ssize_t length) except -1
     cdef int take_trailer(self, bytes line) except -1
     cdef int check_trailer(self, bytes signature) except -1
-    cdef int check_signature(self, const char* algorithm, bint chunk, const char* claimed) except -1
+    cdef int check_signature(self, bint trailer, const char* claimed) except -1

@@ -6,7 +6,8 @@ Source: AWS, "Signature Calculations ...: Transferring Payload in Multiple Chunk
 
 from typing import final
 
-from s3proxy._fast.sigv4 import SigningKey
+from s3proxy._fast.chunk_signing import ChunkSigner as ChunkSigner
+from s3proxy._fast.signing_key import SigningKey
 
 @final
 class Decoder:
@@ -81,15 +82,22 @@ def end(trailer_name: str = "", value: str = "", /) -> bytes:
     """
 
 def encoded_length(
-    size: int, chunk_bytes: int, trailer_name: str = "", value_bytes: int = 0, /
+    size: int,
+    chunk_bytes: int,
+    trailer_name: str = "",
+    value_bytes: int = 0,
+    /,
+    *,
+    signed: bool = False,
 ) -> int:
-    """Content-Length of the unsigned form.
+    """Content-Length of a body of `chunk_head` or `ChunkSigner`.
 
     Args:
         size: bytes of payload.
         chunk_bytes: bytes of each chunk but the last.
         trailer_name: as given to `end`.
         value_bytes: length of the trailer's value.
+        signed: whether chunks and trailer carry signatures.
     Raises:
         ValueError: a negative size, or no bytes to a chunk.
     """

@@ -19,21 +19,20 @@ Chunks", "... Including Trailing Headers".
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
+from s3proxy._fast.chunk_signing cimport make_chain
 from s3proxy._fast.libcrypto cimport (
     GIL_RELEASE_BYTES_MIN,
-    SHA256_BYTES,
     SHA256_HEX,
-    Sha256State,
     equal_in_constant_time,
-    hmac_finish,
-    sha256_finish,
     sha256_start,
     sha256_update,
-    write_hex,
 )
 from s3proxy._fast.signing_key cimport SigningKey
 
+from s3proxy._fast.chunk_signing import ChunkSigner
 from s3proxy._fast.errors import ChunkError
+
+__all__ = ("ChunkSigner", "Decoder", "chunk_head", "encoded_length", "end")
 
 cdef enum:
     HEADER, PAYLOAD, PAYLOAD_END, TRAILER, LAST_LINE, END
@@ -44,9 +43,6 @@ cdef enum:
     SIZE_DIGITS_MAX = 16
     EXTENSION_BYTES = 17
 
-cdef const char* EMPTY_SHA256 = (
-    b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
-)
 cdef str TRAILER_SIGNATURE = "x-amz-trailer-signature"
 
 
@@ -100,21 +96,16 @@ cdef class Decoder:
         bint trailer,
         bint signed,
     ):
-        cdef bytes seed = seed_signature.encode("ascii")
         if decoded_length < 0:
             raise ValueError("a body cannot have a negative length")
-        if signed and (signing_key is None or len(seed) != SHA256_HEX):
-            raise ValueError("a signed body needs a signing key and a seed signature of 64 digits")
         self.decoded_length = decoded_length
-        self.key = signing_key
         self.signed = signed
         self.with_trailer = trailer
-        self.context = f"{amz_date}\n{scope}\n".encode("latin-1")
         self.trailers = {}
         self.last_size = -1
         self.state = HEADER
         if signed:
-            memcpy(self.previous, <const char*>seed, SHA256_HEX)
+            self.chain = make_chain(signing_key, seed_signature, amz_date, scope)
 
     def feed(self, buffer, Py_ssize_t length, /):
         cdef Py_buffer view
@@ -257,30 +248,15 @@ cdef class Decoder:
 
     cdef int end_chunk(self) except -1:
         if self.signed:
-            self.check_signature(b"AWS4-HMAC-SHA256-PAYLOAD\n", True, self.claimed)
-            memcpy(self.previous, self.claimed, SHA256_HEX)
+            self.check_signature(False, self.claimed)
         return 0
 
-    cdef int check_signature(
-        self, const char* algorithm, bint chunk, const char* claimed
-    ) except -1:
-        # Both algorithm lines have 25 bytes.
-        cdef Sha256State running = self.key.hmac.inner
-        cdef unsigned char digest[SHA256_BYTES]
-        cdef char text[SHA256_HEX]
-        sha256_update(&running, algorithm, 25)
-        sha256_update(&running, <const char*>self.context, len(self.context))
-        sha256_update(&running, self.previous, SHA256_HEX)
-        sha256_update(&running, b"\n", 1)
-        if chunk:
-            sha256_update(&running, EMPTY_SHA256, SHA256_HEX + 1)
-        sha256_finish(&self.hash, digest)
-        write_hex(digest, SHA256_BYTES, text)
-        sha256_update(&running, text, SHA256_HEX)
-        hmac_finish(&self.key.hmac, &running, digest)
-        write_hex(digest, SHA256_BYTES, text)
-        if not equal_in_constant_time(text, claimed, SHA256_HEX):
+    cdef int check_signature(self, bint trailer, const char* claimed) except -1:
+        cdef char signature[SHA256_HEX]
+        self.chain.sign(trailer, &self.hash, signature)
+        if not equal_in_constant_time(signature, claimed, SHA256_HEX):
             raise mismatch()
+        self.chain.advance(signature)
         return 0
 
     cdef int end_trailer_line(self, Py_ssize_t length) except -1:
@@ -317,7 +293,7 @@ cdef class Decoder:
             raise malformed_trailer()
         if len(signature) != SHA256_HEX:
             raise mismatch()
-        self.check_signature(b"AWS4-HMAC-SHA256-TRAILER\n", False, <const char*>signature)
+        self.check_signature(True, <const char*>signature)
         self.state = LAST_LINE
         return 0
 
@@ -337,16 +313,25 @@ def end(str trailer_name not None="", str value not None="", /):
 
 
 def encoded_length(
-    long long size, long long chunk_bytes, str trailer_name not None="", Py_ssize_t value_bytes=0, /
+    long long size,
+    long long chunk_bytes,
+    str trailer_name not None="",
+    Py_ssize_t value_bytes=0,
+    /,
+    *,
+    bint signed=False,
 ):
     cdef long long whole, rest, length
+    cdef Py_ssize_t extension_bytes = EXTENSION_BYTES + SHA256_HEX if signed else 0
     if size < 0 or chunk_bytes < 1:
         raise ValueError("a body has no negative size, and a chunk has a byte at least")
     whole = size // chunk_bytes
     rest = size - whole * chunk_bytes
-    length = whole * (len(b"%x" % chunk_bytes) + 4 + chunk_bytes)
+    length = whole * (len(b"%x" % chunk_bytes) + extension_bytes + 4 + chunk_bytes)
     if rest:
-        length += len(b"%x" % rest) + 4 + rest
+        length += len(b"%x" % rest) + extension_bytes + 4 + rest
     if trailer_name:
         length += len(trailer_name) + 1 + value_bytes + 2
-    return length + 5
+        if signed:
+            length += len(TRAILER_SIGNATURE) + 1 + SHA256_HEX + 2
+    return length + extension_bytes + 5

@@ -1,15 +1,15 @@
-/* CRC-32, CRC-32C and CRC-64/NVME: one reflected model, slicing by 8, folding with carry-less products.
+/* CRC-32, CRC-32C and CRC-64/NVME: one reflected model, slicing by 8, folding by carry-less products.
  *
- * All three are "reflected, initial value all ones, final xor all ones" and at most 64 bits wide, so one set of
- * functions on 64-bit words does for all: a W-bit remainder sits in the low W bits. In a 64-bit word of message
- * the bit i stands for x^(63-i); a remainder moved to the top (<< (64 - W)) reads the same way.
+ * All three are "reflected, initial value all ones, final xor all ones" and at most 64 bits wide, so one
+ * set of functions on 64-bit words does for all: a W-bit remainder sits in the low W bits. In a 64-bit
+ * word of message the bit i stands for x^(63-i); a remainder moved to the top (<< (64 - W)) reads alike.
  *
  * Folding keeps a 128-bit value congruent to the message so far. Moving A*x^64 + B ahead by D bits is
- * A*(x^(D+64) mod P) + B*(x^D mod P); a carry-less product of two reflected words comes out one bit low, so the
- * constants are x^(D+63) and x^(D-1).
+ * A*(x^(D+64) mod P) + B*(x^D mod P); a carry-less product of two reflected words comes out one bit
+ * low, so the constants are x^(D+63) and x^(D-1).
  *
  * Source: V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009;
- * M. Kounavis, F. Berry, "A Systematic Approach to Building High Performance CRC Generators", 2005 (slicing).
+ * M. Kounavis, F. Berry, "A Systematic Approach to Building High Performance CRC Generators", 2005.
  */
 #ifndef S3PROXY_CRC_H
 #define S3PROXY_CRC_H
@@ -126,7 +126,8 @@ static uint64_t crc_load(const unsigned char *data) {
     return word;
 }
 
-static uint64_t crc_by_table(const crc_model *model, uint64_t crc, const unsigned char *data, size_t length) {
+static uint64_t crc_by_table(const crc_model *model, uint64_t crc, const unsigned char *data,
+                             size_t length) {
     const uint64_t(*table)[256] = model->table;
     while (length >= 8) {
         uint64_t word = crc_load(data) ^ crc;
@@ -158,7 +159,8 @@ CRC_128 static inline __m128i crc_advance(__m128i value, __m128i k, __m128i next
 }
 
 /* Takes the whole 16-byte blocks of `data` into `value`, then everything else by table. */
-CRC_128 static uint64_t crc_settle(const crc_model *model, __m128i value, const unsigned char *data, size_t length) {
+CRC_128 static uint64_t crc_settle(const crc_model *model, __m128i value,
+                                   const unsigned char *data, size_t length) {
     const __m128i k = crc_constants(model->by_128);
     unsigned char folded[16];
     while (length >= 16) {
@@ -171,13 +173,15 @@ CRC_128 static uint64_t crc_settle(const crc_model *model, __m128i value, const 
 }
 
 /* length >= 16 */
-CRC_128 static uint64_t crc_by_128(const crc_model *model, uint64_t crc, const unsigned char *data, size_t length) {
+CRC_128 static uint64_t crc_by_128(const crc_model *model, uint64_t crc,
+                                   const unsigned char *data, size_t length) {
     const __m128i *blocks = (const __m128i *)data;
     __m128i lanes[8];
     int i;
     __m128i start = _mm_cvtsi64_si128((long long)crc);
     if (length < 256) {
-        return crc_settle(model, _mm_xor_si128(_mm_loadu_si128(blocks), start), data + 16, length - 16);
+        start = _mm_xor_si128(_mm_loadu_si128(blocks), start);
+        return crc_settle(model, start, data + 16, length - 16);
     }
     for (i = 0; i < 8; i++) {
         lanes[i] = _mm_loadu_si128(blocks + i);
@@ -216,21 +220,24 @@ CRC_512 static inline __m512i crc_advance_512(__m512i value, __m512i k, __m512i 
 }
 
 /* length >= 512 */
-CRC_512 static uint64_t crc_by_512(const crc_model *model, uint64_t crc, const unsigned char *data, size_t length) {
+CRC_512 static uint64_t crc_by_512(const crc_model *model, uint64_t crc,
+                                   const unsigned char *data, size_t length) {
     __m512i lanes[4];
     __m128i value;
     int i;
     for (i = 0; i < 4; i++) {
         lanes[i] = _mm512_loadu_si512((const void *)(data + 64 * i));
     }
-    lanes[0] = _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(_mm_cvtsi64_si128((long long)crc)));
+    value = _mm_cvtsi64_si128((long long)crc);
+    lanes[0] = _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(value));
     data += 256;
     length -= 256;
     {
         const __m512i k = crc_constants_512(model->by_2048);
         while (length >= 256) {
             for (i = 0; i < 4; i++) {
-                lanes[i] = crc_advance_512(lanes[i], k, _mm512_loadu_si512((const void *)(data + 64 * i)));
+                __m512i next = _mm512_loadu_si512((const void *)(data + 64 * i));
+                lanes[i] = crc_advance_512(lanes[i], k, next);
             }
             data += 256;
             length -= 256;
@@ -254,8 +261,9 @@ CRC_512 static uint64_t crc_by_512(const crc_model *model, uint64_t crc, const u
 
 #endif /* S3PROXY_CRC_FOLDING */
 
-/* The raw remainder (without the final xor) after `length` more bytes; `level` is at most crc_level. */
-static uint64_t crc_update(const crc_model *model, int level, uint64_t crc, const void *bytes, size_t length) {
+/* The raw remainder (without the final xor) after more bytes; `level` is at most crc_level. */
+static uint64_t crc_update(const crc_model *model, int level, uint64_t crc, const void *bytes,
+                           size_t length) {
     const unsigned char *data = (const unsigned char *)bytes;
 #if S3PROXY_CRC_FOLDING
     if (level >= 2 && length >= 512) {
@@ -270,7 +278,8 @@ static uint64_t crc_update(const crc_model *model, int level, uint64_t crc, cons
 }
 
 /* The (finished) CRC of two messages end to end, from their CRCs and the second one's length. */
-static uint64_t crc_join(const crc_model *model, uint64_t first, uint64_t second, uint64_t second_bytes) {
+static uint64_t crc_join(const crc_model *model, uint64_t first, uint64_t second,
+                         uint64_t second_bytes) {
     uint64_t shifted = first;
     uint64_t factor = crc_power(model, 8);
     while (second_bytes != 0) {
