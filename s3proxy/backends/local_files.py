@@ -255,13 +255,16 @@ class LocalFileStore:
     def _delete(self, path: KeyPath) -> None:
         with self._root() as root:
             try:
-                with local_paths.parent_of(root, path) as parent:
-                    local_paths.stat_file(parent, path.name)
-                    os.unlink(path.name, dir_fd=parent)
-                    if self._durable:
-                        os.fsync(parent)
+                self._unlink(root, path)
             except OSError as error:
                 if error.errno in local_paths.ABSENT:
                     return
                 raise
             local_paths.remove_empty_parents(root, path)
+
+    def _unlink(self, root: int, path: KeyPath) -> None:
+        with local_paths.parent_of(root, path) as parent:
+            local_paths.stat_file(parent, path.name)
+            os.unlink(path.name, dir_fd=parent)
+            if self._durable:
+                os.fsync(parent)

@@ -128,19 +128,22 @@ class Walk:
     def _read(self, fd: int, base: bytes) -> Iterator[bytes]:
         with os.scandir(fd) as entries:
             for entry in entries:
-                if entry.name.startswith(RESERVED_PREFIX):
-                    if entry.name == MARKER and base:
-                        yield b""
-                    continue
-                try:
-                    name = entry.name.encode()
-                except UnicodeEncodeError:
-                    self.hidden += 1
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield name + b"/"
-                elif entry.is_file(follow_symlinks=False):
+                name = self._name(entry, base)
+                if name is not None:
                     yield name
+
+    def _name(self, entry: os.DirEntry[str], base: bytes) -> bytes | None:
+        """What an entry adds to the key of its directory; None when it is hidden."""
+        if entry.name.startswith(RESERVED_PREFIX):
+            return b"" if entry.name == MARKER and base else None
+        try:
+            name = entry.name.encode()
+        except UnicodeEncodeError:
+            self.hidden += 1
+            return None
+        if entry.is_dir(follow_symlinks=False):
+            return name + b"/"
+        return name if entry.is_file(follow_symlinks=False) else None
 
 
 def list_page(
@@ -195,18 +198,25 @@ def _listed(key: str, status: os.stat_result) -> ListedObject:
 
 def _holds_object(dir_fd: int, name: str) -> bool:
     """Whether any object is below a directory; stops at the first."""
-    directories: list[str] = []
     try:
         with opened(name, dir_fd) as fd:
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    if entry.name == MARKER or _is_visible_file(entry):
-                        return True
-                    if _is_visible(entry) and entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.name)
+            directories: list[str] = []
+            if _scan_for_file(fd, directories):
+                return True
             return any(_holds_object(fd, inner) for inner in directories)
     except _UNREADABLE:
         return False
+
+
+def _scan_for_file(fd: int, directories: list[str]) -> bool:
+    """Whether an object is in a directory itself; fills `directories` until then."""
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.name == MARKER or _is_visible_file(entry):
+                return True
+            if _is_visible(entry) and entry.is_dir(follow_symlinks=False):
+                directories.append(entry.name)
+    return False
 
 
 def _is_visible_file(entry: os.DirEntry[str]) -> bool:

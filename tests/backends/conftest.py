@@ -1,5 +1,7 @@
 """The stores that the conformance suite runs against."""
 
+import resource
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -40,3 +42,19 @@ async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """The stores whose keys are the clients'."""
     async with open_place(request.param, request, tmp_path) as place:
         yield place
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system of 4 MiB; without the right to mount, a limit on file sizes."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mount)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+        yield mount
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -69,9 +70,9 @@ class HangingSource(Source):
         return count
 
 
-async def put(store: Store, key: str, data: bytes, **options: object) -> Stat:
+async def put(store: Store, key: str, data: bytes, **options: Any) -> Stat:
     """Put bytes whole."""
-    return await store.put(key, Source(data), PutOptions(length=len(data), **options))  # type: ignore[arg-type]
+    return await store.put(key, Source(data), PutOptions(length=len(data), **options))
 
 
 async def read(store: Store, key: str, first: int = 0, last: int | None = None) -> bytes:
@@ -115,15 +116,21 @@ class Place:
     store: Store
     blobs: bool = False
     atomic: bool = True
-    leftovers: Callable[[], Iterator[Path]] = field(default=lambda: iter(()))
+    leftovers: Callable[[], list[Path]] = list
 
     def key(self, hint: str) -> str:
         """A key for a test that does not care which."""
         return uuid.uuid4().hex if self.blobs else hint
 
 
-def _files_below(directory: Path) -> Callable[[], Iterator[Path]]:
-    return lambda: (path for path in directory.rglob("*") if path.is_file())
+def files_below(directory: Path) -> list[Path]:
+    """All files of a tree."""
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def names_in(directory: Path) -> list[str]:
+    """Names of a directory, sorted."""
+    return sorted(path.name for path in directory.iterdir())
 
 
 @asynccontextmanager
@@ -134,7 +141,7 @@ async def local_blobs(root: Path) -> AsyncIterator[Place]:
         backend,
         backend.blobs("any"),
         blobs=True,
-        leftovers=_files_below(root / "tmp"),
+        leftovers=lambda: files_below(root / "tmp"),
     )
 
 
@@ -146,7 +153,7 @@ async def local_files(root: Path) -> AsyncIterator[Place]:
         "local-files",
         backend,
         backend.files("www"),
-        leftovers=_files_below(root / "www" / ".s3proxy"),
+        leftovers=lambda: files_below(root / "www" / ".s3proxy"),
     )
 
 
@@ -160,14 +167,14 @@ async def s3_bucket(url: str, *, atomic: bool) -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def s3_backend(
-    url: str, *, first_byte_timeout_s: float = 30.0, **options: str
+    url: str, *, first_byte_timeout_s: float = 30.0, **options: Any
 ) -> AsyncIterator[S3Backend]:
-    credentials = {"access_key": "AKIATEST", "secret_key": "secret", **options}
+    credentials: dict[str, Any] = {"access_key": "AKIATEST", "secret_key": "secret", **options}
     async with trio.open_nursery() as nursery:
         readiness = Readiness()
         await nursery.start(readiness.run)
         client = Client(readiness, ClientLimits(first_byte_timeout_s=first_byte_timeout_s))
-        yield S3Backend(S3Options(name="moto", endpoint=url, **credentials), client)  # type: ignore[arg-type]
+        yield S3Backend(S3Options(name="moto", endpoint=url, **credentials), client)
         await client.aclose()
         nursery.cancel_scope.cancel()
     readiness.close()

@@ -38,7 +38,7 @@ async def test_put_any_size_reads_back(place: Place, size: int) -> None:
     assert written.size == stat.size == size
     assert stat.modified_ns > 0
     assert await read(place.store, key) == data
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ async def test_put_existing_key_replaces_it_or_keeps_the_blob(place: Place) -> N
     else:
         await put(place.store, key, b"second!")
         assert await read(place.store, key) == b"second!"
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 async def test_copy_makes_an_equal_object(place: Place) -> None:
@@ -113,7 +113,7 @@ async def test_put_failing_source_leaves_nothing(place: Place, size: int) -> Non
         await place.store.put(key, FailingSource(bytes(size)), PutOptions(length=size))
     with pytest.raises(NotFound):
         await place.store.head(key)
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 @pytest.mark.parametrize("size", [10, 3 * MIB])
@@ -125,7 +125,7 @@ async def test_put_cancelled_leaves_nothing(place: Place, size: int) -> None:
         nursery.cancel_scope.cancel()
     with pytest.raises(NotFound):
         await place.store.head(key)
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 @pytest.mark.parametrize("size", [0, 10, 100_000])
@@ -138,7 +138,7 @@ async def test_put_other_length_than_announced_is_rejected(
         await place.store.put(key, Source(bytes(size)), PutOptions(length=announced))
     with pytest.raises(NotFound):
         await place.store.head(key)
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 @pytest.mark.parametrize("size", [0, 10, 200_000])
@@ -166,7 +166,7 @@ async def test_put_with_failing_published_leaves_nothing(place: Place, size: int
         await put(place.store, key, bytes(size), published=published)
     with pytest.raises(NotFound):
         await place.store.head(key)
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 async def test_put_if_none_match_of_existing_key_fails(place: Place) -> None:
@@ -175,7 +175,7 @@ async def test_put_if_none_match_of_existing_key_fails(place: Place) -> None:
     with pytest.raises((PreconditionFailed, AlreadyExists)):
         await put(place.store, key, b"second", if_none_match_any=True)
     assert await read(place.store, key) == b"first"
-    assert not list(place.leftovers())
+    assert not place.leftovers()
 
 
 async def test_put_if_none_match_race_has_one_winner(place: Place) -> None:

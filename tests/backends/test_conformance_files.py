@@ -159,7 +159,7 @@ async def test_multipart_any_order_and_sizes_makes_the_object(
     whole = b"".join(parts[number] for number in sorted(parts))
     assert stat.size == len(whole)
     assert await read(files.store, "big/object") == whole
-    assert not list(files.leftovers())
+    assert not files.leftovers()
 
 
 async def test_multipart_part_sent_again_replaces_the_first(files: Place) -> None:
@@ -169,7 +169,7 @@ async def test_multipart_part_sent_again_replaces_the_first(files: Place) -> Non
     etags = await send_parts(files, upload, parts)
     await files.store.complete_upload("big/object", upload, sorted(etags.items()), PutOptions())
     assert await read(files.store, "big/object") == b"".join(parts.values())
-    assert not list(files.leftovers())
+    assert not files.leftovers()
 
 
 async def test_multipart_failed_part_keeps_the_one_before(files: Place) -> None:
@@ -221,7 +221,7 @@ async def test_multipart_aborted_is_gone(files: Place) -> None:
     with pytest.raises(gone):
         await files.store.complete_upload("big/object", upload, [(1, "0" * 32)], PutOptions())
     assert await keys(files.store) == []
-    assert not list(files.leftovers())
+    assert not files.leftovers()
 
 
 async def test_multipart_complete_if_none_match_respects_the_key(files: Place) -> None:

@@ -211,7 +211,8 @@ async def test_list_query_is_signed_and_complete() -> None:
     (head,) = server.heads
     verified(head)
     assert head.query == (
-        b"list-type=2&encoding-type=url&max-keys=1000&prefix=p%2F&delimiter=%2F&start-after=p%2Fa%26"
+        b"list-type=2&encoding-type=url&max-keys=1000&prefix=p%2F"
+        b"&delimiter=%2F&start-after=p%2Fa%26"
     )
 
 
