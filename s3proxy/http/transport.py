@@ -152,7 +152,8 @@ class Transport(Endpoint):
         """Park until a send that would have blocked may be tried again.
 
         The kernel calls a socket writable only once a good part of its send buffer is free, which
-        a slow peer may take minutes to reach: as long as the queue shrinks it is not cut.
+        a slow peer may take minutes to reach: as long as the queue shrinks from look to look, a
+        timeout apart, it is not cut. A peer that stopped is cut after one timeout, or two.
         """
         self.burst = 0
         queued = self._queued_bytes()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from s3proxy.http.readiness import Readiness
 
@@ -26,3 +27,9 @@ async def epoll_readiness(nursery: trio.Nursery) -> AsyncIterator[Readiness]:
     await nursery.start(readiness.run)
     yield readiness
     readiness.close()
+
+
+@pytest.fixture
+def patient_clock() -> MockClock:
+    """Virtual time that jumps only once loopback has had time to deliver."""
+    return MockClock(autojump_threshold=0.005)

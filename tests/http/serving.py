@@ -133,16 +133,13 @@ class Served:
     @asynccontextmanager
     async def client(self, context: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
         """A new connection."""
-        sock = trio.socket.socket()
-        await sock.connect(self.address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream: trio.abc.Stream = trio.SocketStream(sock)
-        if context is not None:
-            stream = trio.SSLStream(stream, context, server_hostname="localhost")
-        try:
+        with trio.socket.socket() as sock:
+            await sock.connect(self.address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream: trio.abc.Stream = trio.SocketStream(sock)
+            if context is not None:
+                stream = trio.SSLStream(stream, context, server_hostname="localhost")
             yield Client(stream, sock)
-        finally:
-            sock.close()
 
 
 @asynccontextmanager
