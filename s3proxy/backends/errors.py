@@ -16,6 +16,7 @@
     ├── InvalidPart(code)     Complete names parts that are not there, out of order, or too small
     ├── InvalidKey(code)      a key this backend cannot hold; `hint` says which rule it breaks
     │   └── KeyConflict       `a` beside `a/b` where keys are paths
+    ├── Rejected(code)        an endpoint refused the request for a reason that only it has
     └── Unsupported           the backend lacks the feature
 
 Each class maps to one S3 error at the boundary (ops/errors.py); nothing here knows S3 status codes.
@@ -138,6 +139,10 @@ class InvalidKey(CodedError):
 
 class KeyConflict(InvalidKey):
     """The key needs a directory where an object is, or the other way round."""
+
+
+class Rejected(CodedError):
+    """An endpoint refused the request for a reason of its own; `code` is what it said."""
 
 
 class Unsupported(CodedError):

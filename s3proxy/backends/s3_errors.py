@@ -20,6 +20,7 @@ from s3proxy.backends.errors import (
     NotFound,
     PermissionDenied,
     PreconditionFailed,
+    Rejected,
     Throttled,
     Unavailable,
     Unsupported,
@@ -48,6 +49,11 @@ _BY_CODE: dict[str, type[BackendError]] = {
     "SignatureDoesNotMatch": PermissionDenied,
     "RequestTimeTooSkewed": PermissionDenied,
     "ExpiredToken": PermissionDenied,
+    "InvalidToken": PermissionDenied,
+    "InvalidSecurity": PermissionDenied,
+    "NotSignedUp": PermissionDenied,
+    "AuthorizationHeaderMalformed": PermissionDenied,
+    "AuthorizationQueryParametersError": PermissionDenied,
     "SlowDown": Throttled,
     "Throttling": Throttled,
     "ThrottlingException": Throttled,
@@ -85,7 +91,7 @@ _BY_STATUS: dict[int, type[BackendError]] = {
     503: Throttled,
     507: NoSpace,
 }
-_OWN_CODES = {BodyRejected, InvalidPart, InvalidKey}  # whose S3 code is the endpoint's
+_OWN_CODES = {BodyRejected, InvalidPart, InvalidKey, Rejected}  # whose S3 code is the endpoint's
 
 
 def from_answer(op: str, path: str, backend: str, head: ResponseHead, body: bytes) -> BackendError:
@@ -97,6 +103,8 @@ def from_answer(op: str, path: str, backend: str, head: ResponseHead, body: byte
     answer = read_error(body)
     code = answer.code if answer else ""
     kind = _BY_CODE.get(code) or _BY_STATUS.get(head.status, Unavailable)
+    if kind is Unavailable and 400 <= head.status < 500 and code:
+        kind = Rejected
     if head.status == 503 and code in ("ServiceUnavailable", "InternalError"):
         kind = Unavailable
     hint = answer.message if answer else f"the endpoint answered {head.status} {head.reason}"
@@ -117,6 +125,12 @@ def from_transport(op: str, path: str, backend: str, error: Exception) -> Unavai
     if isinstance(error, BodyTooLarge):
         return Unavailable(op, path, "the endpoint's answer is too long", backend)
     return Unavailable(op, path, f"the endpoint gave no usable answer: {error}", backend)
+
+
+def may_pass(error: BackendError) -> bool:
+    """Whether the same request may succeed a moment later."""
+    status = error.upstream_status
+    return isinstance(error, Unavailable | Throttled) and not 300 <= status < 429
 
 
 # What the client raises when the upstream is at fault; a source's own errors pass by unchanged.

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from s3proxy._fast.http1 import build_request_head
 from s3proxy._fast.sigv4 import SigningKeys, sign, uri_encode
-from s3proxy.backends.errors import BackendError, Throttled, Unavailable
+from s3proxy.backends.errors import BackendError
 from s3proxy.backends.options import S3Options
 from s3proxy.backends.s3_errors import (
     ERROR_BYTES_MAX,
     TRANSPORT_ERRORS,
     from_answer,
     from_transport,
+    may_pass,
 )
 from s3proxy.backends.s3_source import WatchedSource
 from s3proxy.http.body import ByteSource
@@ -35,6 +36,7 @@ from s3proxy.http.request_body import RequestBody
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = sha256(b"").hexdigest()
 RETRIES_MAX = 2
+RETRY_WITHIN_S = 5.0
 BACKOFF_S = 0.1  # doubled with each retry, times a random factor of 0.5 to 1.5
 _PORTS = {"http": 80, "https": 443}
 _SIGNING_KEYS = 8  # one for each day; a clock step back must not derive anew for each request
@@ -199,15 +201,21 @@ class S3Requests:
         return Answer(exchange, body)
 
     async def retrying(self, once: Callable[[], Awaitable[T]]) -> T:
-        """Call `once`, again after a pause where the failure may pass."""
+        """Call `once`, again after a pause where the failure may pass.
+
+        A failure that took long is not repeated: the client's own deadline is near by then.
+        """
         pause_s = BACKOFF_S
         for _ in range(RETRIES_MAX):
+            started_s = trio.current_time()
             try:
                 return await once()
-            except (Unavailable, Throttled):
-                # Spread, so that clients turned away together do not come back together.
-                await trio.sleep(pause_s * (0.5 + random.random()))
-                pause_s *= 2
+            except BackendError as error:
+                if not may_pass(error) or trio.current_time() - started_s > RETRY_WITHIN_S:
+                    raise
+            # Spread, so that clients turned away together do not come back together.
+            await trio.sleep(pause_s * (0.5 + random.random()))
+            pause_s *= 2
         return await once()
 
     def transport_error(self, ask: Ask, error: Exception) -> BackendError:

@@ -11,10 +11,12 @@ from s3proxy._fast.sigv4 import derive_signing_key, parse_authorization, verify
 from s3proxy.backends.errors import (
     BackendError,
     InvalidRange,
+    NoSpace,
     NoSuchUpload,
     NotFound,
     PermissionDenied,
     PreconditionFailed,
+    Rejected,
     Throttled,
     Unavailable,
 )
@@ -113,7 +115,11 @@ async def test_put_is_not_tried_again() -> None:
         (error("404 Not Found", "NoSuchKey"), NotFound),
         (error("412 Precondition Failed", "PreconditionFailed"), PreconditionFailed),
         (error("416 Range", "InvalidRange"), InvalidRange),
-        (error("400 Bad", "SomethingNew"), Unavailable),
+        (error("400 Bad", "SomethingNew"), Rejected),
+        (answer("400 Bad"), Unavailable),
+        (error("301 Moved Permanently", "PermanentRedirect"), Unavailable),
+        (error("403 Forbidden", "SignatureDoesNotMatch"), PermissionDenied),
+        (error("507 Full", "XMinioStorageFull"), NoSpace),
     ],
 )
 async def test_open_error_is_mapped(said: bytes, kind: type[BackendError]) -> None:
@@ -121,6 +127,16 @@ async def test_open_error_is_mapped(said: bytes, kind: type[BackendError]) -> No
         with pytest.raises(kind) as caught:
             await read(backend.files("bucket"), "key")
     assert type(caught.value) is kind
+    assert len(server.heads) == 1
+    assert getattr(caught.value, "code", "SomethingNew") == "SomethingNew"
+
+
+async def test_failure_that_took_long_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3proxy.backends.s3_request.RETRY_WITHIN_S", -1.0)
+    async with endpoint(SLOW_DOWN) as server, s3_backend(server.url) as backend:
+        with pytest.raises(Throttled):
+            await backend.files("bucket").head("key")
+    assert len(server.heads) == 1
 
 
 async def test_put_early_refusal_ends_the_sending() -> None:
