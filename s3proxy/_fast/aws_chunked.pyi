@@ -9,6 +9,8 @@ from typing import final
 from s3proxy._fast.chunk_signing import ChunkSigner as ChunkSigner
 from s3proxy._fast.signing_key import SigningKey
 
+__all__ = ("ChunkSigner", "Decoder", "chunk_head", "encoded_length", "end")
+
 @final
 class Decoder:
     """Decodes one body; any split of it gives the same bytes.

@@ -1,14 +1,14 @@
-/* CRC-32, CRC-32C and CRC-64/NVME: one reflected model, slicing by 8, folding by carry-less products.
+/* CRC-32, CRC-32C, CRC-64/NVME: one reflected model, slicing by 8, folding by carry-less products.
  *
- * All three are "reflected, initial value all ones, final xor all ones" and at most 64 bits wide, so one
- * set of functions on 64-bit words does for all: a W-bit remainder sits in the low W bits. In a 64-bit
- * word of message the bit i stands for x^(63-i); a remainder moved to the top (<< (64 - W)) reads alike.
+ * All three are "reflected, initial value all ones, final xor all ones" and at most 64 bits wide:
+ * one set of functions on 64-bit words does for all, a W-bit remainder sits in the low W bits. Bit i
+ * of a word of message stands for x^(63-i), and of a remainder too once it is moved to the top.
  *
- * Folding keeps a 128-bit value congruent to the message so far. Moving A*x^64 + B ahead by D bits is
- * A*(x^(D+64) mod P) + B*(x^D mod P); a carry-less product of two reflected words comes out one bit
- * low, so the constants are x^(D+63) and x^(D-1).
+ * Folding keeps a 128-bit value congruent to the message so far. Moving A*x^64 + B ahead by D bits
+ * is A*(x^(D+64) mod P) + B*(x^D mod P); a carry-less product of two reflected words comes out one
+ * bit low, so the constants are x^(D+63) and x^(D-1).
  *
- * Source: V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009;
+ * Source: V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", 2009;
  * M. Kounavis, F. Berry, "A Systematic Approach to Building High Performance CRC Generators", 2005.
  */
 #ifndef S3PROXY_CRC_H

@@ -228,7 +228,7 @@ cdef int put_lines(
     return put(lines, b",Signature=", 11)
 
 
-cdef class Signing:
+cdef class _Signing:
     """The inputs of one signature, and the buffers that its making needs."""
 
     cdef SigningKey key
@@ -309,7 +309,7 @@ def sign(
     cdef char array[TEXT_INLINE_BYTES]
     cdef Text canonical
     cdef Span stamp
-    cdef Signing signing = Signing.__new__(Signing)
+    cdef _Signing signing = _Signing.__new__(_Signing)
     signing.key = key
     signing.access_key = span_of(access_key, signing.kept)
     signing.payload = span_of(payload_hash, signing.kept)

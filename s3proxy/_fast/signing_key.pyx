@@ -78,7 +78,6 @@ cdef SigningKey derive(str secret_key, str date, str region, str service):
         step = part.encode()
         hmac_sign(&key.hmac, <const char*><bytes>step, len(step), digest)
         hmac_set_key(&key.hmac, digest, SHA256_BYTES)
-    memset(digest, 0, SHA256_BYTES)
     return key
 
 

@@ -13,6 +13,20 @@ from s3proxy._fast.signing_key import SigningKey as SigningKey
 from s3proxy._fast.signing_key import SigningKeys as SigningKeys
 from s3proxy._fast.signing_key import derive_signing_key as derive_signing_key
 
+__all__ = (
+    "EXPIRES_S_MAX",
+    "Authorization",
+    "SigningKey",
+    "SigningKeys",
+    "compare_digest",
+    "derive_signing_key",
+    "parse_authorization",
+    "presign",
+    "sign",
+    "uri_encode",
+    "verify",
+)
+
 def verify(head: RequestHead, authorization: Authorization, key: SigningKey, /) -> None:
     """Check the signature of a request; neither its time nor its region.
 
