@@ -1,0 +1,34 @@
+"""The lab, and an S3 endpoint to stand behind it."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backends.stores import s3_backend
+from tests.ops.lab import Lab, open_lab
+from tests.servers import moto_server
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    async with open_lab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def endpoint_url() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def s3_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
+    """A lab with a backend `moto`, the managed bucket `far` there, and one attached, `near`."""
+    async with s3_backend(endpoint_url) as backend, open_lab(tmp_path, more=[backend]) as lab:
+        target = f"target-{tmp_path.name.lower().replace('_', '-')}"[:50].strip("-")
+        await backend.create_container(target)
+        await lab.attach("near", "moto", target)
+        location = b"<CreateBucketConfiguration><LocationConstraint>moto</LocationConstraint>"
+        await lab.ask("PUT", "/far", location + b"</CreateBucketConfiguration>")
+        yield lab
