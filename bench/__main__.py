@@ -49,7 +49,9 @@ def main() -> int:
             for name in arguments.only:
                 rounds = 1 if name in ONCE else arguments.rounds
                 print(f"{name} …", file=sys.stderr, flush=True)
-                finding = median_finding([CASES[name](lab, arguments.seconds) for _ in range(rounds)])
+                finding = median_finding(
+                    [CASES[name](lab, arguments.seconds) for _ in range(rounds)]
+                )
                 print(_line(finding), file=sys.stderr, flush=True)
                 findings.append(finding)
     print(", ".join(f"{key} {value}" for key, value in machine().items()))

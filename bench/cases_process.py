@@ -64,7 +64,9 @@ def large_readers(lab: Lab, seconds: float) -> Finding:
     for each in sockets:
         each.close()
     grown = peak.growth_bytes / MIB
-    return Finding("200 concurrent GETs of 1 GiB, attached", "-", grown, 64, "MiB growth", grown, 64)
+    return Finding(
+        "200 concurrent GETs of 1 GiB, attached", "-", grown, 64, "MiB growth", grown, 64
+    )
 
 
 class _PeakMemory:
@@ -127,7 +129,10 @@ async def _put_record(catalog, bucket, number: int) -> None:  # type: ignore[no-
 
     blob = BlobRef(f"{number:032x}", "disk", "", f"{number:032x}", 4096)
     record = ObjectRecord(
-        size=4096, etag="d41d8cd98f00b204e9800998ecf8427e", modified_ns=time.time_ns(), blobs=(blob,)
+        size=4096,
+        etag="d41d8cd98f00b204e9800998ecf8427e",
+        modified_ns=time.time_ns(),
+        blobs=(blob,),
     )
     await catalog.put_object(bucket, f"key/{number:08}", record, condition=None)
 

@@ -160,10 +160,14 @@ def _openssl_cpu_s(folder: Path, body: Path) -> float:
     for digest in ("-sha256", "-md5"):
         subprocess.run(["openssl", "dgst", digest, str(body)], check=True, capture_output=True)
     target = folder / "written"
-    subprocess.run(["dd", f"if={body}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True)
+    subprocess.run(
+        ["dd", f"if={body}", f"of={target}", "bs=1M", "conv=fsync", "status=none"], check=True
+    )
     after = os.times()
     target.unlink()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    return (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
 
 
 def payload_hash(body: Path) -> str:

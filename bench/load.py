@@ -71,7 +71,9 @@ def drive(
         raise RuntimeError(f"wrk printed no result:\n{output}")
     unit = {"ms": 0.001, "s": 1.0, "m": 60.0}[done[3]]
     failures = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
-    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    broken = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output
+    )
     errors = int(failures[1]) if failures else 0
     errors += sum(map(int, broken.groups())) if broken else 0
     return Measured(int(done[1]), float(done[2]) * unit, cpu_s, errors, grown)

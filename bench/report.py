@@ -57,7 +57,10 @@ def machine() -> dict[str, str]:
 
 def table(findings: list[Finding]) -> str:
     """A Markdown table."""
-    rows = ["| case | against | s3proxy | peer | unit | ratio | target | |", "|---|---|---|---|---|---|---|---|"]
+    rows = [
+        "| case | against | s3proxy | peer | unit | ratio | target | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for f in findings:
         sign = "≥" if f.at_least else "≤"
         verdict = "met" if f.met else "NOT MET"

@@ -8,10 +8,7 @@ import threading
 
 DISCARD_BYTES = 1 << 20
 NOWHERE = bytearray(DISCARD_BYTES)
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
-    b'ETag: "d41d8cd98f00b204e9800998ecf8427e"\r\n\r\n'
-)
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "d41d8cd98f00b204e9800998ecf8427e"\r\n\r\n'
 
 
 def main() -> None:

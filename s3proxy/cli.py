@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -22,9 +21,10 @@ from s3proxy.catalog.users import NewKey
 from s3proxy.config import Config
 from s3proxy.kv.errors import KvError
 from s3proxy.s3.time import iso8601
-from s3proxy.service import Service
+from s3proxy.service import Service, Started
 
 T = TypeVar("T")
+MENDABLE = (StartError, CatalogError, KvError)
 
 config_option = click.option(
     "--config",
@@ -64,29 +64,31 @@ def serve(config_path: str | None) -> None:
     config = _load(config_path)
     log.configure(config.log.level)
     service = Service(config, os.environ)
-    _guard(lambda: trio.run(_serve, service, strict_exception_groups=False))
+    _guard(lambda: trio.run(_serve, service))
 
 
 async def _serve(service: Service) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(service.run)
-        click.echo(_welcome(service), err=True)
+        started = await nursery.start(service.run)
+        click.echo(_welcome(started), err=True)
 
 
-def _welcome(service: Service) -> str:
-    lines = [f"s3proxy: S3 on {service.s3_url}"]
-    if service.control_url:
-        lines.append(f"s3proxy: health and metrics on {service.control_url}")
-    if service.root is not None:
-        access_key, secret_key = service.root
+def _welcome(started: Started) -> str:
+    lines = [f"s3proxy: S3 on {started.s3_url}"]
+    if started.control_url:
+        lines.append(f"s3proxy: health and metrics on {started.control_url}")
+    if started.root is not None:
+        access_key, secret_key = started.root.record.access_key, started.root.secret
         lines += [
             "",
             "First start: these root credentials are shown only now. Keep them.",
             f"  access key  {access_key}",
             f"  secret key  {secret_key}",
-            "Try it:",
-            f"  AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret_key}"
-            f" AWS_DEFAULT_REGION={service.region} aws --endpoint-url {service.s3_url} s3 mb s3://first",
+            "",
+            "Paste this in another terminal:",
+            f"  export AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret_key}"
+            f" AWS_DEFAULT_REGION={started.region} AWS_ENDPOINT_URL={started.s3_url}",
+            "  aws s3 mb s3://first && aws s3 cp README.md s3://first/ && aws s3 ls s3://first",
             "",
         ]
     return "\n".join(lines)
@@ -103,7 +105,9 @@ def config_check(config_path: str | None) -> None:
     """Say whether the configuration is right, and if not, what is wrong where."""
     config = _load(config_path)
     names = ", ".join(backend.name for backend in config.backends())
-    click.echo(f"{config_path or 'defaults'}: ok (backends: {names}; buckets attached: {len(config.bucket)})")
+    click.echo(
+        f"{config_path or 'defaults'}: ok (backends: {names}; buckets attached: {len(config.bucket)})"
+    )
 
 
 @config_group.command("show")
@@ -126,6 +130,7 @@ def key_group() -> None:
 @json_option
 def key_create(user: str, config_path: str | None, as_json: bool) -> None:
     """Make an access key. The secret is printed now and never again."""
+
     async def create(catalog: Catalog) -> NewKey:
         return await catalog.create_key(user)
 
@@ -144,6 +149,7 @@ def key_create(user: str, config_path: str | None, as_json: bool) -> None:
 @json_option
 def key_list(config_path: str | None, as_json: bool) -> None:
     """List access keys with their users; never secrets."""
+
     async def read(catalog: Catalog) -> list[KeyRecord]:
         return catalog.list_keys()
 
@@ -209,10 +215,17 @@ def _guard(run: Callable[[], T]) -> T:
     """Turn what a person can mend into one line; let bugs show their traceback."""
     try:
         return run()
-    except (StartError, CatalogError, KvError) as error:
+    except MENDABLE as error:
         raise Failure(str(error)) from error
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except BaseExceptionGroup as group:
+        mendable, other = group.split(MENDABLE)
+        if mendable is None or other is not None:
+            raise
+        raise Failure(str(_first(mendable))) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _json(value: object) -> str:

@@ -54,7 +54,9 @@ class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dir: str = "./data"
     map_size_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 28  # grows by itself
     inline_bytes_max: Annotated[int, Meta(ge=0, le=1 << 20)] = 16 << 10
-    garbage_grace_s: Seconds = 300.0  # how long a replaced blob stays readable for requests under way
+    garbage_grace_s: Seconds = (
+        300.0  # how long a replaced blob stays readable for requests under way
+    )
 
 
 class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +67,7 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     first_byte_timeout_s: Seconds = 60.0
     progress_timeout_s: Seconds = 60.0
     idle_timeout_s: Seconds = 30.0
+    ca_file: str = ""  # PEM file of the only authorities to trust; empty: the system's
 
     def limits(self) -> ClientLimits:
         """The same as the HTTP client takes it."""
@@ -109,8 +112,9 @@ class S3BackendConfig(
     secret_key_file: str = ""
     secret_key_env: str = ""
     addressing: Literal["path", "virtual"] = "path"
-    verifies_payload: bool = False  # it checks x-amz-content-sha256, so signed bodies may be spliced
-    ca_file: str = ""
+    verifies_payload: bool = (
+        False  # it checks x-amz-content-sha256, so signed bodies may be spliced
+    )
 
 
 BackendConfig = LocalBackendConfig | S3BackendConfig

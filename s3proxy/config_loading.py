@@ -116,7 +116,9 @@ def _convert_config(raw: dict[str, Any], origins: Mapping[str, str], origin: str
     known = {f.name: f for f in fields(Config)}
     for name, value in raw.items():
         if name not in known:
-            raise ConfigError(origins.get(name, origin), name, "an unknown section", _near(name, known))
+            raise ConfigError(
+                origins.get(name, origin), name, "an unknown section", _near(name, known)
+            )
         if name in TABLES:
             sections[name] = tuple(_convert_tables(name, value, origins, origin))
         else:
@@ -144,7 +146,9 @@ def _table_type(name: str, entry: dict[str, Any], where: str, origin: str) -> ty
     kind = entry.pop("type", None)
     if kind not in BACKEND_TYPES:
         found = "nothing" if kind is None else _found(kind)
-        raise ConfigError(origin, f"{where}.type", found, " or ".join(f'"{t}"' for t in BACKEND_TYPES))
+        raise ConfigError(
+            origin, f"{where}.type", found, " or ".join(f'"{t}"' for t in BACKEND_TYPES)
+        )
     return BACKEND_TYPES[kind]
 
 
@@ -191,21 +195,30 @@ def _found(value: object) -> str:
 
 def _check(config: Config, origin: str) -> None:
     """Rules across fields."""
-    for key, address in (("server.listen", config.server.listen), ("control.listen", config.control.listen)):
+    for key, address in (
+        ("server.listen", config.server.listen),
+        ("control.listen", config.control.listen),
+    ):
         if address or key == "server.listen":
             _check_address(origin, key, address)
     if bool(config.server.tls_cert) != bool(config.server.tls_key):
-        raise ConfigError(origin, "server.tls_cert", "one without the other", "tls_cert and tls_key together")
+        raise ConfigError(
+            origin, "server.tls_cert", "one without the other", "tls_cert and tls_key together"
+        )
     names = [backend.name for backend in config.backends()]
     for name in names:
         if not NAME.fullmatch(name):
-            raise ConfigError(origin, "backend.name", repr(name), "a-z, 0-9 and -, at most 31 characters")
+            raise ConfigError(
+                origin, "backend.name", repr(name), "a-z, 0-9 and -, at most 31 characters"
+            )
     _check_unique(origin, "backend.name", names)
     _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
     for bucket in config.bucket:
         if bucket.backend not in names:
             allowed = "one of " + ", ".join(names)
-            raise ConfigError(origin, f"bucket.{bucket.name}.backend", repr(bucket.backend), allowed)
+            raise ConfigError(
+                origin, f"bucket.{bucket.name}.backend", repr(bucket.backend), allowed
+            )
     for backend in config.backend:
         if isinstance(backend, S3BackendConfig):
             _check_endpoint(origin, backend)
@@ -220,7 +233,9 @@ def _check_address(origin: str, key: str, address: str) -> None:
 def _check_endpoint(origin: str, backend: S3BackendConfig) -> None:
     if not re.fullmatch(r"https?://[^/?#@\s]+/?", backend.endpoint):
         key = f"backend.{backend.name}.endpoint"
-        raise ConfigError(origin, key, repr(backend.endpoint), "http://host[:port] or https://host[:port]")
+        raise ConfigError(
+            origin, key, repr(backend.endpoint), "http://host[:port] or https://host[:port]"
+        )
 
 
 def _check_unique(origin: str, key: str, names: list[str]) -> None:
@@ -283,4 +298,3 @@ def to_toml(data: Mapping[str, Any]) -> str:
 def _toml_value(value: object) -> str:
     # JSON's spelling of strings, numbers and booleans is TOML's too.
     return msgspec.json.encode(value).decode()
-

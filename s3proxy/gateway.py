@@ -9,17 +9,18 @@ from __future__ import annotations
 import time
 
 from s3proxy._fast.errors import HeadError
-from s3proxy.http.errors import TransportError
 from s3proxy.http.handler import Request, Response
 from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Call, Services
-from s3proxy.ops.perform import perform
+from s3proxy.ops.errors import as_s3_error
+from s3proxy.ops.table import OPERATIONS, authorize
 from s3proxy.s3 import xml
-from s3proxy.s3.auth import Authenticator, Identity
+from s3proxy.s3.auth import Authenticator
+from s3proxy.s3.conditions import NotModified
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.routing import Route, route
-from s3proxy.s3.time import iso8601
+from s3proxy.s3.routing import route
+from s3proxy.s3.time import http_date, iso8601
 
 logger = get_logger("gateway")
 
@@ -37,17 +38,16 @@ XML_HEADERS = [("Content-Type", "application/xml")]
 class Exchange:
     """What became known of a request on its way; read when the answer has left."""
 
-    __slots__ = ("code", "identity", "route")
+    __slots__ = ("call", "code")
 
     def __init__(self) -> None:
         self.code = ""  # the S3 error code
-        self.identity: Identity | None = None
-        self.route: Route | None = None
+        self.call: Call | None = None  # None: the head names no operation
 
     @property
     def operation(self) -> str:
         """The operation's name, "none" where the head named no operation."""
-        return self.route.operation if self.route is not None else "none"
+        return self.call.route.operation if self.call is not None else "none"
 
 
 class Gateway:
@@ -72,17 +72,28 @@ class Gateway:
         """Answer one request; never raises but for cancellation."""
         exchange = request.context = Exchange()
         try:
-            exchange.route = route(request.head, domain=self._domain)
-            verified = self._authenticate(request.head)
-            exchange.identity = verified.identity
-            return await perform(Call(request, exchange.route, verified, self._services))
+            call = Call(request, route(request.head, domain=self._domain), self._services)
+            exchange.call = call
+            call.verified = self._authenticate(request.head)
+            authorize(call)
+            return await OPERATIONS[call.route.operation].function(call)
+        except NotModified as unchanged:
+            return _not_modified(unchanged)
         except S3Error as error:
             return self._error(request, error)
-        except TransportError:
-            raise  # the client is gone: there is nobody to answer
-        except Exception:
-            logger.exception("unexpected error", request_id=request.id, operation=exchange.operation)
-            return self._error(request, S3Error("InternalError"))
+        except Exception as error:
+            return self._error(request, self._mapped(request, error))
+
+    def _mapped(self, request: Request, error: Exception) -> S3Error:
+        """The S3 error for what a lower layer raised; what is not known there is a bug."""
+        mapped = as_s3_error(error)
+        if mapped is not None:
+            if mapped.status >= 500:
+                logger.warning("request failed", request_id=request.id, cause=str(error))
+            return mapped
+        operation = request.context.operation
+        logger.exception("unexpected error", request_id=request.id, operation=operation)
+        return S3Error("InternalError")
 
     def refuse(self, reason: HeadError) -> Response:
         """The answer to a head that could not be parsed; the connection closes after it."""
@@ -96,10 +107,6 @@ class Gateway:
 
     def _error(self, request: Request, error: S3Error) -> Response:
         request.context.code = error.code
-        if error.status >= 500:
-            logger.warning(
-                error.message, request_id=request.id, code=error.code, cause=repr(error.__cause__)
-            )
         body = xml.error(error, request.head.path.decode("latin-1"), request.id)
         return Response(error.status, [*XML_HEADERS, *_headers_of(error)], body)
 
@@ -113,6 +120,11 @@ class Gateway:
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
             self._access_log.add(line)
+
+
+def _not_modified(unchanged: NotModified) -> Response:
+    modified = http_date(unchanged.modified_ns)
+    return Response(304, [("ETag", f'"{unchanged.etag}"'), ("Last-Modified", modified)])
 
 
 def _headers_of(error: S3Error) -> list[tuple[str, str]]:
@@ -138,9 +150,10 @@ def _access_line(
         code=exchange.code,
         error=error,
     )
-    if exchange.route is not None:
-        line.bucket, line.key = exchange.route.bucket, exchange.route.key
-    if exchange.identity is not None:
-        line.access_key = exchange.identity.access_key
-        line.user = exchange.identity.user_name
+    call = exchange.call
+    if call is not None:
+        line.bucket, line.key = call.route.bucket, call.route.key
+    if call is not None and call.verified is not None:
+        line.access_key = call.verified.identity.access_key
+        line.user = call.verified.identity.user_name
     return line

@@ -42,8 +42,8 @@ def _to_json(event: Any, **_: Any) -> str:
 
 
 def get_logger(name: str) -> Any:
-    """A logger whose lines carry `logger: name`."""
-    return structlog.get_logger(logger=name)
+    """A logger whose lines carry `component: name`."""
+    return structlog.get_logger(component=name)
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True):

@@ -8,7 +8,8 @@ at the time of the scrape from functions registered here.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -24,7 +25,8 @@ LATENCY_BOUNDS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 )  # fmt: skip
 
-Reading = tuple[str, str, str, float]  # kind ("gauge" or "counter"), name, help, value
+# kind ("gauge" or "counter"), name, help, value, labels; readings of one name follow each other or not
+Reading = tuple[str, str, str, float, Mapping[str, str]]
 
 
 class _Series:
@@ -77,18 +79,25 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at a scrape."""
         yield from self._collect_requests()
-        for source in self._sources:
-            for kind, name, text, value in source():
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for kind, name, text, value, labels in chain.from_iterable(s() for s in self._sources):
+            if name not in families:
                 family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-                yield family(f"s3proxy_{name}", text, value=value)
+                families[name] = family(f"s3proxy_{name}", text, labels=tuple(labels))
+            families[name].add_metric(tuple(labels.values()), value)
+        yield from families.values()
 
     def _collect_requests(self) -> Iterator[Metric]:
         labels = ("operation", "code")
         requests = CounterMetricFamily("s3proxy_requests", "Answered requests", labels=labels)
-        bytes_in = CounterMetricFamily("s3proxy_received_bytes", "Request body bytes", labels=labels)
+        bytes_in = CounterMetricFamily(
+            "s3proxy_received_bytes", "Request body bytes", labels=labels
+        )
         bytes_out = CounterMetricFamily("s3proxy_sent_bytes", "Answer bytes", labels=labels)
         latency = HistogramMetricFamily(
-            "s3proxy_request_seconds", "From the request head to the end of the answer", labels=labels
+            "s3proxy_request_seconds",
+            "From the request head to the end of the answer",
+            labels=labels,
         )
         for key, series in self._series.items():
             requests.add_metric(key, sum(series.buckets))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ from s3proxy.gateway import Gateway
 from s3proxy.http.client import Client
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server
-from s3proxy.http.tls import TlsContext, TlsError
+from s3proxy.http.errors import TlsConfigError
+from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
@@ -90,7 +92,9 @@ class Service:
                     self._metrics.add_source(lambda: gauges.of_engine(engine))
                     async with self._transport() as (readiness, client):
                         await self._serve(
-                            _Parts(catalog, readiness, client, access_log, listener), root, task_status
+                            _Parts(catalog, readiness, client, access_log, listener),
+                            root,
+                            task_status,
                         )
 
     @asynccontextmanager
@@ -98,7 +102,8 @@ class Service:
         readiness = Readiness()
         async with trio.open_nursery() as nursery:
             await nursery.start(readiness.run)
-            client = Client(readiness, self._config.upstream.limits())
+            client = Client(readiness, self._config.upstream.limits(), _trust(self._config))
+            nursery.start_soon(client.run)
             self._metrics.add_source(lambda: gauges.of_client(client))
             try:
                 yield readiness, client
@@ -114,7 +119,9 @@ class Service:
         async with self._backends(parts.client) as backends:
             await recover(parts.catalog, backends)
             tls = _tls(config)
-            server = Server(self._gateway(parts, backends), parts.readiness, config.server.limits(), tls)
+            server = Server(
+                self._gateway(parts, backends), parts.readiness, config.server.limits(), tls
+            )
             self._metrics.add_source(lambda: gauges.of_server(server))
             workers = [Supervised(Collector(parts.catalog, backends))]
             self._metrics.add_source(lambda: gauges.of_workers(workers))
@@ -154,7 +161,7 @@ class Service:
         options = [_options(backend) for backend in self._config.backends()]
         try:
             backends = open_backends(options, client)
-        except (BackendError, OSError) as error:
+        except (BackendError, OSError, ValueError) as error:
             raise StartError(f"backend: {error}") from error
         try:
             yield backends
@@ -252,8 +259,15 @@ def _tls(config: Config) -> TlsContext | None:
         return None
     try:
         return TlsContext(config.server.tls_cert, config.server.tls_key)
-    except TlsError as error:
+    except TlsConfigError as error:
         raise StartError(f"server.tls_cert: {error}") from error
+
+
+def _trust(config: Config) -> ssl.SSLContext:
+    try:
+        return client_context(config.upstream.ca_file or None)
+    except TlsConfigError as error:
+        raise StartError(f"upstream.ca_file: {error}") from error
 
 
 def _reload(tls: TlsContext | None) -> None:
@@ -262,7 +276,7 @@ def _reload(tls: TlsContext | None) -> None:
     try:
         tls.reload()
         logger.info("certificate loaded again")
-    except TlsError as error:
+    except TlsConfigError as error:
         logger.error("certificate not loaded, the old one stays", error=str(error))
 
 

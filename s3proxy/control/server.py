@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import trio
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio import serve
@@ -15,10 +12,9 @@ async def serve_control(
     app: Litestar,
     listen: str,
     *,
-    shutdown: Callable[[], Awaitable[Any]],
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` on `listen` ("host:port") until `shutdown()` returns.
+    """Serve `app` on `listen` ("host:port") until cancelled.
 
     Reports the bound URLs through `task_status`. Raises OSError when the address cannot be bound.
     """
@@ -27,4 +23,4 @@ async def serve_control(
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 1.0
-    await serve(app, config, shutdown_trigger=shutdown, task_status=task_status)  # type: ignore[arg-type]
+    await serve(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status)  # type: ignore[arg-type]

@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping
 
 import trio
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import GarbageRecord
+from s3proxy.log import get_logger
 
+logger = get_logger("collect")
 BATCH = 256  # blobs deleted between two catalog commits
 PARALLEL = 8  # deletions in flight: enough to hide a distant backend's round trip
 POLL_S = 1.0
+# A backend that does not answer, or is no longer configured, is asked again this much later; meanwhile the queue moves on.
+POSTPONE_S = 60.0
+# How long a repeated CompleteMultipartUpload gets its first answer again.
+COMPLETED_KEPT_S = 24 * 3600.0
+SWEEP_S = 600.0
 
 
 class Collector:
@@ -35,39 +43,45 @@ class Collector:
         self._catalog = catalog
         self._backends = backends
         self._clock = clock
+        self._limiter = trio.CapacityLimiter(PARALLEL)
+        self._sweep_at_s = 0.0
         self.deleted = 0
 
     async def work(self) -> bool:
-        """Delete one batch of due blobs."""
-        due = self._catalog.due_garbage(int(self._clock() * 1e9), BATCH)
-        # A blob of a backend that is no longer configured waits until it is again.
-        known = [record for record in due if record.blob.backend in self._backends]
-        await self._delete_all(known)
-        if known:
-            await self._catalog.forget_garbage(known)
-            self.deleted += len(known)
-        return len(due) == BATCH and bool(known)
-
-    async def _delete_all(self, records: list[GarbageRecord]) -> None:
-        limiter = trio.CapacityLimiter(PARALLEL)
-        failures: list[Exception] = []
-
-        async def delete(record: GarbageRecord) -> None:
-            async with limiter:
-                try:
-                    await self._delete(record)
-                except Exception as error:  # collected, so that one failure does not hide in a group
-                    failures.append(error)
-
+        """Delete one batch of due blobs, and forget what completed uploads answered long ago."""
+        now_s = self._clock()
+        if now_s >= self._sweep_at_s:
+            await self._catalog.sweep_completed(int((now_s - COMPLETED_KEPT_S) * 1e9))
+            self._sweep_at_s = now_s + SWEEP_S
+        due = self._catalog.due_garbage(int(now_s * 1e9), BATCH)
+        deleted: list[bytes] = []
         async with trio.open_nursery() as nursery:
-            for record in records:
-                nursery.start_soon(delete, record)
-        if failures:
-            raise failures[0]
+            for record in due:
+                nursery.start_soon(self._delete, record, deleted)
+        if deleted:
+            await self._catalog.forget_garbage(deleted)
+            self.deleted += len(deleted)
+        kept = set(deleted)
+        stubborn = [record for record in due if record.id not in kept]
+        if stubborn:
+            await self._catalog.postpone_garbage(stubborn, int((now_s + POSTPONE_S) * 1e9))
+        return len(due) == BATCH
 
-    async def _delete(self, record: GarbageRecord) -> None:
+    async def _delete(self, record: GarbageRecord, deleted: list[bytes]) -> None:
         blob = record.blob
-        await self._backends[blob.backend].blobs(blob.container).delete(blob.name)
+        backend = self._backends.get(blob.backend)
+        if backend is None:
+            return
+        async with self._limiter:
+            try:
+                store = backend.blobs(blob.container)
+                if record.backend_upload_id:
+                    await store.abort_upload(blob.name, record.backend_upload_id)
+                await store.delete(blob.name)
+            except (BackendError, OSError) as error:
+                logger.warning("blob not deleted, will retry", blob=blob.id, error=str(error))
+            else:
+                deleted.append(record.id)
 
     async def wait_for_work(self) -> None:
         """Garbage becomes due by time alone."""

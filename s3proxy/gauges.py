@@ -1,0 +1,87 @@
+"""What /metrics reads from each part of the process at a scrape; nothing here runs on the request path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from s3proxy.http.client import Client
+from s3proxy.http.server import Server
+from s3proxy.kv.lmdb_engine import LmdbEngine
+from s3proxy.metrics import Reading
+from s3proxy.workers.worker import Supervised
+
+
+def of_engine(engine: LmdbEngine) -> Iterator[Reading]:
+    """Group commit: how many changes share a commit, and how long one takes."""
+    yield "counter", "kv_commits", "Commits, each with one fsync", engine.batches, {}
+    yield "counter", "kv_changes", "Changes committed", engine.changes, {}
+    yield "counter", "kv_commit_seconds", "Time spent in commits", engine.commit_s, {}
+    yield "gauge", "kv_queued_changes", "Changes that wait for the writer", engine.queued, {}
+
+
+def of_server(server: Server) -> Iterator[Reading]:
+    """The S3 port."""
+    stats = server.stats
+    yield "gauge", "connections_open", "Client connections", server.open_connections, {}
+    yield "counter", "connections_accepted", "Client connections accepted", stats.accepted, {}
+    yield (
+        "counter",
+        "accept_errors",
+        "accept() that failed, as when files run out",
+        stats.accept_errors,
+        {},
+    )
+    yield "counter", "heads_refused", "Request heads refused", stats.refused, {}
+    yield (
+        "counter",
+        "deadlines_exceeded",
+        "Clients that were too slow",
+        stats.deadlines_exceeded,
+        {},
+    )
+    yield "counter", "handler_failures", "Connections lost to a bug", stats.handler_failures, {}
+    yield (
+        "counter",
+        "tls_handshake_failures",
+        "TLS handshakes that failed",
+        stats.tls_handshake_failures,
+        {},
+    )
+
+
+def of_client(client: Client) -> Iterator[Reading]:
+    """The pools of connections to S3 backends, by origin."""
+    for pool in client.pools.values():
+        origin = {"origin": str(pool.origin)}
+        yield "gauge", "upstream_connections_idle", "Pooled, unused", pool.idle, origin
+        yield "gauge", "upstream_connections_active", "In use", pool.active, origin
+        yield (
+            "gauge",
+            "upstream_waiting",
+            "Requests that wait for a connection",
+            pool.waiting,
+            origin,
+        )
+        yield "counter", "upstream_connects", "Connections made", pool.stats.connects, origin
+        yield (
+            "counter",
+            "upstream_reuses",
+            "Requests on a pooled connection",
+            pool.stats.reuses,
+            origin,
+        )
+        yield (
+            "counter",
+            "upstream_retries",
+            "Retries after a stale connection",
+            pool.stats.retries,
+            origin,
+        )
+
+
+def of_workers(workers: Sequence[Supervised]) -> Iterator[Reading]:
+    """Background workers, by name."""
+    for worker in workers:
+        name = {"worker": worker.worker.name}
+        yield "counter", "worker_rounds", "Rounds of work done", worker.rounds, name
+        yield "counter", "worker_errors", "Rounds that failed and are retried", worker.errors, name
