@@ -9,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from tests.backends.stores import Place, local_blobs, local_files, s3_bucket
+from tests.gateways import ACCESS_KEY, SECRET_KEY, Gateway
 from tests.servers import moto_server
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
+def moto() -> Iterator[tuple[str, dict[str, str]]]:
+    """URL and credentials of moto."""
     with moto_server() as url:
-        yield url
+        yield url, {}
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The same of a second s3proxy."""
+    with Gateway(tmp_path_factory.mktemp("second")) as second:
+        yield second.url, {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
 
 
 @asynccontextmanager
@@ -26,18 +35,20 @@ async def open_place(name: str, request: pytest.FixtureRequest, root: Path) -> A
         elif name == "local-files":
             yield await stack.enter_async_context(local_files(root))
         else:
-            url = request.getfixturevalue("moto_url")
-            yield await stack.enter_async_context(s3_bucket(url, atomic=False))
+            url, options = request.getfixturevalue(name)
+            # moto decides conditional writes without a lock.
+            place = s3_bucket(name, url, atomic=name != "moto", **options)
+            yield await stack.enter_async_context(place)
 
 
-@pytest.fixture(params=["local-blobs", "local-files", "moto"])
+@pytest.fixture(params=["local-blobs", "local-files", "moto", "gateway"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """Every store."""
     async with open_place(request.param, request, tmp_path) as place:
         yield place
 
 
-@pytest.fixture(params=["local-files", "moto"])
+@pytest.fixture(params=["local-files", "moto", "gateway"])
 async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """The stores whose keys are the clients'."""
     async with open_place(request.param, request, tmp_path) as place:

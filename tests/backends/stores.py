@@ -158,11 +158,11 @@ async def local_files(root: Path) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def s3_bucket(url: str, *, atomic: bool) -> AsyncIterator[Place]:
-    async with s3_backend(url) as backend:
+async def s3_bucket(name: str, url: str, *, atomic: bool, **options: str) -> AsyncIterator[Place]:
+    async with s3_backend(url, **options) as backend:
         bucket = f"test-{uuid.uuid4().hex}"
         await backend.create_container(bucket)
-        yield Place("s3", backend, backend.files(bucket), atomic=atomic)
+        yield Place(name, backend, backend.files(bucket), atomic=atomic)
 
 
 @asynccontextmanager

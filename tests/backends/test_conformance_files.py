@@ -1,7 +1,7 @@
 """What every attached store passes besides test_conformance.py: keys, listings, multipart."""
 
 import os
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import trio
@@ -65,27 +65,30 @@ def expected_page(
     return builder.page()
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
-@pytest.mark.parametrize("prefix", ["", "a", "a/", "a/b", "b/", "d/e", "nothing"])
 @pytest.mark.parametrize("delimiter", ["", "/", "b", "/b"])
-async def test_list_every_page_agrees_with_the_model(
-    files: Place, delimiter: str, prefix: str, limit: int
-) -> None:
+async def test_list_every_page_agrees_with_the_model(files: Place, delimiter: str) -> None:
     names = conflict_free(TREE)
     for name in names:
         await put(files.store, name, b"")
+    for prefix, limit in product(("", "a", "a/", "a/b", "b/", "d/e", "none"), (1, 2, 3, 1000)):
+        await compare_pages(files, names, (prefix, delimiter), limit)
+
+
+async def compare_pages(
+    files: Place, names: list[str], grouping: tuple[str, str], limit: int
+) -> None:
+    prefix, delimiter = grouping
     after = ""
     for _ in range(len(names) + 1):
         page = await files.store.list(prefix, delimiter=delimiter, after=after, limit=limit)
         wanted = expected_page(names, prefix, delimiter, after, limit)
         assert [entry.key for entry in page.objects] == [entry.key for entry in wanted.objects]
         assert page.common_prefixes == wanted.common_prefixes
-        assert page.truncated == wanted.truncated
+        assert (page.truncated, page.next_after) == (wanted.truncated, wanted.next_after)
         if not page.truncated:
             return
-        assert page.next_after == wanted.next_after
         after = page.next_after
-    raise AssertionError("the listing does not end")
+    raise AssertionError(f"the listing of {grouping} by {limit} does not end")
 
 
 @pytest.mark.parametrize("after", ["a", "a/", "a/1", "a/b/2", "b/1", "b/9", "c", "zz"])
@@ -215,7 +218,7 @@ async def test_multipart_aborted_is_gone(files: Place) -> None:
     await files.store.abort_upload("big/object", upload)
     await files.store.abort_upload("big/object", upload)
     # moto answers 500 where S3 has NoSuchUpload.
-    gone = BackendError if files.name == "s3" else NoSuchUpload
+    gone = BackendError if files.name == "moto" else NoSuchUpload
     with pytest.raises(gone):
         await send_parts(files, upload, {1: b"data"})
     with pytest.raises(gone):
