@@ -74,6 +74,8 @@ class Endpoint:
         if said == CLOSE:
             await stream.aclose()
             await trio.sleep_forever()
+        if self.early:
+            await trio.sleep_forever()
         return data[max(head.content_length, 0) :]
 
 
