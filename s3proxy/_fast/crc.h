@@ -1,7 +1,7 @@
 /* CRC-32, CRC-32C, CRC-64/NVME: one reflected model, slicing by 8, folding by carry-less products.
  *
  * All three are "reflected, initial value all ones, final xor all ones" and at most 64 bits wide:
- * one set of functions on 64-bit words does for all, a W-bit remainder sits in the low W bits. Bit i
+ * one set of functions on 64-bit words does for all; a W-bit remainder is in the low W bits. Bit i
  * of a word of message stands for x^(63-i), and of a remainder too once it is moved to the top.
  *
  * Folding keeps a 128-bit value congruent to the message so far. Moving A*x^64 + B ahead by D bits
