@@ -78,8 +78,10 @@ async def abort_multipart_upload(call: Call) -> Response:
     Raises:
         S3Error: NoSuchUpload.
     """
-    namespace, upload = find_upload(call)
-    await namespace.abort_upload(upload)
+    upload_id = call.route.query.get("uploadId", "")
+    async with call.services.key_locks.hold(call.bucket.id, upload_id):
+        namespace, upload = find_upload(call)
+        await namespace.abort_upload(upload)
     return Response(204)
 
 

@@ -10,7 +10,7 @@ from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
 from s3proxy.s3 import checksums, xml_objects
-from s3proxy.s3.conditions import parse_write_condition
+from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, invalid_argument
 from s3proxy.s3.xml_listings import url_encode
 from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, CompletedPart, read_complete
@@ -27,12 +27,21 @@ async def complete_multipart_upload(call: Call) -> Response:
         S3Error: NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, MalformedXML,
             PreconditionFailed, BadDigest and InvalidRequest (checksums, sizes).
     """
-    headers = call.route.headers
-    condition = parse_write_condition(headers)
+    condition = parse_write_condition(call.route.headers)
     body = await read_document(call, COMPLETE_BYTES_MAX, checksums_of_body=False)
     named = read_complete(body)
+    upload_id = call.route.query.get("uploadId", "")
+    # Of the same Complete sent twice at once the second waits, and gets the first one's answer.
+    async with call.services.key_locks.hold(call.bucket.id, upload_id):
+        return _answer(call, await _complete(call, upload_id, named, condition))
+
+
+async def _complete(
+    call: Call, upload_id: str, named: list[CompletedPart], condition: WriteCondition | None
+) -> ObjectRecord:
+    headers = call.route.headers
     namespace = open_namespace(call.services, call.bucket)
-    key, upload_id = call.route.key, call.route.query.get("uploadId", "")
+    key = call.route.key
     catalog = call.services.catalog
     upload = catalog.get_upload(call.bucket, key, upload_id) if upload_id.isascii() else None
     pairs = [(part.number, part.etag) for part in named]
@@ -40,7 +49,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         done = await namespace.find_completed(key, upload_id, pairs)
         if done is None:
             raise S3Error("NoSuchUpload", UploadId=upload_id)
-        return _answer(call, done)
+        return done
     stored = {part.number: part for part in catalog.list_parts(call.bucket, upload_id)}
     parts = [_kept_part(upload, part, stored.get(part.number)) for part in named]
     _check_sizes(call, parts)
@@ -54,7 +63,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         condition=condition,
     )
-    return _answer(call, await namespace.complete_upload(upload, completion))
+    return await namespace.complete_upload(upload, completion)
 
 
 def _kept_part(upload: UploadRecord, named: CompletedPart, stored: PartRecord | None) -> PartRecord:

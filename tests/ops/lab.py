@@ -12,13 +12,18 @@ from typing import Any
 
 import trio
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.backends.local import LocalBackend
 from s3proxy.backends.options import LocalOptions
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.http.errors import TransportError
 from s3proxy.http.handler import Response
+from s3proxy.kv.errors import KvError
 from s3proxy.ops.call import Call, Services, Settings
+from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.table import OPERATIONS, authorize
 from s3proxy.s3.auth import Identity, Verified
 from s3proxy.s3.routing import route
@@ -116,7 +121,12 @@ class Lab:
         key: Any = None
         call = Call(request, route(head), self.services, Verified(sender, authorization, key))
         authorize(call)
-        response = await OPERATIONS[call.route.operation].function(call)
+        try:
+            response = await OPERATIONS[call.route.operation].function(call)
+        except (BackendError, TransportError, KvError, CatalogError) as error:
+            known = as_s3_error(error)
+            assert known is not None
+            raise known from error
         return Answer(response, await _read(response))
 
     async def put(self, target: str, data: bytes, **headers: str) -> Answer:
