@@ -49,7 +49,15 @@ class Answer:
         head_bytes: bytes of the head.
     """
 
-    __slots__ = ("_carries_body", "_framing", "_head", "_response", "head_bytes", "keep_alive")
+    __slots__ = (
+        "_carries_body",
+        "_framing",
+        "_head",
+        "_response",
+        "_unsent",
+        "head_bytes",
+        "keep_alive",
+    )
 
     def __init__(
         self, response: Response, *, method: str, http_minor: int, keep_alive: bool, request_id: str
@@ -76,6 +84,7 @@ class Answer:
             keep_alive = keep_alive and framing == CHUNKED
         self._framing = framing
         self._response = response
+        self._unsent: memoryview | None = None
         self.keep_alive = keep_alive
         self._head = build_response_head(
             response.status,
@@ -89,8 +98,26 @@ class Answer:
         )
         self.head_bytes = len(self._head)
 
+    def send_at_once(self, transport: Transport) -> bool:
+        """Send it whole if it is small and there is room; False: `send` the rest.
+
+        Raises:
+            Disconnected: the client is gone.
+        """
+        data = self._head
+        if self._carries_body:
+            body = self._response.body
+            if not isinstance(body, bytes) or len(body) > JOINED_BYTES_MAX:
+                return False
+            data += body
+        sent = transport.send_nowait(data)
+        if sent == len(data):
+            return True
+        self._unsent = memoryview(data)[max(sent, 0) :]
+        return False
+
     async def send(self, transport: Transport, timeout_s: float) -> None:
-        """Send it whole.
+        """Send it whole, or what `send_at_once` left of it.
 
         Raises:
             TransportError: the client or the body's source failed; an unknown part was sent.
@@ -98,13 +125,10 @@ class Answer:
         """
         head = self._head
         body = self._response.body
-        if not self._carries_body:
-            await transport.send_all(head, timeout_s=timeout_s)
+        if self._unsent is not None:
+            await transport.send_all(self._unsent, timeout_s=timeout_s)
         elif isinstance(body, bytes):
-            if len(body) <= JOINED_BYTES_MAX:
-                await transport.send_all(head + body, timeout_s=timeout_s)
-            else:
-                await transport.send_parts((head, body), timeout_s=timeout_s)
+            await transport.send_parts((head, body), timeout_s=timeout_s)
         elif self._framing < 0 or isinstance(body, GeneratedBody):
             await self._send_unmeasured(body, transport, timeout_s)
         else:

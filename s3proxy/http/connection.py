@@ -23,7 +23,7 @@ from s3proxy.http.handler import Handler, Request, Response
 from s3proxy.http.limits import ServerLimits, ServerStats
 from s3proxy.http.request_body import RequestBody
 from s3proxy.http.request_ids import RequestIds
-from s3proxy.http.transport import BURST_OPERATIONS_MAX, TlsTransport, Transport
+from s3proxy.http.transport import BURST_OPERATIONS_MAX, WOULD_BLOCK, TlsTransport, Transport
 
 SCRATCH_BYTES: Final = 65_536
 # How long a connection that never sent a byte may still do so once the server drains: its request
@@ -78,13 +78,15 @@ class Connection:
         idle: parked between requests, with nothing received.
     """
 
-    __slots__ = ("_ahead", "_fresh", "_shared", "_transport", "idle")
+    __slots__ = ("_ahead", "_drained", "_fresh", "_shared", "_transport", "idle")
 
     def __init__(self, transport: Transport, shared: Shared) -> None:
         self._transport = transport
         self._shared = shared
         self._ahead = b""
         self._fresh = True
+        # The last receive took all there was: until the next edge another one would only say so.
+        self._drained = False
         self.idle = False
 
     async def run(self) -> None:
@@ -133,21 +135,25 @@ class Connection:
         if self._ahead:
             return await self._pipelined_head()
         shared, transport = self._shared, self._transport
-        transport.burst += 1
-        if transport.burst >= BURST_OPERATIONS_MAX:
-            await transport.take_turn()
         scratch = shared.scratch
-        while (count := transport.receive_nowait(scratch)) < 0:
+        if self._drained and not transport.edge_pending and not shared.draining:
+            count = WOULD_BLOCK
+        else:
+            transport.burst += 1
+            if transport.burst >= BURST_OPERATIONS_MAX:
+                await transport.take_turn()
+            count = transport.receive_nowait(scratch)
+        while count < 0:
             if not await self._wait_idle():
                 return None
+            count = transport.receive_nowait(scratch)
         if not count:
             return None
         self._fresh = False
+        self._drained = count < SCRATCH_BYTES and transport.plain
+        limits = shared.limits
         head = parse_request(
-            scratch,
-            count,
-            head_bytes_max=shared.limits.head_bytes_max,
-            headers_max=shared.limits.headers_max,
+            scratch, count, head_bytes_max=limits.head_bytes_max, headers_max=limits.headers_max
         )
         if head is None:
             return await self._rest_of_head(bytearray(scratch[:count]))
@@ -209,6 +215,7 @@ class Connection:
                 scanned=scanned,
             )
         self._ahead = bytes(partial[head.head_bytes :])
+        self._drained = False
         return head
 
     async def _exchange(self, head: RequestHead) -> bool:
@@ -216,6 +223,8 @@ class Connection:
         shared, transport = self._shared, self._transport
         ahead, self._ahead = self._ahead, b""
         body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
+        # Reads of a body take what they want, and may leave the next request in the kernel.
+        self._drained = self._drained and body.consumed
         request = Request(
             head,
             body,
@@ -225,8 +234,13 @@ class Connection:
             now_s=time.monotonic(),
         )
         shared.stats.requests += 1
-        response = await self._handle(request)
-        if response is None or (keep_alive := await self._answer(request, response)) is None:
+        try:
+            response = await shared.handler.handle(request)
+        except Exception as error:
+            self._note_unanswered(request, error)
+            transport.abort()
+            return False
+        if (keep_alive := await self._answer(request, response)) is None:
             transport.abort()
             return False
         if keep_alive and (body.consumed or await body.discard(shared.limits.drain_bytes_max)):
@@ -236,17 +250,11 @@ class Connection:
             await self._linger()
         return False
 
-    async def _handle(self, request: Request) -> Response | None:
-        """The handler's response; None: it has none, and knows."""
-        shared = self._shared
-        try:
-            return await shared.handler.handle(request)
-        except Exception as error:
-            # A client that went away while its body was read is no bug.
-            if not (request.body.broken and isinstance(error, TransportError)):
-                shared.failed(error)
-            shared.handler.sent(request, Response(500, close=True), 0, repr(error))
-            return None
+    def _note_unanswered(self, request: Request, error: Exception) -> None:
+        # A client that went away while its body was read is no bug.
+        if not (request.body.broken and isinstance(error, TransportError)):
+            self._shared.failed(error)
+        self._shared.handler.sent(request, Response(500, close=True), 0, repr(error))
 
     async def _answer(self, request: Request, response: Response) -> bool | None:
         """Send the answer; whether the connection stays open, None: the answer was cut."""
@@ -264,7 +272,8 @@ class Connection:
                 request_id=request.id,
             )
             head_bytes = answer.head_bytes
-            await answer.send(transport, shared.limits.progress_timeout_s)
+            if not answer.send_at_once(transport):
+                await answer.send(transport, shared.limits.progress_timeout_s)
             error_text = ""
             return answer.keep_alive
         except Exception as error:
@@ -306,7 +315,8 @@ class Connection:
             keep_alive=False,
             request_id=shared.ids.next(),
         )
-        await answer.send(self._transport, shared.limits.linger_timeout_s)
+        if not answer.send_at_once(self._transport):
+            await answer.send(self._transport, shared.limits.linger_timeout_s)
         await self._linger()
 
     async def _linger(self) -> None:

@@ -7,6 +7,8 @@ Two rules make this correct:
  1. An operation is tried before its task parks, with no await between: an edge that comes after
     the failed try is always seen by the next poll, so no ready flags are kept.
  2. A wake-up is a hint: the woken task tries again, and parks again when it was early.
+One try can be spared: a receive that gave less than it had room for has emptied the socket, and
+`edge_pending` says whether an edge has come since that found no task parked.
 
 Deadlines need no cancel scope: each endpoint has at most one entry in a wheel of one-second ticks.
 An entry is only looked at when its tick comes, and then moved to the endpoint's real deadline, so
@@ -34,6 +36,8 @@ HAS_EPOLL: Final = hasattr(select, "epoll")
 if HAS_EPOLL:
     _EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
     _WAKES_READER: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+    # No other edge follows these: they stay pending once the bytes before them are taken.
+    _LAST_EDGES: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
     _WAKES_WRITER: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -99,9 +103,14 @@ class Readiness:
             endpoint = endpoints.get(descriptor)
             if endpoint is None:
                 continue
-            if mask & _WAKES_READER and (task := endpoint._reader) is not None:
-                endpoint._reader = None
-                reschedule(task)
+            if mask & _WAKES_READER:
+                if (task := endpoint._reader) is not None:
+                    endpoint._reader = None
+                    reschedule(task)
+                    if mask & _LAST_EDGES:
+                        endpoint.edge_pending = True
+                else:
+                    endpoint.edge_pending = True
             if mask & _WAKES_WRITER and (task := endpoint._writer) is not None:
                 endpoint._writer = None
                 reschedule(task)
@@ -157,6 +166,11 @@ class Endpoint:
     """One nonblocking socket in the set: at most one task waits in each direction.
 
     The caller keeps the descriptor open until `detach`.
+
+    Attributes:
+        closed: detached.
+        edge_pending: since the last wait to read began, the set saw an edge of readability that
+            woke nobody, or the end of the stream.
     """
 
     __slots__ = (
@@ -168,6 +182,7 @@ class Endpoint:
         "_write_deadline",
         "_writer",
         "closed",
+        "edge_pending",
     )
 
     def __init__(self, readiness: Readiness, descriptor: int) -> None:
@@ -179,6 +194,7 @@ class Endpoint:
         self._write_deadline = math.inf
         self._tick = _NO_TICK
         self.closed = False
+        self.edge_pending = False
         readiness._add(self)
 
     def fileno(self) -> int:
@@ -201,6 +217,7 @@ class Endpoint:
             await self._wait_plainly("receive", timeout_s)
             return
         self._reader = current_task()
+        self.edge_pending = False
         self._read_deadline = deadline = trio.current_time() + timeout_s
         if deadline < self._tick:
             self._set_deadline(deadline)
