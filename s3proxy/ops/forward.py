@@ -108,7 +108,7 @@ async def forward_document(call: Call, store: S3Store) -> Response:
         raw=request_lines(call, writes=True) + length_line(len(document)),
         payload_hash=sha256(document).hexdigest() if document else EMPTY_SHA256,
     )
-    exchange = await store.requests.send(ask, document)
+    exchange = await store.requests.send(ask, document, length=len(document))
     return await _relayed(call, store, ask, exchange)
 
 
