@@ -9,9 +9,6 @@ cdef class Authorization:
     cdef readonly str date
     cdef readonly str region
     cdef readonly str service
-    cdef readonly str signature
-    cdef readonly str amz_date
-    cdef readonly str payload_hash
     cdef readonly bint presigned
     cdef readonly long long timestamp_s
     cdef readonly long long expires_s
@@ -33,5 +30,5 @@ cdef class Authorization:
     cdef int take_header_payload(self) except -1
     cdef int read_query(self, Span* found) except -1
     cdef int take_expires(self, Span value) except -1
-    cdef int settle(self) except -1
+    cdef int check_date(self) except -1
     cdef object malformed(self, str reason)

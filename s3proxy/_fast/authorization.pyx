@@ -6,6 +6,8 @@ S3's codes and wording, because SDKs and people act on them.
 Source: AWS, "Authenticating Requests: Using the Authorization Header", "... Query Parameters".
 """
 
+cimport cython
+
 from email.utils import parsedate_to_datetime
 
 from cpython.unicode cimport PyUnicode_DecodeLatin1
@@ -24,6 +26,10 @@ from s3proxy._fast.message_head cimport MessageHead
 from s3proxy._fast.timestamp cimport STAMP_BYTES, is_date, read_stamp, write_stamp
 
 from s3proxy._fast.errors import AuthError
+
+cdef extern from "Python.h":
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    const void* PyUnicode_1BYTE_DATA(object text)
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* text, size_t length, const void* part, size_t part_length)
@@ -48,11 +54,20 @@ cdef const char* UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
 EXPIRES_S_MAX = EXPIRES_LIMIT_S
 
 cdef str S3 = "s3"
-cdef str UNSIGNED = "UNSIGNED-PAYLOAD"
+cdef str last_date = "", last_region = ""
 
 
 cdef inline str to_str(Span span):
     return PyUnicode_DecodeLatin1(span.data, span.length, NULL)
+
+
+cdef inline str reuse(str last, Span span):
+    # Dates and regions repeat: the same object brings its hash along. All of them are Latin-1.
+    if PyUnicode_GET_LENGTH(last) == span.length and memcmp(
+        PyUnicode_1BYTE_DATA(last), span.data, span.length
+    ) == 0:
+        return last
+    return to_str(span)
 
 
 cdef inline bint equals(Span span, const char* text, Py_ssize_t length) noexcept nogil:
@@ -105,6 +120,8 @@ cdef object bad_query(str reason):
     return AuthError("AuthorizationQueryParametersError", reason)
 
 
+# One is made for each request and dropped with it.
+@cython.freelist(16)
 cdef class Authorization:
 
     def __init__(self):
@@ -118,6 +135,18 @@ cdef class Authorization:
     def scope(self):
         return to_str(self.credential_scope)
 
+    @property
+    def signature(self):
+        return to_str(self.provided)
+
+    @property
+    def amz_date(self):
+        return PyUnicode_DecodeLatin1(self.stamp, STAMP_BYTES, NULL)
+
+    @property
+    def payload_hash(self):
+        return to_str(self.payload)
+
     cdef object malformed(self, str reason):
         if self.presigned:
             return bad_query("Error parsing the X-Amz-Credential parameter; " + reason)
@@ -126,6 +155,7 @@ cdef class Authorization:
         )
 
     cdef int take_credential(self, Span value) except -1:
+        global last_date, last_region
         cdef Span rest = value
         cdef Span access_key = cut(&rest, 47)
         self.credential_scope = rest
@@ -152,8 +182,10 @@ cdef class Authorization:
                 f'incorrect terminal "{to_str(rest)}". This endpoint uses "aws4_request".'
             )
         self.access_key = to_str(access_key)
-        self.date = to_str(date)
-        self.region = to_str(region)
+        last_date = reuse(last_date, date)
+        last_region = reuse(last_region, region)
+        self.date = last_date
+        self.region = last_region
         self.service = S3
         return 0
 
@@ -165,10 +197,8 @@ cdef class Authorization:
         memcpy(self.stamp, value.data, STAMP_BYTES)
         return 1
 
-    cdef int settle(self) except -1:
-        # What header and query have in common, once all of it is there.
-        self.amz_date = PyUnicode_DecodeLatin1(self.stamp, STAMP_BYTES, NULL)
-        self.signature = to_str(self.provided)
+    cdef int check_date(self) except -1:
+        # The day of the scope is that of the timestamp.
         if memcmp(self.stamp, self.credential_scope.data, 8) == 0:
             return 0
         reason = (
@@ -252,7 +282,6 @@ cdef class Authorization:
             )
         self.payload.data = self.head.base + self.head.spans[index].value
         self.payload.length = self.head.spans[index].value_length
-        self.payload_hash = to_str(self.payload)
         return 0
 
     cdef int read_query(self, Span* found) except -1:
@@ -278,11 +307,9 @@ cdef class Authorization:
             self.take_header_payload()
         elif found[CONTENT_SHA256].length:
             self.payload = found[CONTENT_SHA256]
-            self.payload_hash = to_str(self.payload)
         else:
             self.payload.data = UNSIGNED_PAYLOAD
             self.payload.length = 16
-            self.payload_hash = UNSIGNED
         return 0
 
     cdef int take_expires(self, Span value) except -1:
@@ -376,5 +403,5 @@ def parse_authorization(RequestHead head not None, /):
         value.data = head.base + head.spans[index].value
         value.length = head.spans[index].value_length
         self.read_header(value)
-    self.settle()
+    self.check_date()
     return self

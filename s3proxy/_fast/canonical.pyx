@@ -161,6 +161,11 @@ cdef int put_path(Text* text, const char* path, Py_ssize_t length) except -1 nog
     text_reserve(text, 3 * length)
     target = text.data + text.length
     while i < length:
+        if byte_class[<unsigned char>path[i]]:
+            target[0] = path[i]
+            target += 1
+            i += 1
+            continue
         i += decode_byte(<const unsigned char*>path + i, length - i, &byte)
         target = encode_byte(target, byte, True)
     text.length = target - text.data
@@ -288,6 +293,8 @@ cdef int put_query(Text* text, const char* query, Py_ssize_t length) except -1 n
 cdef int put_collapsed(Text* text, const char* value, Py_ssize_t length) except -1 nogil:
     cdef Py_ssize_t i
     cdef char* target
+    if length == 0 or memchr(value, 32, length) == NULL:
+        return put(text, value, length)
     text_reserve(text, length)
     target = text.data + text.length
     for i in range(length):

@@ -141,11 +141,15 @@ cdef void hmac_sign(
 
 
 cdef void write_hex(const unsigned char* digest, Py_ssize_t length, char* text) noexcept nogil:
-    cdef const char* digits = b"0123456789abcdef"
+    # Arithmetic in place of a table, so that the compiler can do many bytes at once: "a" is 39
+    # beyond what follows "9".
+    cdef unsigned char high, low
     cdef Py_ssize_t i
     for i in range(length):
-        text[2 * i] = digits[digest[i] >> 4]
-        text[2 * i + 1] = digits[digest[i] & 15]
+        high = digest[i] >> 4
+        low = digest[i] & 15
+        text[2 * i] = <char>(high + 48 + 39 * (high > 9))
+        text[2 * i + 1] = <char>(low + 48 + 39 * (low > 9))
 
 
 cdef bint equal_in_constant_time(const void* a, const void* b, Py_ssize_t length) noexcept nogil:

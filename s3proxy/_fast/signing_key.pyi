@@ -26,10 +26,12 @@ def derive_signing_key(secret_key: str, date: str, region: str, service: str = "
 class SigningKeys:
     """The signing keys used last, by credential, its generation, and scope.
 
+    At least the `capacity // 2 - 1` keys used last are there, and never more than `capacity`.
+
     Args:
         capacity: keys kept; each takes about 0.5 KiB.
     Raises:
-        ValueError: the capacity is below 1.
+        ValueError: the capacity is below 2.
     """
 
     def __init__(self, capacity: int = 4096) -> None: ...
@@ -50,4 +52,4 @@ class SigningKeys:
         secret_key: str,
         service: str = "s3",
     ) -> SigningKey:
-        """Derive a key and keep it; the one unused for longest makes room."""
+        """Derive a key and keep it; those unused for longest make room."""

@@ -6,9 +6,8 @@ so nearly every request finds it here and needs no secret.
 Source: AWS, "Create a signed AWS API request", step 3.
 """
 
-from collections import OrderedDict
-
-from libc.string cimport memset
+from cpython.dict cimport PyDict_GetItem
+from libc.string cimport memcpy, memset
 
 from s3proxy._fast.canonical cimport Span, Text
 from s3proxy._fast.libcrypto cimport (
@@ -26,7 +25,6 @@ from s3proxy._fast.libcrypto cimport (
 )
 from s3proxy._fast.timestamp cimport STAMP_BYTES
 
-cdef const char* ALGORITHM_LINE = b"AWS4-HMAC-SHA256\n"
 cdef enum:
     ALGORITHM_LINE_BYTES = 17
 
@@ -34,21 +32,23 @@ cdef enum:
 cdef void sign_canonical(
     const HmacState* hmac, const Text* canonical, const char* stamp, Span scope, char* signature
 ) noexcept nogil:
-    # The string to sign goes straight into the HMAC: algorithm, timestamp, scope, hash.
+    # The string to sign goes into the HMAC in three parts: algorithm and timestamp, scope, hash.
     cdef Sha256State running
     cdef unsigned char digest[SHA256_BYTES]
-    cdef char text[SHA256_HEX]
+    cdef char first[ALGORITHM_LINE_BYTES + STAMP_BYTES + 1]
+    cdef char last[1 + SHA256_HEX]
     sha256_start(&running)
     sha256_update(&running, canonical.data, canonical.length)
     sha256_finish(&running, digest)
-    write_hex(digest, SHA256_BYTES, text)
+    memcpy(first, b"AWS4-HMAC-SHA256\n", ALGORITHM_LINE_BYTES)
+    memcpy(first + ALGORITHM_LINE_BYTES, stamp, STAMP_BYTES)
+    first[ALGORITHM_LINE_BYTES + STAMP_BYTES] = 10
+    last[0] = 10
+    write_hex(digest, SHA256_BYTES, last + 1)
     running = hmac.inner
-    sha256_update(&running, ALGORITHM_LINE, ALGORITHM_LINE_BYTES)
-    sha256_update(&running, stamp, STAMP_BYTES)
-    sha256_update(&running, b"\n", 1)
+    sha256_update(&running, first, ALGORITHM_LINE_BYTES + STAMP_BYTES + 1)
     sha256_update(&running, scope.data, scope.length)
-    sha256_update(&running, b"\n", 1)
-    sha256_update(&running, text, SHA256_HEX)
+    sha256_update(&running, last, 1 + SHA256_HEX)
     hmac_finish(hmac, &running, digest)
     write_hex(digest, SHA256_BYTES, signature)
 
@@ -87,30 +87,43 @@ def derive_signing_key(str secret_key not None, str date not None, str region no
 
 
 cdef class SigningKeys:
-    cdef object keys
+    # Two generations: what is used moves to the young one, and when that is full it becomes the old
+    # one, whose keys are forgotten. A hit is one lookup and reorders nothing.
+    cdef dict young
+    cdef dict old
     cdef readonly Py_ssize_t capacity
 
     def __init__(self, Py_ssize_t capacity=4096):
-        if capacity < 1:
-            raise ValueError("the cache must hold one key at least")
+        if capacity < 2:
+            raise ValueError("the cache must hold two keys at least")
         self.capacity = capacity
-        self.keys = OrderedDict()
+        self.young = {}
+        self.old = {}
+
+    cdef int keep(self, tuple name, SigningKey key) except -1:
+        self.young[name] = key
+        if len(self.young) >= self.capacity // 2:
+            self.old = self.young
+            self.young = {}
+        return 0
 
     def get(self, access_key, generation, date, region, service="s3"):
-        name = (access_key, generation, date, region, service)
-        key = self.keys.get(name)
+        cdef tuple name = (access_key, generation, date, region, service)
+        cdef void* found = <void*>PyDict_GetItem(self.young, name)
+        cdef object key
+        if found != NULL:
+            return <object>found
+        key = self.old.get(name)
         if key is not None:
-            self.keys.move_to_end(name)
+            self.keep(name, key)
         return key
 
-    def derive(self, access_key, generation, date, region, secret_key, service="s3"):
-        name = (access_key, generation, date, region, service)
-        key = derive(secret_key, date, region, service)
-        self.keys[name] = key
-        self.keys.move_to_end(name)
-        if len(self.keys) > self.capacity:
-            self.keys.popitem(last=False)
+    def derive(
+        self, access_key, generation, date, region, secret_key, service="s3"
+    ):
+        cdef SigningKey key = derive(secret_key, date, region, service)
+        self.keep((access_key, generation, date, region, service), key)
         return key
 
     def __len__(self):
-        return len(self.keys)
+        return len(self.young.keys() | self.old.keys())

@@ -177,21 +177,29 @@ def test_signing_keys_any_other_name_misses(name: tuple[str, int, str, str, str]
     assert keys.get(*name) is None
 
 
-def test_signing_keys_over_capacity_drop_the_one_unused_longest() -> None:
+def test_signing_keys_over_capacity_drop_those_unused_longest() -> None:
+    keys = SigningKeys(8)
+    keys.derive("used", 1, DATE, REGION, "secret")
+    for i in range(50):
+        keys.derive(f"A{i}", 1, DATE, REGION, "secret")
+        assert keys.get("used", 1, DATE, REGION) is not None
+        assert len(keys) <= keys.capacity
+        assert all(keys.get(f"A{j}", 1, DATE, REGION) for j in range(max(0, i - 1), i + 1))
+    assert keys.get("A0", 1, DATE, REGION) is None
+
+
+def test_signing_keys_of_the_least_capacity_keep_the_last_one() -> None:
     keys = SigningKeys(2)
-    for name in ("A", "B"):
-        keys.derive(name, 1, DATE, REGION, name)
-    assert keys.get("A", 1, DATE, REGION) is not None
-    keys.derive("C", 1, DATE, REGION, "C")
-    assert len(keys) == 2
-    assert keys.get("B", 1, DATE, REGION) is None
-    assert keys.get("A", 1, DATE, REGION) is not None
-    assert keys.get("C", 1, DATE, REGION) is not None
+    for name in ("A", "B", "C"):
+        key = keys.derive(name, 1, DATE, REGION, name)
+        assert keys.get(name, 1, DATE, REGION) is key
+        assert keys.get(name, 1, DATE, REGION) is key
+        assert len(keys) == 1
 
 
 def test_signing_keys_without_room_are_refused() -> None:
-    with pytest.raises(ValueError, match="one key"):
-        SigningKeys(0)
+    with pytest.raises(ValueError, match="two keys"):
+        SigningKeys(1)
 
 
 @pytest.mark.parametrize("made", [SigningKey, Authorization])
