@@ -3,7 +3,7 @@
 Source: AWS, "Authenticating Requests: Using the Authorization Header", "... Query Parameters".
 """
 
-from typing import final
+from typing import Never, final
 
 from s3proxy._fast.http1 import RequestHead
 
@@ -13,6 +13,7 @@ EXPIRES_S_MAX: int
 class Authorization:
     """What a request claims, parsed and not yet verified; made by `parse_authorization` only."""
 
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def access_key(self) -> str:
         """The access key id; unknown to us perhaps."""

@@ -29,8 +29,8 @@ class Decoder:
 
     def __init__(
         self,
-        *,
         decoded_length: int,
+        *,
         signing_key: SigningKey | None,
         seed_signature: str,
         amz_date: str,

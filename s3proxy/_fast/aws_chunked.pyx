@@ -87,8 +87,8 @@ cdef class Decoder:
 
     def __init__(
         self,
-        *,
         long long decoded_length,
+        *,
         SigningKey signing_key,
         str seed_signature not None,
         str amz_date not None,

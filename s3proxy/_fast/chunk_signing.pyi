@@ -24,7 +24,7 @@ class ChunkSigner:
     """
 
     def __init__(
-        self, *, signing_key: SigningKey, seed_signature: str, amz_date: str, scope: str
+        self, signing_key: SigningKey, *, seed_signature: str, amz_date: str, scope: str
     ) -> None: ...
     def chunk_head(self, payload: Buffer, /) -> bytes:
         """The line before a chunk; `payload` and CRLF follow it.

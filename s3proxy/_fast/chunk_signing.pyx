@@ -71,8 +71,8 @@ cdef class ChunkSigner:
 
     def __init__(
         self,
-        *,
         SigningKey signing_key not None,
+        *,
         str seed_signature not None,
         str amz_date not None,
         str scope not None,

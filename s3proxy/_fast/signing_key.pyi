@@ -3,12 +3,16 @@
 Source: AWS, "Create a signed AWS API request", step 3.
 """
 
-from typing import final
+from typing import Never, final
 
 @final
 class SigningKey:
-    """A signing key as ready HMAC states: signing costs no key schedule. Immutable."""
+    """A signing key as ready HMAC states: signing costs no key schedule. Immutable.
 
+    Made by `SigningKeys.derive` and `derive_signing_key` only.
+    """
+
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     def sign(self, string_to_sign: bytes, /) -> str:
         """HMAC-SHA256 of the text: 64 lower-case hex digits."""
 
