@@ -5,7 +5,8 @@ Objects' documents are in xml_objects.py, listings' in xml_listings.py.
 
 Characters that XML 1.0 forbids (C0 controls, U+FFFE, U+FFFF) leave as numeric references, as from
 S3: a strict parser refuses that one document, but the document itself is not cut or bent. With
-encoding-type=url there are none.
+encoding-type=url there are none. Where a name is only repeated to whoever sent it, in errors and
+results of uploads, U+FFFD stands for them: a client must learn the code, or the upload's id.
 """
 
 import re
@@ -25,6 +26,7 @@ NAMESPACE: Final = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _SCHEMA_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 
 _SPECIAL: Final = re.compile('[&<>"\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]')
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _REFERENCES: Final = {
     **{code: f"&#x{code:x};" for code in (*range(0x20), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF)},
     ord("\t"): "\t",
@@ -67,6 +69,11 @@ def element(name: str, text: str) -> str:
     return f"<{name}>{escape(text)}</{name}>"
 
 
+def readable_element(name: str, text: str) -> str:
+    """An element that every parser reads, with U+FFFD for what XML forbids."""
+    return element(name, _FORBIDDEN.sub("\ufffd", text))
+
+
 def document(root: str, content: str) -> bytes:
     """A whole document with S3's namespace."""
     return f"{DECLARATION}<{root}{NAMESPACE}>{content}</{root}>".encode()
@@ -95,7 +102,7 @@ def error(error: "S3Error", resource: str, request_id: str, host_id: str = "") -
         "RequestId": request_id,
         "HostId": host_id or request_id,
     }
-    content = "".join(element(name, text) for name, text in fields.items())
+    content = "".join(readable_element(name, text) for name, text in fields.items())
     return f"{DECLARATION}<Error>{content}</Error>".encode()
 
 

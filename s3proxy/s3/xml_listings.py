@@ -15,7 +15,15 @@ from s3proxy.s3.listing import (
     make_token,
 )
 from s3proxy.s3.time import iso8601
-from s3proxy.s3.xml import Owner, document, element, escape, needs_escape, owner_element
+from s3proxy.s3.xml import (
+    Owner,
+    document,
+    element,
+    escape,
+    needs_escape,
+    owner_element,
+    readable_element,
+)
 
 
 class ListedUpload(msgspec.Struct):
@@ -117,7 +125,7 @@ def list_parts(bucket: str, key: str, parameters: ListPartsParameters, page: Par
     """ListPartsResult."""
     content = [
         element("Bucket", bucket),
-        element("Key", key),
+        readable_element("Key", key),
         element("UploadId", parameters.upload_id),
         owner_element(page.owner, "Initiator"),
         owner_element(page.owner),

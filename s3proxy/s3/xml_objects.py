@@ -6,7 +6,14 @@ import msgspec
 
 from s3proxy.s3.checksums import element_name
 from s3proxy.s3.time import iso8601
-from s3proxy.s3.xml import DECLARATION, NAMESPACE, document, element, escape
+from s3proxy.s3.xml import (
+    DECLARATION,
+    NAMESPACE,
+    document,
+    element,
+    escape,
+    readable_element,
+)
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -72,8 +79,8 @@ def copy_part(etag: str, modified_ns: int, checksums: Mapping[str, str]) -> byte
 
 def create_multipart_upload(bucket: str, key: str, upload_id: str) -> bytes:
     """InitiateMultipartUploadResult."""
-    content = element("Bucket", bucket) + element("Key", key) + element("UploadId", upload_id)
-    return document("InitiateMultipartUploadResult", content)
+    names = element("Bucket", bucket) + readable_element("Key", key)
+    return document("InitiateMultipartUploadResult", names + element("UploadId", upload_id))
 
 
 def complete_multipart_upload(
@@ -96,7 +103,7 @@ def complete_multipart_upload(
     content = (
         element("Location", location)
         + element("Bucket", bucket)
-        + element("Key", key)
+        + readable_element("Key", key)
         + _etag(etag)
         + _checksums(checksums, checksum_type)
     )

@@ -54,6 +54,11 @@ def test_error_of_every_code_is_read_by_botocore(code: str) -> None:
     assert found["Message"] == MESSAGES[code]
 
 
+def test_error_about_a_key_that_xml_forbids_is_read_by_botocore() -> None:
+    body = xml.error(S3Error("NoSuchKey", Key="a\x00\x01\uffff\r"), "/bucket/key", "REQUEST1")
+    assert parse_error(404, body)["Key"] == "a\ufffd\ufffd\ufffd\r"
+
+
 def test_error_holds_its_fields_in_order() -> None:
     error = S3Error("NoSuchKey", Key="a<b")
     assert xml.error(error, "/bucket/a%3Cb", "REQUEST1", "HOST1") == (
