@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import xxhash
 from msgspec import Struct
 
-from s3proxy.backends.errors import InvalidKey, KeyConflict, PermissionDenied
+from s3proxy.backends.errors import InvalidKey, KeyConflict
 from s3proxy.backends.store import Stat
 
 RESERVED_PREFIX = ".s3proxy"
@@ -122,7 +122,7 @@ def made_parent_of(root_fd: int, path: KeyPath, *, durable: bool) -> Iterator[in
 
     Raises:
         KeyConflict: a component is a file.
-        PermissionDenied: a component is a symbolic link.
+        InvalidKey: a component is a symbolic link.
     """
     fd = os.dup(root_fd)
     try:
@@ -161,7 +161,7 @@ def check_replaceable(parent_fd: int, path: KeyPath, backend: str) -> bool:
 
     Raises:
         KeyConflict: a directory with something in it is there.
-        PermissionDenied: something else is there, such as a symbolic link.
+        InvalidKey: something else is there, such as a symbolic link.
     """
     try:
         mode = os.stat(path.name, dir_fd=parent_fd, follow_symlinks=False).st_mode
@@ -170,7 +170,7 @@ def check_replaceable(parent_fd: int, path: KeyPath, backend: str) -> bool:
     if stat.S_ISREG(mode):
         return True
     if not stat.S_ISDIR(mode):
-        raise PermissionDenied("put", path.key, "a link or special file is there", backend)
+        raise InvalidKey("put", path.key, "a link or special file is there", backend)
     try:
         os.rmdir(path.name, dir_fd=parent_fd)
     except OSError as error:
@@ -212,7 +212,7 @@ def _open_made(parent_fd: int, name: str, path: KeyPath) -> int:
             mode = os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode
             if stat.S_ISLNK(mode):
                 hint = f'"{name}" on its way is a symbolic link'
-                raise PermissionDenied("put", path.key, hint) from error
+                raise InvalidKey("put", path.key, hint) from error
             hint = f'"{name}" on its way is an object, and keys here are file paths'
             raise KeyConflict("put", path.key, hint) from error
     raise FileNotFoundError(errno.ENOENT, f"{name} keeps disappearing")
