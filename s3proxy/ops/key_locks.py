@@ -15,6 +15,11 @@ class KeyLocks:
     def __init__(self) -> None:
         self._locks: dict[tuple[bytes, str], trio.Lock] = {}
 
+    @property
+    def keys(self) -> int:
+        """How many keys are held now."""
+        return len(self._locks)
+
     def hold(self, bucket_id: bytes, key: str) -> KeyHold:
         """A hold on the lock of a key, not acquired yet."""
         return KeyHold(self._locks, (bucket_id, key))

@@ -1,10 +1,12 @@
 """The lab, and an S3 endpoint to stand behind it."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from s3proxy.ops.call import Settings
 from tests.backends.stores import s3_backend
 from tests.ops.lab import Lab, open_lab
 from tests.servers import moto_server
@@ -25,8 +27,14 @@ def endpoint_url() -> Iterator[str]:
 @pytest.fixture
 async def s3_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
     """A lab with a backend `moto`, the managed bucket `far` there, and one attached, `near`."""
-    async with s3_backend(endpoint_url) as backend, open_lab(tmp_path, more=[backend]) as lab:
-        target = f"target-{tmp_path.name.lower().replace('_', '-')}"[:50].strip("-")
+    # Physical names are made from it; the endpoint is the same for all tests.
+    seed = secrets.randbits(64)
+    settings = Settings(inline_bytes_max=1000, part_bytes_min=10, container_seed=seed)
+    async with (
+        s3_backend(endpoint_url) as backend,
+        open_lab(tmp_path, more=[backend], settings=settings) as lab,
+    ):
+        target = f"target-{seed:x}"
         await backend.create_container(target)
         await lab.attach("near", "moto", target)
         location = b"<CreateBucketConfiguration><LocationConstraint>moto</LocationConstraint>"
