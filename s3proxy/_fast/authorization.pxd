@@ -1,7 +1,7 @@
 """C interface of a parsed, not yet verified authorization."""
 
-from s3proxy._fast.canonical cimport Span
 from s3proxy._fast.message_head cimport MessageHead
+from s3proxy._fast.span cimport Span
 from s3proxy._fast.timestamp cimport STAMP_BYTES
 
 cdef class Authorization:

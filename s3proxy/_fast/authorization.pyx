@@ -15,7 +15,6 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from s3proxy._fast.canonical cimport (
     TEXT_INLINE_BYTES,
-    Span,
     Text,
     put_decoded,
     text_free,
@@ -23,6 +22,7 @@ from s3proxy._fast.canonical cimport (
 )
 from s3proxy._fast.http1 cimport RequestHead
 from s3proxy._fast.message_head cimport MessageHead
+from s3proxy._fast.span cimport Span, cut, equals, to_str, trimmed
 from s3proxy._fast.timestamp cimport STAMP_BYTES, is_date, read_stamp, write_stamp
 
 from s3proxy._fast.errors import AuthError
@@ -57,10 +57,6 @@ cdef str S3 = "s3"
 cdef str last_date = "", last_region = ""
 
 
-cdef inline str to_str(Span span):
-    return PyUnicode_DecodeLatin1(span.data, span.length, NULL)
-
-
 cdef inline str reuse(str last, Span span):
     # Dates and regions repeat: the same object brings its hash along. All of them are Latin-1.
     if PyUnicode_GET_LENGTH(last) == span.length and memcmp(
@@ -68,35 +64,6 @@ cdef inline str reuse(str last, Span span):
     ) == 0:
         return last
     return to_str(span)
-
-
-cdef inline bint equals(Span span, const char* text, Py_ssize_t length) noexcept nogil:
-    return span.length == length and memcmp(span.data, text, length) == 0
-
-
-cdef Span trimmed(const char* start, const char* stop) noexcept nogil:
-    cdef Span span
-    while start < stop and (start[0] == 32 or start[0] == 9):
-        start += 1
-    while stop > start and ((stop - 1)[0] == 32 or (stop - 1)[0] == 9):
-        stop -= 1
-    span.data = start
-    span.length = stop - start
-    return span
-
-
-cdef Span cut(Span* rest, char separator) noexcept nogil:
-    # Takes what stands before the separator, or everything, off the front of `rest`.
-    cdef const char* found = <const char*>memchr(rest.data, separator, rest.length)
-    cdef Span part = rest[0]
-    if found != NULL:
-        part.length = found - rest.data
-        rest.data = found + 1
-        rest.length -= part.length + 1
-    else:
-        rest.data += rest.length
-        rest.length = 0
-    return part
 
 
 cdef object both_ways():
@@ -233,7 +200,7 @@ cdef class Authorization:
         return 0
 
     cdef int take_component(self, Span component) except -1:
-        cdef Span value = trimmed(component.data, component.data + component.length)
+        cdef Span value = trimmed(component)
         cdef Span whole = value
         cdef Span name = cut(&value, 61)
         if equals(name, b"Credential", 10) and self.access_key is None:

@@ -7,12 +7,6 @@ cdef enum:
     TEXT_INLINE_BYTES = 4096
 
 
-cdef struct Span:
-    # Bytes that somebody else owns.
-    const char* data
-    Py_ssize_t length
-
-
 cdef struct Text:
     # `data` is the caller's array at first; text_reserve moves it to the heap when it is too small.
     char* data

@@ -9,7 +9,6 @@ from libc.string cimport memchr, memcmp
 
 from s3proxy._fast.canonical cimport (
     TEXT_INLINE_BYTES,
-    Span,
     Text,
     put,
     put_byte,
@@ -23,6 +22,7 @@ from s3proxy._fast.canonical cimport (
 )
 from s3proxy._fast.libcrypto cimport SHA256_HEX
 from s3proxy._fast.signing_key cimport SigningKey, sign_canonical
+from s3proxy._fast.span cimport Span, trimmed
 from s3proxy._fast.timestamp cimport DATE_BYTES, STAMP_BYTES, write_stamp
 
 cdef extern from "Python.h":
@@ -68,22 +68,11 @@ cdef Span span_of(object value, list kept) except *:
     return span
 
 
-cdef Span trim(Span span) noexcept nogil:
-    while span.length and (span.data[0] == 32 or span.data[0] == 9):
-        span.data += 1
-        span.length -= 1
-    while span.length and (
-        span.data[span.length - 1] == 32 or span.data[span.length - 1] == 9
-    ):
-        span.length -= 1
-    return span
-
-
 cdef int add_entry(Entries* entries, Span name, Span value) except -1:
     cdef Entry* entry = &entries.items[entries.count]
     entry.name_start = entries.names.length
     entry.name_length = name.length
-    entry.value = trim(value)
+    entry.value = trimmed(value)
     entry.order = entries.count
     put_lower(&entries.names, name.data, name.length)
     entries.count += 1

@@ -1,7 +1,8 @@
 """C interface of the derived signing keys."""
 
-from s3proxy._fast.canonical cimport Span, Text
+from s3proxy._fast.canonical cimport Text
 from s3proxy._fast.libcrypto cimport HmacState
+from s3proxy._fast.span cimport Span
 
 
 cdef class SigningKey:

@@ -9,7 +9,7 @@ Source: AWS, "Create a signed AWS API request", step 3.
 from cpython.dict cimport PyDict_GetItem
 from libc.string cimport memcpy, memset
 
-from s3proxy._fast.canonical cimport Span, Text
+from s3proxy._fast.canonical cimport Text
 from s3proxy._fast.libcrypto cimport (
     SHA256_BYTES,
     SHA256_HEX,
@@ -23,6 +23,7 @@ from s3proxy._fast.libcrypto cimport (
     sha256_update,
     write_hex,
 )
+from s3proxy._fast.span cimport Span
 from s3proxy._fast.timestamp cimport STAMP_BYTES
 
 cdef enum:
