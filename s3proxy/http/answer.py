@@ -60,7 +60,7 @@ class Answer:
     )
 
     def __init__(
-        self, response: Response, *, method: str, http_minor: int, keep_alive: bool, request_id: str
+        self, response: Response, method: str, http_minor: int, keep_alive: bool, request_id: str
     ) -> None:
         """Frame `response` for a request; its body is not closed here.
 

@@ -9,7 +9,6 @@ An idle connection holds no buffer: heads are read into one scratch buffer that 
 share, and are parsed before the next await.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -144,8 +143,11 @@ class Connection:
                 await transport.take_turn()
             count = transport.receive_nowait(scratch)
         while count < 0:
-            if not await self._wait_idle():
+            if shared.draining and not self._fresh:
                 return None
+            self.idle = True
+            await transport.wait_to_receive(self._patience_s())
+            self.idle = False
             count = transport.receive_nowait(scratch)
         if not count:
             return None
@@ -161,22 +163,12 @@ class Connection:
             self._ahead = bytes(scratch[head.head_bytes : count])
         return head
 
-    async def _wait_idle(self) -> bool:
-        """Park until the next request's first byte; False: do not wait for it any longer."""
-        timeout_s = self._shared.limits.idle_timeout_s
-        if self._shared.draining:
-            if not self._fresh:
-                return False
-            self._fresh = False
-            timeout_s = FRESH_WAIT_S
-        self.idle = True
-        try:
-            await self._transport.wait_to_receive(timeout_s)
-        except DeadlineExceeded:
-            return False
-        finally:
-            self.idle = False
-        return True
+    def _patience_s(self) -> float:
+        """How long the next request's first byte may take to come."""
+        if not self._shared.draining:
+            return self._shared.limits.idle_timeout_s
+        self._fresh = False
+        return FRESH_WAIT_S
 
     async def _pipelined_head(self) -> RequestHead | None:
         limits = self._shared.limits
@@ -225,14 +217,7 @@ class Connection:
         body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
         # Reads of a body take what they want, and may leave the next request in the kernel.
         self._drained = self._drained and body.consumed
-        request = Request(
-            head,
-            body,
-            peer=transport.peer,
-            secure=not transport.plain,
-            id=shared.ids.next(),
-            now_s=time.monotonic(),
-        )
+        request = Request(head, body, shared.ids.next(), transport.peer, not transport.plain)
         shared.stats.requests += 1
         try:
             response = await shared.handler.handle(request)
@@ -266,10 +251,10 @@ class Connection:
         try:
             answer = Answer(
                 response,
-                method=head.method,
-                http_minor=head.http_minor,
-                keep_alive=head.keep_alive and not response.close and self._reusable(request.body),
-                request_id=request.id,
+                head.method,
+                head.http_minor,
+                head.keep_alive and not response.close and self._reusable(request.body),
+                request.id,
             )
             head_bytes = answer.head_bytes
             if not answer.send_at_once(transport):
@@ -308,13 +293,7 @@ class Connection:
         """Answer what is no proper request, and let the client see it."""
         shared = self._shared
         shared.stats.refused += 1
-        answer = Answer(
-            shared.handler.refuse(reason),
-            method="",
-            http_minor=1,
-            keep_alive=False,
-            request_id=shared.ids.next(),
-        )
+        answer = Answer(shared.handler.refuse(reason), "", 1, False, shared.ids.next())
         if not answer.send_at_once(self._transport):
             await answer.send(self._transport, shared.limits.linger_timeout_s)
         await self._linger()

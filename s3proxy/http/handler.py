@@ -1,6 +1,7 @@
 """What the server hands up and what it gets back."""
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 from s3proxy._fast.errors import HeadError
@@ -25,21 +26,14 @@ class Request:
     __slots__ = ("body", "context", "head", "id", "peer", "received_s", "secure")
 
     def __init__(
-        self,
-        head: RequestHead,
-        body: RequestBody,
-        *,
-        peer: str,
-        secure: bool,
-        id: str,
-        now_s: float,
+        self, head: RequestHead, body: RequestBody, id: str, peer: str = "", secure: bool = False
     ) -> None:
         self.head = head
         self.body = body
         self.peer = peer
         self.secure = secure
         self.id = id
-        self.received_s = now_s
+        self.received_s = monotonic()
         self.context: Any = None
 
 

@@ -12,8 +12,8 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 import trio
 
@@ -143,10 +143,10 @@ class Transport(Endpoint):
             else:
                 parts = _after(parts, sent)
 
-    async def wait_to_receive(self, timeout_s: float) -> None:
+    def wait_to_receive(self, timeout_s: float) -> Coroutine[Any, Any, None]:
         """Park until a receive that would have blocked may be tried again."""
         self.burst = 0
-        await self.wait_readable(timeout_s)
+        return self.wait_readable(timeout_s)
 
     async def wait_to_send(self, timeout_s: float) -> None:
         """Park until a send that would have blocked may be tried again.
@@ -306,14 +306,13 @@ class TlsTransport(Transport):
         """TLS has no gathering write: the parts are joined."""
         return self.send_nowait(b"".join(parts))
 
-    async def wait_to_receive(self, timeout_s: float) -> None:
+    def wait_to_receive(self, timeout_s: float) -> Coroutine[Any, Any, None]:
         """Park in the direction that TLS asked for."""
         self.burst = 0
         # The other task is parked there already: what it sends moves this side on, too.
         if self._receive_needs_write and self._writer is None:
-            await self.wait_writable(timeout_s)
-        else:
-            await self.wait_readable(timeout_s)
+            return self.wait_writable(timeout_s)
+        return self.wait_readable(timeout_s)
 
     async def wait_until_sendable(self, timeout_s: float) -> None:
         """Park in the direction that TLS asked for."""
