@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING
 import trio
 import xxhash
 
-from s3proxy.backends.errors import InvalidKey, NoSuchContainer, NotFound, Unsupported
+from s3proxy.backends.errors import (
+    BackendError,
+    InvalidKey,
+    NoSuchContainer,
+    NotFound,
+    Unsupported,
+)
 from s3proxy.backends.store import PutOptions, Stat, Store
+from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import (
     AttributesRecord,
     BucketRecord,
@@ -28,6 +35,7 @@ from s3proxy.catalog.records import (
     UploadRecord,
 )
 from s3proxy.http.body import Body
+from s3proxy.kv.errors import KvError
 from s3proxy.ops.attached_uploads import AttachedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.ops.placed import Placed
@@ -172,8 +180,8 @@ class AttachedNamespace:
             async with limiter:
                 try:
                     await self.delete(keys[index])
-                except Exception as error:  # told to the client, key by key
-                    results[index] = error
+                except (S3Error, BackendError, CatalogError, KvError) as error:
+                    results[index] = error  # told to the client, key by key
 
         async with trio.open_nursery() as nursery:
             for index in range(len(keys)):

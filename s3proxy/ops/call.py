@@ -36,7 +36,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     put_bytes_max: int = 5 * 1024 * MIB
     object_bytes_max: int = 5 * 1024 * 1024 * MIB
     part_bytes_min: int = 5 * MIB
-    parts_max: int = 10_000
 
 
 class Services:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.http.handler import Response
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.namespace import Namespace
@@ -83,7 +84,7 @@ async def _delete_entries(
                 plain.append(index)
             else:
                 await namespace.delete(entry.key, WriteCondition(if_match=entry.etag))
-        except S3Error as error:
+        except (S3Error, BackendError) as error:
             outcomes[index] = error
     if plain:
         results = await namespace.delete_many([entries[index].key for index in plain])

@@ -42,6 +42,9 @@ from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, DELETE_BYTES_MAX
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
 
+_ONCE = frozenset(
+    {"abort_multipart_upload", "complete_multipart_upload", "create_multipart_upload"}
+)
 _NO_HEADERS: tuple[tuple[str, str], ...] = ()
 
 
@@ -58,7 +61,7 @@ async def forward_read(call: Call, store: S3Store) -> Response:
         headers=_NO_HEADERS if route.headers is head else hoisted_headers(call, writes=False),
         raw=request_lines(call, writes=False),
     )
-    exchange = await store.requests.send(ask, replayable=head.method != "DELETE")
+    exchange = await store.requests.send(ask, replayable=_replayable(call))
     return await _relayed(call, store, ask, exchange)
 
 
@@ -82,7 +85,11 @@ async def forward_upload(call: Call, store: S3Store) -> Response:
         payload_hash=body.payload_hash,
     )
     exchange = await store.requests.send(
-        ask, body.source, length=body.length, replayable=False, splice=body.splice
+        ask,
+        body.source,
+        length=body.length,
+        replayable=_replayable(call),
+        splice=body.splice,
     )
     return await _relayed(call, store, ask, exchange)
 
@@ -108,7 +115,9 @@ async def forward_document(call: Call, store: S3Store) -> Response:
         raw=request_lines(call, writes=True) + length_line(len(document)),
         payload_hash=sha256(document).hexdigest() if document else EMPTY_SHA256,
     )
-    exchange = await store.requests.send(ask, document, length=len(document))
+    exchange = await store.requests.send(
+        ask, document, length=len(document), replayable=_replayable(call)
+    )
     return await _relayed(call, store, ask, exchange)
 
 
@@ -133,8 +142,15 @@ async def forward_copy(call: Call, store: S3Store) -> Response:
         ],
         raw=request_lines(call, writes=True) + length_line(0),
     )
-    exchange = await store.requests.send(ask)
+    exchange = await store.requests.send(ask, replayable=_replayable(call))
     return await _relayed(call, store, ask, exchange)
+
+
+def _replayable(call: Call) -> bool:
+    """Whether the operation, done twice, gives the same answer and leaves the same behind."""
+    return call.route.operation not in _ONCE and not (
+        call.request.head.method not in ("GET", "HEAD") and call.request.head.prefixed(b"if-")
+    )
 
 
 async def _copy_through(call: Call, store: S3Store) -> Response:

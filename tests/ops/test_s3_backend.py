@@ -186,4 +186,3 @@ def test_settings_bounds_are_those_of_s3() -> None:
     settings = Settings()
     assert settings.part_bytes_min == 5 * MIB
     assert settings.put_bytes_max == 5 * 1024 * MIB
-    assert settings.parts_max == 10_000
