@@ -30,7 +30,7 @@ def _compare(
     scale, unit = (GIB / size / 1e6, "CPU s/GiB") if size >= MIB else (1.0, "CPU µs/request")
     return Finding(
         case, peer, ours.cpu_us_per_request * scale, theirs.cpu_us_per_request * scale, unit,
-        ratio, target, note=note.strip(),
+        ratio, target, note=note.strip(), errors=ours.errors + theirs.errors,
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def put_small_durable(lab: Lab, seconds: float) -> Finding:
     return Finding(
         "PUT 1 KiB managed, local, fsync, 64 connections", "write + fsync each", ours.rate, theirs,
         "requests/s", ours.rate / theirs, 5.0, at_least=True,
-        note=f"{ours.errors} errors" if ours.errors else "",
+        note=f"{ours.errors} errors" if ours.errors else "", errors=ours.errors,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def put_local(chunked: bool) -> Case:
         return Finding(
             f"PUT 64 MiB {kind}, managed, local", "openssl sha256 + md5 + write",
             per_request_s * scale, theirs_s * scale, "CPU s/GiB", per_request_s / theirs_s, target,
-            note=f"{ours.errors} errors" if ours.errors else "",
+            note=f"{ours.errors} errors" if ours.errors else "", errors=ours.errors,
         )  # fmt: skip
 
     return case

@@ -65,7 +65,6 @@ class Lab:
     nginx: Process
     nginx_streaming: Process
     haproxy: Process
-    sink_proxy: Process
     gateway: Process
 
     def client(self) -> object:
@@ -100,7 +99,6 @@ def open_lab(folder: Path) -> Iterator[Lab]:
                 peers.nginx_proxy(folder, sink.port, name="streaming", request_buffering=False)
             ),
             haproxy=start(peers.haproxy(folder, origin.port, name="haproxy")),
-            sink_proxy=start(peers.haproxy(folder, sink.port, name="haproxy-sink")),
             gateway=start(gateway(folder, origin.port, sink.port)),
         )
         _fill(lab)

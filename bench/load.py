@@ -1,9 +1,13 @@
-"""Drives a server with wrk and reads the server's CPU time around the run."""
+"""Drives a server with wrk and reads the server's CPU time around the run.
+
+wrk waits for a body that answers to HEAD announce and do not have, so HEAD goes through bench.heads.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,25 +62,42 @@ def drive(
 ) -> Measured:
     """Replay `requests` in turn over `connections` keep-alive connections for `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
-        script = _write_script(Path(folder), requests)
+        if requests[0].method == "HEAD":
+            command = _heads_command(Path(folder), server.port, requests[0])
+        else:
+            script = _write_script(Path(folder), requests)
+            command = [find("wrk") or "wrk", "-t1", "--timeout", "60s", "-s", str(script)]
+        command += [f"-c{connections}", f"-d{seconds:g}s", f"http://127.0.0.1:{server.port}"]
         before_cpu_s, before_bytes = server.cpu_s(), server.rss_bytes()
-        command = [
-            find("wrk") or "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s",
-            "-s", str(script), f"http://127.0.0.1:{server.port}",
-        ]  # fmt: skip
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         cpu_s, grown = server.cpu_s() - before_cpu_s, server.rss_bytes() - before_bytes
-    done = re.search(r"(\d+) requests in ([\d.]+)(m?s|m)", output)
-    if done is None:
-        raise RuntimeError(f"wrk printed no result:\n{output}")
+    requests_done, seconds_used = _totals(output)
+    return Measured(requests_done, seconds_used, cpu_s, _errors(output), grown)
+
+
+def _totals(output: str) -> tuple[int, float]:
+    done = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
+    if done is None or done[1] == "0":
+        raise RuntimeError(f"nothing was answered:\n{output}")
     unit = {"ms": 0.001, "s": 1.0, "m": 60.0}[done[3]]
-    failures = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    return int(done[1]), float(done[2]) * unit
+
+
+def _errors(output: str) -> int:
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     broken = re.search(
         r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output
     )
-    errors = int(failures[1]) if failures else 0
-    errors += sum(map(int, broken.groups())) if broken else 0
-    return Measured(int(done[1]), float(done[2]) * unit, cpu_s, errors, grown)
+    errors = int(refused[1]) if refused else 0
+    return errors + (sum(map(int, broken.groups())) if broken else 0)
+
+
+def _heads_command(folder: Path, port: int, request: Request) -> list[str]:
+    lines = [f"HEAD {request.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    head = folder / "head"
+    head.write_text("\r\n".join([*lines, "", ""]), newline="")
+    return [sys.executable, str(Path(__file__).parent / "heads.py"), f"--head={head}"]
 
 
 def _write_script(folder: Path, requests: Sequence[Request]) -> Path:

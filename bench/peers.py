@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from bench.processes import Process, find, free_port
 
 NGINX = """
-worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr crit;
+{user}worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr crit;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 300s;
@@ -22,7 +23,7 @@ http {{
 
 HAPROXY = """
 global
-  maxconn 8192
+  maxconn 4096
   nbthread 1
 defaults
   mode http
@@ -62,8 +63,12 @@ def _nginx(folder: Path, name: str, *, server: str, upstream: str = "") -> Proce
     port = free_port()
     program = find("nginx") or "nginx"
     config = folder / f"{name}.conf"
+    # Started by root, its workers become another user, who may not read the folder.
+    user = "user root; " if os.geteuid() == 0 else ""
     config.write_text(
-        NGINX.format(folder=folder, name=name, port=port, server=server, upstream=upstream)
+        NGINX.format(
+            folder=folder, name=name, port=port, server=server, upstream=upstream, user=user
+        )
     )
     command = [program, "-p", str(folder), "-c", str(config), "-e", "stderr"]
     return Process(command, port, folder=folder, name=name)

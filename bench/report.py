@@ -24,10 +24,13 @@ class Finding:
     target: float
     at_least: bool = False  # the target is a lower bound
     note: str = ""
+    errors: int = 0  # failed requests of either side: such a run measures something else
 
     @property
     def met(self) -> bool:
-        """Whether the target holds."""
+        """Whether the target holds, in a run without errors."""
+        if self.errors:
+            return False
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
 
