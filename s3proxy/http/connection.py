@@ -221,6 +221,10 @@ class Connection:
         shared.stats.requests += 1
         try:
             response = await shared.handler.handle(request)
+            if body.awaits_continue and response.status < 300:
+                # A success without it, as for an empty body, misleads botocore: it then takes the
+                # status of this answer for the next one's on the connection.
+                await body.start()
         except Exception as error:
             self._note_unanswered(request, error)
             transport.abort()
@@ -281,12 +285,10 @@ class Connection:
 
     def _reusable(self, body: RequestBody) -> bool:
         """Whether the connection can go on once what is left of the body has been read away."""
-        if self._shared.draining:
+        if self._shared.draining or body.awaits_continue:
             return False
         return body.consumed or not (
-            body.broken
-            or body.awaits_continue
-            or body.remaining > self._shared.limits.drain_bytes_max
+            body.broken or body.remaining > self._shared.limits.drain_bytes_max
         )
 
     async def _refuse(self, reason: HeadError) -> None:

@@ -101,19 +101,8 @@ class Readiness:
         endpoints = self._endpoints
         for descriptor, mask in events:
             endpoint = endpoints.get(descriptor)
-            if endpoint is None:
-                continue
-            if mask & _WAKES_READER:
-                if (task := endpoint._reader) is not None:
-                    endpoint._reader = None
-                    reschedule(task)
-                    if mask & _LAST_EDGES:
-                        endpoint.edge_pending = True
-                else:
-                    endpoint.edge_pending = True
-            if mask & _WAKES_WRITER and (task := endpoint._writer) is not None:
-                endpoint._writer = None
-                reschedule(task)
+            if endpoint is not None:
+                endpoint._wake(mask)
 
     def _add(self, endpoint: "Endpoint") -> None:
         if self._epoll is not None:
@@ -260,6 +249,18 @@ class Endpoint:
         for task in (reader, writer):
             if task is not None:
                 reschedule(task, Error(trio.ClosedResourceError()))
+
+    def _wake(self, mask: int) -> None:
+        if mask & _WAKES_READER:
+            task = self._reader
+            if task is None or mask & _LAST_EDGES:
+                self.edge_pending = True
+            if task is not None:
+                self._reader = None
+                reschedule(task)
+        if mask & _WAKES_WRITER and (task := self._writer) is not None:
+            self._writer = None
+            reschedule(task)
 
     def _set_deadline(self, deadline: float) -> None:
         if deadline != math.inf:

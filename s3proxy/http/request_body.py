@@ -59,8 +59,8 @@ class RequestBody:
 
     @property
     def awaits_continue(self) -> bool:
-        """Whether the client still waits for 100 Continue."""
-        return self._continue_due and not self.consumed
+        """Whether the client asked for 100 Continue and did not get it."""
+        return self._continue_due
 
     async def read_into(self, buffer: memoryview) -> int:
         """Read at least one byte into `buffer`, which is not empty.
