@@ -84,7 +84,7 @@ class _Repeated(io.RawIOBase):
 
 
 def test_boto3_presigned_put_and_get(bucket: Bucket) -> None:
-    s3 = bucket.gateway.client()
+    s3 = bucket.gateway.client(signature_version="s3v4")
     where = {"Bucket": bucket.name, "Key": f"{bucket.prefix}presigned"}
     put = httpx.put(
         s3.generate_presigned_url("put_object", Params=where), content=b"from a browser"

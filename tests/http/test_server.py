@@ -262,6 +262,25 @@ async def test_expect_continue_is_answered_when_the_handler_reads(readiness: Rea
             assert answer.endswith(b"body")
 
 
+async def test_expect_continue_is_sent_before_a_success_that_read_nothing(readiness: Readiness):
+    async def accept(request: Request) -> Response:
+        return Response(200)
+
+    async with serving(readiness, accept) as served, served.client() as client:
+        await client.send(EXPECTING.replace(b"Length: 4", b"Length: 0"))
+        answer = await client.receive()
+        while b"HTTP/1.1 200" not in answer:
+            answer += await client.receive()
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+        assert b"Connection: close" not in answer
+
+
+async def test_expect_continue_unanswered_error_without_a_body_closes(readiness: Readiness):
+    async with serving(readiness, deny) as served, served.client() as client:
+        await client.send(EXPECTING.replace(b"Length: 4", b"Length: 0"))
+        assert b"Connection: close" in await client.receive()
+
+
 async def deny(request: Request) -> Response:
     return Response(403, (), b"denied")
 
