@@ -1,6 +1,7 @@
 """The only module that knows every other: opens, starts, drains, closes.
 
-Nurseries nest, and shutdown goes inside out, so that a request in flight finds everything below it still running:
+Nurseries nest, and shutdown goes inside out, so that a request in flight finds everything below it
+still running:
 
     catalog writer
       readiness, access log, HTTP client
@@ -13,8 +14,8 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 import trio
@@ -38,9 +39,9 @@ from s3proxy.control.app import build_app
 from s3proxy.control.server import serve_control
 from s3proxy.gateway import Gateway
 from s3proxy.http.client import Client
+from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server
-from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
@@ -51,6 +52,7 @@ from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
 
 READY_TIMEOUT_S = 5.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 logger = get_logger("service")
 
@@ -116,35 +118,45 @@ class Service:
         self, parts: _Parts, root: NewKey | None, task_status: trio.TaskStatus[Started]
     ) -> None:
         config = self._config
-        async with self._backends(parts.client) as backends:
-            await recover(parts.catalog, backends)
-            tls = _tls(config)
-            server = Server(
-                self._gateway(parts, backends), parts.readiness, config.server.limits(), tls
-            )
-            self._metrics.add_source(lambda: gauges.of_server(server))
-            workers = [Supervised(Collector(parts.catalog, backends))]
-            self._metrics.add_source(lambda: gauges.of_workers(workers))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(parts.access_log.run)
-                for worker in workers:
-                    nursery.start_soon(worker.run)
-                control_url = await self._start_control(nursery, parts, backends)
-                async with trio.open_nursery() as serving:
-                    await serving.start(server.serve, [parts.listener])
-                    task_status.started(
-                        Started(_url(parts.listener, tls), control_url, config.server.region, root)
-                    )
-                    await self._wait_for_signal(tls)
+        tls = _tls(config)
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            async with self._backends(parts.client) as backends:
+                await recover(parts.catalog, backends)
+                gateway = self._gateway(parts, backends, await parts.catalog.container_seed())
+                server = Server(gateway, parts.readiness, config.server.limits(), tls)
+                self._metrics.add_source(lambda: gauges.of_server(server))
+                background = self._background(parts, backends)
+                async with background as control_url, trio.open_nursery() as nursery:
+                    await nursery.start(server.serve, [parts.listener])
+                    url = _url(parts.listener, tls)
+                    task_status.started(Started(url, control_url, config.server.region, root))
+                    await _wait_for_stop(signals, tls)
                     self._draining.set()
                     await server.drain(config.server.grace_s)
-                    serving.cancel_scope.cancel()
-                nursery.cancel_scope.cancel()
+                    nursery.cancel_scope.cancel()
 
-    def _gateway(self, parts: _Parts, backends: Mapping[str, Backend]) -> Gateway:
+    @asynccontextmanager
+    async def _background(
+        self, parts: _Parts, backends: Mapping[str, Backend]
+    ) -> AsyncIterator[str]:
+        """Workers, access log and control port; yields the control URL, "" without one."""
+        workers = [Supervised(Collector(parts.catalog, backends))]
+        self._metrics.add_source(lambda: gauges.of_workers(workers))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(parts.access_log.run)
+            for worker in workers:
+                nursery.start_soon(worker.run)
+            yield await self._start_control(nursery, backends)
+            nursery.cancel_scope.cancel()
+
+    def _gateway(
+        self, parts: _Parts, backends: Mapping[str, Backend], container_seed: int
+    ) -> Gateway:
         config = self._config
         settings = Settings(
-            region=config.server.region, inline_bytes_max=config.data.inline_bytes_max
+            region=config.server.region,
+            inline_bytes_max=config.data.inline_bytes_max,
+            container_seed=container_seed,
         )
         services = Services(parts.catalog, backends, settings, client=parts.client)
         authenticator = Authenticator(_lookup(parts.catalog), config.server.region)
@@ -170,9 +182,7 @@ class Service:
                 for backend in backends.values():
                     await backend.aclose()
 
-    async def _start_control(
-        self, nursery: trio.Nursery, parts: _Parts, backends: Mapping[str, Backend]
-    ) -> str:
+    async def _start_control(self, nursery: trio.Nursery, backends: Mapping[str, Backend]) -> str:
         listen = self._config.control.listen
         if not listen:
             return ""
@@ -191,15 +201,6 @@ class Service:
                 parts[f"backend {name}"] = await _check(backend)
         return parts
 
-    async def _wait_for_signal(self, tls: TlsContext | None) -> None:
-        """Return at SIGTERM or SIGINT; SIGHUP loads the certificate again."""
-        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        with trio.open_signal_receiver(*watched) as signals:
-            async for number in signals:
-                if number != signal.SIGHUP:
-                    return
-                _reload(tls)
-
 
 @dataclass(frozen=True)
 class _Parts:
@@ -210,7 +211,15 @@ class _Parts:
     listener: socket.socket
 
 
-def _lookup(catalog: Catalog):  # type: ignore[no-untyped-def]
+async def _wait_for_stop(signals: AsyncIterator[int], tls: TlsContext | None) -> None:
+    """Return at SIGTERM or SIGINT; SIGHUP loads the certificate again."""
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return
+        _reload(tls)
+
+
+def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
     """How the authenticator finds the owner of an access key: one catalog read."""
 
     def lookup(access_key: str) -> Credential | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from s3proxy.catalog.attributes import AttributesTable
 from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
+from s3proxy.catalog.deployment import DeploymentTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
 from s3proxy.catalog.objects import ObjectTable
@@ -48,6 +49,7 @@ class Catalog:
     ) -> None:
         engine.open_keyspaces(KEYSPACES)
         self.engine = engine
+        self.container_seed = DeploymentTable(engine).container_seed
         self.gateway = gateway or secrets.token_hex(8)
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine))

@@ -70,5 +70,5 @@ class Supervised:
 
 def backoff_s(failures: int) -> float:
     """Exponential with full jitter on its upper half, so that workers do not retry in step."""
-    ceiling = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2 ** min(failures - 1, 16))
+    ceiling = min(BACKOFF_S_MAX, BACKOFF_S_MIN * float(1 << min(failures - 1, 16)))
     return ceiling * random.uniform(0.5, 1.0)
