@@ -17,7 +17,8 @@ logger = get_logger("collect")
 BATCH = 256  # blobs deleted between two catalog commits
 PARALLEL = 8  # deletions in flight: enough to hide a distant backend's round trip
 POLL_S = 1.0
-# A backend that does not answer, or is no longer configured, is asked again this much later; meanwhile the queue moves on.
+# A backend that does not answer, or is no longer configured, is asked again this much later;
+# meanwhile the queue moves on.
 POSTPONE_S = 60.0
 # How long a repeated CompleteMultipartUpload gets its first answer again.
 COMPLETED_KEPT_S = 24 * 3600.0
@@ -27,8 +28,8 @@ SWEEP_S = 600.0
 class Collector:
     """Worker that empties the garbage queue.
 
-    Deleting a blob is idempotent, so the order is: delete at the backend, then forget in the catalog; a crash between
-    the two repeats the first.
+    Deleting a blob is idempotent, so the order is: delete at the backend, then forget in the
+    catalog; a crash between the two repeats the first.
     """
 
     name = "collect"

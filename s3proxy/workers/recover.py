@@ -1,7 +1,7 @@
 """Recovery at start: settles the intents that an earlier run left open.
 
-An intent is committed before the first byte of its blob and removed in the transaction that publishes the object, so an
-open one belongs to a write that was never acknowledged: its blob, whole or partial, is garbage.
+An intent is durable before its blob becomes visible and removed in the transaction that publishes
+the object, so an open one belongs to a write that was never acknowledged: its blob is garbage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ logger = get_logger("recover")
 async def recover(catalog: Catalog, backends: Mapping[str, Backend]) -> int:
     """Clear temporaries and settle open intents; return how many there were.
 
-    Runs before the S3 port opens. A backend that does not answer keeps its blobs for the collector, which retries.
+    Runs before the S3 port opens. A backend that does not answer keeps its blobs for the collector,
+    which retries.
     """
     for backend in backends.values():
         await backend.recover()

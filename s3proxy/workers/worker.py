@@ -28,7 +28,7 @@ class Worker(Protocol):
     name: str
 
     async def work(self) -> bool:
-        """Do a bounded piece; True when more is waiting. May raise OSError, BackendError, KvError."""
+        """Do a bounded piece; True when more is waiting. OSError, BackendError, KvError: retried."""
 
     async def wait_for_work(self) -> None:
         """Return when there may be something to do."""
