@@ -48,8 +48,8 @@ class AttachedUploads:
 
     async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
         """See `Namespace.put_part`; the same part is written by one client at a time."""
-        name = f"{upload.upload_id}/{number}"
-        async with self._services.key_locks.hold(self._bucket.id, name):
+        locks = self._services.key_locks
+        async with locks.hold_part(self._bucket.id, upload.upload_id, number):
             etag, checksums = await self._store_part(upload, number, payload)
             part = PartRecord(
                 number=number,

@@ -18,9 +18,6 @@ from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, read_create_bucket
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call, Services
 
-# Names a lock, not a bucket: bucket ids are 8 bytes.
-_BUCKET_NAMES = b"buckets"
-
 
 async def list_buckets(call: Call) -> Response:
     """ListBuckets: the tenant's, managed and attached, by name."""
@@ -57,7 +54,7 @@ async def create_bucket(call: Call) -> Response:
     backend = choose_backend(
         services.backends, location, settings.default_backend, region=settings.region
     )
-    async with services.key_locks.hold(_BUCKET_NAMES, name):
+    async with services.key_locks.hold_bucket(tenant, name):
         if services.catalog.get_bucket(name, tenant) is not None:
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
         container = container_name(settings.container_seed, tenant, name, 0, backend)
@@ -96,7 +93,7 @@ async def delete_bucket(call: Call) -> Response:
     if bucket.kind != "managed":
         message = "This bucket is attached to existing data; it can be detached, not deleted."
         raise S3Error("InvalidBucketState", message, BucketName=bucket.name)
-    async with call.services.key_locks.hold(_BUCKET_NAMES, bucket.name):
+    async with call.services.key_locks.hold_bucket(bucket.tenant, bucket.name):
         await call.services.catalog.delete_bucket(bucket.name, bucket.tenant)
         await _remove_container(call.services, bucket)
     return Response(204)

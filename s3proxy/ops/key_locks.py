@@ -24,6 +24,18 @@ class KeyLocks:
         """A hold on the lock of a key, not acquired yet."""
         return KeyHold(self._locks, (bucket_id, key))
 
+    def hold_upload(self, bucket_id: bytes, upload_id: str) -> KeyHold:
+        """A hold on a multipart upload; never the same lock as that of a key of this name."""
+        return KeyHold(self._locks, (b"upload" + bucket_id, upload_id))
+
+    def hold_part(self, bucket_id: bytes, upload_id: str, number: int) -> KeyHold:
+        """A hold on one part of an upload."""
+        return KeyHold(self._locks, (b"part" + bucket_id, f"{upload_id}/{number}"))
+
+    def hold_bucket(self, tenant: str, name: str) -> KeyHold:
+        """A hold on the name of a bucket."""
+        return KeyHold(self._locks, (b"tenant" + tenant.encode(), name))
+
     async def wait_free(self, bucket_id: bytes, key: str) -> None:
         """Return once no writer that is at work now holds the key."""
         if (bucket_id, key) in self._locks:

@@ -79,7 +79,7 @@ async def abort_multipart_upload(call: Call) -> Response:
         S3Error: NoSuchUpload.
     """
     upload_id = call.route.query.get("uploadId", "")
-    async with call.services.key_locks.hold(call.bucket.id, upload_id):
+    async with call.services.key_locks.hold_upload(call.bucket.id, upload_id):
         namespace, upload = find_upload(call)
         await namespace.abort_upload(upload)
     return Response(204)

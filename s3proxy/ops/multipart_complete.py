@@ -32,7 +32,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     named = read_complete(body)
     upload_id = call.route.query.get("uploadId", "")
     # Of the same Complete sent twice at once the second waits, and gets the first one's answer.
-    async with call.services.key_locks.hold(call.bucket.id, upload_id):
+    async with call.services.key_locks.hold_upload(call.bucket.id, upload_id):
         return _answer(call, await _complete(call, upload_id, named, condition))
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 
 import pytest
+import trio
 
 from s3proxy._fast.checksum import digest
 from tests.ops.lab import Answer, Lab, md5
@@ -205,6 +206,19 @@ async def test_abort_forgets_upload_and_parts(lab: Lab, bucket: str) -> None:
         await upload.complete()
     assert set(lab.blobs()) == set(lab.garbage())
     assert [path for path in lab.files.rglob("*") if path.is_file()] == []
+
+
+@BUCKETS
+async def test_upload_id_that_is_the_key_locks_nobody_out(lab: Lab, bucket: str) -> None:
+    document = (
+        b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+        b"<ETag>0cc175b9c0f1b6a831c399e269772661</ETag></Part></CompleteMultipartUpload>"
+    )
+    with trio.fail_after(5):
+        for method in ("POST", "DELETE"):
+            with raises_s3("NoSuchUpload"):
+                await lab.ask(method, f"/{bucket}/k?uploadId=k", document)
+        await lab.put(f"/{bucket}/k", b"1")
 
 
 @BUCKETS
