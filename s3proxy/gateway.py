@@ -17,10 +17,9 @@ from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.table import OPERATIONS, authorize
 from s3proxy.s3 import xml
 from s3proxy.s3.auth import Authenticator
-from s3proxy.s3.conditions import NotModified
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.routing import route
-from s3proxy.s3.time import http_date, iso8601
+from s3proxy.s3.time import iso8601
 
 logger = get_logger("gateway")
 
@@ -77,8 +76,6 @@ class Gateway:
             call.verified = self._authenticate(request.head)
             authorize(call)
             return await OPERATIONS[call.route.operation].function(call)
-        except NotModified as unchanged:
-            return _not_modified(unchanged)
         except S3Error as error:
             return self._error(request, error)
         except Exception as error:
@@ -120,11 +117,6 @@ class Gateway:
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
             self._access_log.add(line)
-
-
-def _not_modified(unchanged: NotModified) -> Response:
-    modified = http_date(unchanged.modified_ns)
-    return Response(304, [("ETag", f'"{unchanged.etag}"'), ("Last-Modified", modified)])
 
 
 def _headers_of(error: S3Error) -> list[tuple[str, str]]:
