@@ -1,7 +1,8 @@
 """The S3 front door: request head, authenticate, authorize, operation, response.
 
-Everything an S3 client is told about a failure is decided here: S3Error is rendered as it is, errors of the layers below
-are mapped by ops/errors.py, and anything else is a bug that is logged with its traceback and answered as InternalError.
+Everything an S3 client is told about a failure is decided here: an S3Error is rendered as it is,
+errors of the layers below are mapped by ops/errors.py, and anything else is a bug, logged with its
+traceback and answered as InternalError.
 """
 
 from __future__ import annotations
