@@ -94,7 +94,8 @@ async def ensure_root(catalog: Catalog, environ: Mapping[str, str]) -> NewKey | 
 async def attach_buckets(catalog: Catalog, config: Config) -> None:
     """Make the catalog's attached buckets those of the configuration.
 
-    One that is no longer configured is detached: its record goes, its bytes stay where they are.
+    One that is no longer configured is detached: its record and its multipart uploads go, its bytes
+    stay where they are.
     """
     wanted = {bucket.name: bucket for bucket in config.bucket}
     for record in catalog.list_buckets():
@@ -104,10 +105,17 @@ async def attach_buckets(catalog: Catalog, config: Config) -> None:
                 f"[[bucket]] {bucket.name}: a managed bucket has that name; delete it or choose another"
             )
         if record.kind == "attached" and not _same(record, bucket):
-            await catalog.delete_bucket(record.name)
+            await _detach(catalog, record)
     for bucket in wanted.values():
         if catalog.get_bucket(bucket.name) is None:
             await catalog.create_bucket(_attached(bucket, config.server.region))
+
+
+async def _detach(catalog: Catalog, record: BucketRecord) -> None:
+    while uploads := catalog.list_uploads(record).uploads:
+        for upload in uploads:
+            await catalog.abort_upload(record, upload.key, upload.upload_id)
+    await catalog.delete_bucket(record.name)
 
 
 def _same(record: BucketRecord, bucket: BucketConfig | None) -> bool:

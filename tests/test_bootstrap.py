@@ -1,0 +1,48 @@
+"""What is put in place before the gateway serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s3proxy.bootstrap import attach_buckets
+from s3proxy.config import BucketConfig, Config
+from tests.catalog.catalogs import open_catalog, upload_record
+
+WWW = Config(bucket=(BucketConfig(name="www", backend="disk"),))
+
+
+async def test_attach_buckets_unchanged_keeps_the_uploads(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        await attach_buckets(catalog, WWW)
+        bucket = catalog.get_bucket("www")
+        assert bucket is not None
+        await catalog.create_upload(bucket, upload_record("key", "1"))
+        await attach_buckets(catalog, WWW)
+        assert catalog.get_bucket("www") == bucket
+        assert len(catalog.list_uploads(bucket).uploads) == 1
+
+
+async def test_attach_buckets_detached_with_open_uploads_forgets_them(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        await attach_buckets(catalog, WWW)
+        bucket = catalog.get_bucket("www")
+        assert bucket is not None
+        for number in range(3):
+            await catalog.create_upload(bucket, upload_record("key", str(number)))
+        await attach_buckets(catalog, Config())
+        assert catalog.get_bucket("www") is None
+        assert catalog.list_uploads(bucket).uploads == []
+
+
+async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        await attach_buckets(catalog, WWW)
+        before = catalog.get_bucket("www")
+        assert before is not None
+        await catalog.create_upload(before, upload_record("key", "1"))
+        moved = Config(bucket=(BucketConfig(name="www", backend="disk", target="other"),))
+        await attach_buckets(catalog, moved)
+        after = catalog.get_bucket("www")
+        assert after is not None
+        assert (after.container, after.id == before.id) == ("other", False)
+        assert catalog.list_uploads(after).uploads == []
