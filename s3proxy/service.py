@@ -132,6 +132,7 @@ class Service:
                     task_status.started(Started(url, control_url, config.server.region, root))
                     await _wait_for_stop(signals, tls)
                     self._draining.set()
+                    nursery.start_soon(_cut_short, signals, tls, nursery.cancel_scope)
                     await server.drain(config.server.grace_s)
                     nursery.cancel_scope.cancel()
 
@@ -217,6 +218,18 @@ async def _wait_for_stop(signals: AsyncIterator[int], tls: TlsContext | None) ->
         if number != signal.SIGHUP:
             return
         _reload(tls)
+
+
+async def _cut_short(
+    signals: AsyncIterator[int], tls: TlsContext | None, scope: trio.CancelScope
+) -> None:
+    """End the grace period at a second SIGTERM or SIGINT.
+
+    Signals that nobody takes here would be raised again when their receiver closes, and end the
+    process before the catalog is closed.
+    """
+    await _wait_for_stop(signals, tls)
+    scope.cancel()
 
 
 def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
