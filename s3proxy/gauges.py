@@ -31,6 +31,7 @@ def of_server(server: Server) -> Iterator[Reading]:
         stats.accept_errors,
         {},
     )
+    yield "counter", "connections_evicted", "Idle ones closed for new ones", stats.evicted, {}
     yield "counter", "heads_refused", "Request heads refused", stats.refused, {}
     yield (
         "counter",

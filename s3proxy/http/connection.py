@@ -9,6 +9,7 @@ An idle connection holds no buffer: heads are read into one scratch buffer that 
 share, and are parsed before the next await.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -74,10 +75,19 @@ class Connection:
     """The task of one accepted connection.
 
     Attributes:
-        idle: parked between requests, with nothing received.
+        idle_since_s: Trio's clock when it parked between requests, with nothing received; inf while
+            it does not.
     """
 
-    __slots__ = ("_ahead", "_drained", "_fresh", "_shared", "_transport", "idle")
+    __slots__ = (
+        "_ahead",
+        "_drained",
+        "_evicted",
+        "_fresh",
+        "_shared",
+        "_transport",
+        "idle_since_s",
+    )
 
     def __init__(self, transport: Transport, shared: Shared) -> None:
         self._transport = transport
@@ -86,7 +96,8 @@ class Connection:
         self._fresh = True
         # The last receive took all there was: until the next edge another one would only say so.
         self._drained = False
-        self.idle = False
+        self._evicted = False
+        self.idle_since_s = math.inf
 
     async def run(self) -> None:
         """Serve requests until the connection ends; raises nothing but Cancelled."""
@@ -109,8 +120,13 @@ class Connection:
 
     def retire(self) -> None:
         """Close the connection if it is idle; what has begun is finished."""
-        if self.idle:
+        if self.idle_since_s != math.inf:
             self._transport.wake_reader()
+
+    def evict(self) -> None:
+        """Close the connection, which is idle, to make room for another."""
+        self._evicted = True
+        self.retire()
 
     async def _serve(self) -> None:
         if isinstance(self._transport, TlsTransport):
@@ -143,11 +159,11 @@ class Connection:
                 await transport.take_turn()
             count = transport.receive_nowait(scratch)
         while count < 0:
-            if shared.draining and not self._fresh:
+            if self._evicted or (shared.draining and not self._fresh):
                 return None
-            self.idle = True
+            self.idle_since_s = trio.current_time()
             await transport.wait_to_receive(self._patience_s())
-            self.idle = False
+            self.idle_since_s = math.inf
             count = transport.receive_nowait(scratch)
         if not count:
             return None

@@ -7,7 +7,8 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds, in bytes and seconds; deadlines are kept to a second.
 
     Attributes:
-        connections_max: open at once; further ones wait in the kernel's backlog.
+        connections_max: open at once; a further one takes the place of the longest idle one, and
+            waits in the kernel's backlog while none is idle.
         backlog: of each listening socket.
         head_timeout_s: from a head's first byte to its last, and for a TLS handshake.
         idle_timeout_s: from one answer to the next request's first byte.
@@ -35,6 +36,7 @@ class ServerStats(msgspec.Struct):
 
     accepted: int = 0
     accept_errors: int = 0
+    evicted: int = 0
     requests: int = 0
     refused: int = 0
     deadlines_exceeded: int = 0

@@ -5,9 +5,12 @@ Server.serve ── nursery ─┬─ one task per listener: accept
 """
 
 import errno
+import heapq
 import math
+import select
 import socket
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 import trio
@@ -25,6 +28,11 @@ __all__ = ["Handler", "Request", "Response", "Server", "ServerLimits", "ServerSt
 ACCEPTS_PER_TURN_MAX: Final = 64
 # After an accept that failed for want of descriptors or memory: until some are given back.
 ACCEPT_PAUSE_S: Final = 0.1
+# How long a connection stays idle at least before it yields to another: its next request may be on
+# the way.
+EVICTED_AFTER_S: Final = 1.0
+# Part of the connections that yields at a time, as finding the idle ones takes a look at all.
+EVICTED_PART: Final = 0.01
 # What accept(2) passes on from a connection that is already dead; the next one may be well.
 _DEAD_ON_ARRIVAL: Final = frozenset(
     {
@@ -139,7 +147,7 @@ class Server:
         turn = 0
         while not listener.closed:
             if self._full():
-                await self._shared.room.park()
+                await self._wait_for_room(listener)
                 continue
             try:
                 accepted = self._accept_one(listener, nursery)
@@ -153,6 +161,24 @@ class Server:
             elif turn >= ACCEPTS_PER_TURN_MAX:
                 turn = 0
                 await trio.lowlevel.checkpoint()
+
+    async def _wait_for_room(self, listener: "Listener") -> None:
+        """Return when a connection may be taken that waits for it: the longest idle ones yield."""
+        if listener.is_quiet():
+            await listener.wait()
+        else:
+            self._evict()
+            with trio.move_on_after(EVICTED_AFTER_S):
+                await self._shared.room.park()
+
+    def _evict(self) -> None:
+        connections = self._shared.connections
+        count = max(1, int(len(connections) * EVICTED_PART))
+        before_s = trio.current_time() - EVICTED_AFTER_S
+        idle = [connection for connection in connections if connection.idle_since_s <= before_s]
+        for connection in heapq.nsmallest(count, idle, key=attrgetter("idle_since_s")):
+            self.stats.evicted += 1
+            connection.evict()
 
     def _accept_one(self, listener: "Listener", nursery: trio.Nursery) -> bool:
         """Start the task of a queued connection; False: none is queued. Raises OSError."""
@@ -185,6 +211,7 @@ class Server:
         if error.errno in _DEAD_ON_ARRIVAL:
             await trio.lowlevel.checkpoint()
         else:
+            self._evict()
             await trio.sleep(ACCEPT_PAUSE_S)
 
 
@@ -197,6 +224,12 @@ class Listener(Endpoint):
         listener.setblocking(False)
         self.socket = listener
         super().__init__(readiness, listener.fileno())
+
+    def is_quiet(self) -> bool:
+        """Whether no connection is queued."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return not poll.poll(0)
 
     async def wait(self) -> None:
         """Park until a connection is queued, or the listener is closed."""

@@ -35,7 +35,31 @@ async def refused(served: Served) -> bool:
         return True
 
 
-async def test_connections_over_the_limit_wait_until_one_closes(readiness: Readiness):
+async def test_connections_over_the_limit_wait_while_none_is_idle(readiness: Readiness):
+    gate = Gate()
+    async with (
+        serving(readiness, gate, limits=ServerLimits(connections_max=2)) as served,
+        served.client() as one,
+        served.client() as two,
+        served.client() as three,
+    ):
+        await one.send(GET)
+        await two.send(GET)
+        await three.send(GET)
+        await wait_all_tasks_blocked()
+        assert served.server.open_connections == 2
+        assert served.server.stats.requests == 2
+        assert served.server.stats.evicted == 0
+        one.sock.close()
+        gate.event.set()
+        with trio.fail_after(10):
+            assert (await three.receive()).startswith(b"HTTP/1.1 200")
+        assert (await two.answer()).status == 200
+
+
+async def test_connection_over_the_limit_takes_the_place_of_the_longest_idle(
+    patient_clock: MockClock, readiness: Readiness
+):
     async with (
         serving(readiness, limits=ServerLimits(connections_max=2)) as served,
         served.client() as one,
@@ -44,14 +68,17 @@ async def test_connections_over_the_limit_wait_until_one_closes(readiness: Readi
     ):
         await one.ask()
         await two.ask()
+        patient_clock.jump(0.5)
+        await one.ask()
         await three.send(GET)
         await wait_all_tasks_blocked()
         assert served.server.open_connections == 2
-        assert served.server.stats.requests == 2
-        one.sock.close()
+        assert served.server.stats.evicted == 0
         with trio.fail_after(10):
-            assert (await three.receive()).startswith(b"HTTP/1.1 200")
-        assert (await two.ask()).status == 200
+            assert (await three.answer()).status == 200
+        assert served.server.stats.evicted == 1
+        assert await two.is_closed()
+        assert (await one.ask()).status == 200
 
 
 class FlakyListener(socket.socket):
