@@ -1,4 +1,4 @@
-"""What must be in place before the gateway serves: the data directory, the root key, the attached buckets."""
+"""What must be in place before the gateway serves: data directory, root key, attached buckets."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ async def attach_buckets(catalog: Catalog, config: Config) -> None:
         bucket = wanted.get(record.name)
         if bucket is not None and record.kind == "managed":
             raise StartError(
-                f"[[bucket]] {bucket.name}: a managed bucket has that name; delete it or choose another"
+                f"[[bucket]] {bucket.name}: a managed bucket has that name; "
+                "delete it or choose another"
             )
         if record.kind == "attached" and not _same(record, bucket):
             await _detach(catalog, record)

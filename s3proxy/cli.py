@@ -1,4 +1,7 @@
-"""The s3proxy command. Commands parse, then call; what they print is for people, `--json` is for programs."""
+"""The s3proxy command: commands parse, then call.
+
+What they print is for people; `--json` is for programs.
+"""
 
 from __future__ import annotations
 
@@ -105,9 +108,8 @@ def config_check(config_path: str | None) -> None:
     """Say whether the configuration is right, and if not, what is wrong where."""
     config = _load(config_path)
     names = ", ".join(backend.name for backend in config.backends())
-    click.echo(
-        f"{config_path or 'defaults'}: ok (backends: {names}; buckets attached: {len(config.bucket)})"
-    )
+    attached = len(config.bucket)
+    click.echo(f"{config_path or 'defaults'}: ok (backends: {names}; buckets attached: {attached})")
 
 
 @config_group.command("show")

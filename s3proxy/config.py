@@ -1,7 +1,8 @@
 """Typed configuration: defaults, then a TOML file, then the environment.
 
-The structs below are the whole of what can be configured; loading, overriding and the error messages are in
-config_loading.py, so that this file reads as the reference. Units are last in every name.
+The structs below are the whole of what can be configured; loading, overriding and the error
+messages are in config_loading.py, so that this file reads as the reference. Units are last in
+every name.
 """
 
 from __future__ import annotations

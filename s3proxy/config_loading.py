@@ -1,4 +1,7 @@
-"""Reading, overriding and checking the configuration; every refusal names file, key, found and allowed."""
+"""Reading, overriding and checking the configuration.
+
+Every refusal names file, key, found and allowed.
+"""
 
 from __future__ import annotations
 

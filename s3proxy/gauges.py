@@ -1,4 +1,4 @@
-"""What /metrics reads from each part of the process at a scrape; nothing here runs on the request path."""
+"""What /metrics reads from each part of the process at a scrape, never on the request path."""
 
 from __future__ import annotations
 

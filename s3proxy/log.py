@@ -1,7 +1,7 @@
 """Structured logs: JSON lines for errors and events, and one line a request for the access log.
 
-Lines are for programs; what a person must read at the terminal (credentials of the first start, refusals) is printed
-by cli.py and service.py instead. Every line about a request carries its x-amz-request-id.
+Lines are for programs; what a person must read at the terminal (credentials of the first start,
+refusals) is printed by cli.py instead. Every line about a request carries its x-amz-request-id.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import msgspec
 import structlog
 import trio
 
-# A line is formatted when the request ends but written with its neighbours: one write for up to this many bytes.
+# A line is formatted when the request ends but written with its neighbours: one write for up to
+# this many bytes.
 ACCESS_BUFFER_BYTES = 64 * 1024
 ACCESS_FLUSH_S = 0.25
 
@@ -71,7 +72,8 @@ class AccessLog:
     """Buffered appender of AccessLine records.
 
     Resource handling: owns its file descriptor unless it is standard error; `close` flushes.
-    Error handling: a line that cannot be written (full disk) is dropped and counted, never raised into a request.
+    Error handling: a line that cannot be written (full disk) is dropped and counted, never raised
+    into a request.
     """
 
     def __init__(self, path: str) -> None:

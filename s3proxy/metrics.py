@@ -1,8 +1,9 @@
-"""Request metrics, counted in plain integers on the hot path and turned into Prometheus families when scraped.
+"""Request metrics: plain integers on the hot path, Prometheus families when scraped.
 
-A prometheus_client child costs about a microsecond for each `inc` and `observe` because of its locks; the event loop is
-one thread, so one small record for each (operation, code) is enough and costs a tenth. Gauges of other layers are read
-at the time of the scrape from functions registered here.
+A prometheus_client child costs about a microsecond for each `inc` and `observe` because of its
+locks; the event loop is one thread, so one small record for each (operation, code) is enough and
+costs a tenth. Gauges of other layers are read at the time of the scrape from functions registered
+here.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from prometheus_client.registry import Collector
 
 # Seconds. From a cached kilobyte to a large object over a slow line.
 LATENCY_BOUNDS_S = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 10.0, 60.0,
 )  # fmt: skip
 
-# kind ("gauge" or "counter"), name, help, value, labels; readings of one name follow each other or not
+# kind ("gauge" or "counter"), name, help, value, labels; readings of one name need not follow each
+# other
 Reading = tuple[str, str, str, float, Mapping[str, str]]
 
 

@@ -1,4 +1,4 @@
-"""Real gateways for tests: `s3proxy serve` as a process on free ports, stoppable, killable, restartable."""
+"""Real gateways for tests: `s3proxy serve` as a process that can be stopped, killed, restarted."""
 
 from __future__ import annotations
 

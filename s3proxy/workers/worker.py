@@ -28,7 +28,11 @@ class Worker(Protocol):
     name: str
 
     async def work(self) -> bool:
-        """Do a bounded piece; True when more is waiting. OSError, BackendError, KvError: retried."""
+        """Do a bounded piece; True when more is waiting.
+
+        Raises:
+            OSError, BackendError, KvError: tried again after a pause.
+        """
 
     async def wait_for_work(self) -> None:
         """Return when there may be something to do."""

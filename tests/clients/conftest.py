@@ -1,4 +1,4 @@
-"""One deployment for all client tests: a gateway over a local disk, over moto, and over a second gateway."""
+"""One deployment for all client tests: a gateway over a disk, over moto, over a second gateway."""
 
 from __future__ import annotations
 

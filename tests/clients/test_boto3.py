@@ -1,4 +1,4 @@
-"""boto3: default checksums, multipart of 200 MB, presigned URLs, ranges, conditions, listings, copies."""
+"""boto3: checksums, multipart of 200 MB, presigned URLs, ranges, conditions, listings, copies."""
 
 import hashlib
 import io

@@ -15,7 +15,8 @@ def test_s3cmd_put_get_copy_and_delete(bucket: Bucket, tree: Path, tmp_path: Pat
     host = f"127.0.0.1:{bucket.gateway.port}"
     config.write_text(
         f"[default]\naccess_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\nhost_base = {host}\n"
-        f"host_bucket = {host}\nbucket_location = {REGION}\nuse_https = False\nsignature_v2 = False\n"
+        f"host_bucket = {host}\nbucket_location = {REGION}\n"
+        "use_https = False\nsignature_v2 = False\n"
     )
     there = f"s3://{bucket.name}/{bucket.prefix}"
 
