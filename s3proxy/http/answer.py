@@ -6,7 +6,7 @@ from email.utils import formatdate
 from typing import Final
 
 from s3proxy._fast.http1 import build_response_head
-from s3proxy.http.body import Body, GeneratedBody
+from s3proxy.http.body import Body, BytesBody, GeneratedBody
 from s3proxy.http.buffers import BUFFERS
 from s3proxy.http.handler import Response
 from s3proxy.http.transport import Transport
@@ -50,10 +50,10 @@ class Answer:
     """
 
     __slots__ = (
+        "_body",
         "_carries_body",
         "_framing",
         "_head",
-        "_response",
         "_unsent",
         "head_bytes",
         "keep_alive",
@@ -73,8 +73,11 @@ class Answer:
         Raises:
             ValueError: a header that cannot be sent; nothing has left.
         """
-        body = response.body
-        framing = len(body) if isinstance(body, bytes) else body.length
+        body: bytes | memoryview | Body | GeneratedBody = response.body
+        if type(body) is BytesBody and body.length >= 0:
+            # Such as a small object of an upstream: it leaves together with the head.
+            body = body.take()
+        framing = len(body) if isinstance(body, (bytes, memoryview)) else body.length
         self._carries_body = True
         if method == "HEAD" or response.status in _BODYLESS_STATUSES:
             self._carries_body = False
@@ -83,7 +86,7 @@ class Answer:
             framing = CHUNKED if http_minor else UNFRAMED
             keep_alive = keep_alive and framing == CHUNKED
         self._framing = framing
-        self._response = response
+        self._body = body
         self._unsent: memoryview | None = None
         self.keep_alive = keep_alive
         self._head = build_response_head(
@@ -106,8 +109,8 @@ class Answer:
         """
         data = self._head
         if self._carries_body:
-            body = self._response.body
-            if not isinstance(body, bytes) or len(body) > JOINED_BYTES_MAX:
+            body = self._body
+            if not isinstance(body, (bytes, memoryview)) or len(body) > JOINED_BYTES_MAX:
                 return False
             data += body
         sent = transport.send_nowait(data)
@@ -124,10 +127,10 @@ class Answer:
         When cancelled, an unknown part was sent.
         """
         head = self._head
-        body = self._response.body
+        body = self._body
         if self._unsent is not None:
             await transport.send_all(self._unsent, timeout_s=timeout_s)
-        elif isinstance(body, bytes):
+        elif isinstance(body, (bytes, memoryview)):
             await transport.send_parts((head, body), timeout_s=timeout_s)
         elif self._framing < 0 or isinstance(body, GeneratedBody):
             await self._send_unmeasured(body, transport, timeout_s)

@@ -72,8 +72,12 @@ class BytesBody:
 
     async def send_to(self, sink: Transport, *, timeout_s: float) -> None:
         """See `Body.send_to`."""
+        await sink.send_all(self.take(), timeout_s=timeout_s)
+
+    def take(self) -> memoryview:
+        """What is left; it counts as read."""
         data, self._start = self._data[self._start :], self.length
-        await sink.send_all(data, timeout_s=timeout_s)
+        return data
 
     async def aclose(self) -> None:
         """Holds nothing."""

@@ -21,7 +21,7 @@ from s3proxy.http.origin import ClientLimits
 from s3proxy.http.transport import Transport
 
 # A small object comes with its head in one receive; of a large one this much is not spliced.
-SCRATCH_BYTES: Final = 64 * 1024
+SCRATCH_BYTES: Final = 96 * 1024
 _SCRATCH: Final = memoryview(bytearray(SCRATCH_BYTES))
 FINAL_STATUS_MIN: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
