@@ -85,19 +85,18 @@ class Service:
             StartError: the configuration is right but this machine does not allow it; says why.
         """
         config = self._config
-        with data_directory(config.data):
-            listener = _listen(config.server.listen, config.server.backlog)
-            with listener, closing(_access_log(config.log.access)) as access_log:
-                async with open_catalog(config.data) as (catalog, engine):
-                    root = await ensure_root(catalog, self._environ)
-                    await attach_buckets(catalog, config)
-                    self._metrics.add_source(lambda: gauges.of_engine(engine))
-                    async with self._transport() as (readiness, client):
-                        await self._serve(
-                            _Parts(catalog, readiness, client, access_log, listener),
-                            root,
-                            task_status,
-                        )
+        with (
+            data_directory(config.data),
+            _listen(config.server.listen, config.server.backlog) as listener,
+            closing(_access_log(config.log.access)) as access_log,
+        ):
+            async with open_catalog(config.data) as (catalog, engine):
+                root = await ensure_root(catalog, self._environ)
+                await attach_buckets(catalog, config)
+                self._metrics.add_source(lambda: gauges.of_engine(engine))
+                async with self._transport() as (readiness, client):
+                    parts = _Parts(catalog, readiness, client, access_log, listener)
+                    await self._serve(parts, root, task_status)
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[tuple[Readiness, Client]]:

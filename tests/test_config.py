@@ -127,7 +127,9 @@ def test_load_wrong_input_is_refused_precisely(
 def test_endpoint_is_an_origin(tmp_path: Path, endpoint: str, ok: bool) -> None:
     text = CONTRACT.replace("http://127.0.0.1:18080", endpoint)
     if ok:
-        assert load(write(tmp_path, text), {}).backend[1].endpoint == endpoint  # type: ignore[union-attr]
+        backend = load(write(tmp_path, text), {}).backend[1]
+        assert isinstance(backend, S3BackendConfig)
+        assert backend.endpoint == endpoint
     else:
         assert refusal(tmp_path, text).key == "backend.fast.endpoint"
 

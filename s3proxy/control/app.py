@@ -10,6 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from s3proxy.metrics import Metrics
 
+# Litestar adds the charset to text types.
+METRICS_TYPE = CONTENT_TYPE_LATEST.partition("; charset=")[0]
+
 Probe = Callable[[], Awaitable[dict[str, str]]]  # name of a part -> "ok" or what is wrong
 
 
@@ -36,7 +39,7 @@ def build_app(metrics: Metrics, ready: Probe) -> Litestar:
     @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
     def scrape() -> Response[bytes]:
         """All metrics in Prometheus's text format."""
-        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.render(), media_type=METRICS_TYPE)
 
     return Litestar(
         [healthz, readyz, scrape],

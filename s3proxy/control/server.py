@@ -23,4 +23,9 @@ async def serve_control(
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 1.0
-    await serve(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status)  # type: ignore[arg-type]
+    await serve(
+        app,  # type: ignore[arg-type]
+        config,
+        shutdown_trigger=trio.sleep_forever,
+        task_status=task_status,
+    )

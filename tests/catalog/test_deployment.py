@@ -3,7 +3,9 @@ from pathlib import Path
 from tests.catalog.catalogs import open_catalog
 
 
-async def test_container_seed_stays_the_same_and_differs_between_deployments(tmp_path: Path) -> None:
+async def test_container_seed_stays_the_same_and_differs_between_deployments(
+    tmp_path: Path,
+) -> None:
     seeds = []
     for name in ("one", "one", "two"):
         (tmp_path / name).mkdir(exist_ok=True)
