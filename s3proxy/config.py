@@ -67,7 +67,7 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     connect_timeout_s: Seconds = 10.0
     first_byte_timeout_s: Seconds = 60.0
     progress_timeout_s: Seconds = 60.0
-    idle_timeout_s: Seconds = 30.0
+    idle_timeout_s: Seconds = 15.0  # AWS closes after 20 s
     ca_file: str = ""  # PEM file of the only authorities to trust; empty: the system's
 
     def limits(self) -> ClientLimits:

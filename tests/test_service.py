@@ -1,4 +1,4 @@
-"""Signals and shutdown of a real process."""
+"""Signals, shutdown and the control port of a real process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from tests.gateways import Gateway
 
@@ -68,3 +69,8 @@ def test_service_sighup_while_draining_does_not_end_the_process(gateway: Watched
         client.sendall(b"\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 403 ")
     assert gateway.wait() == 0
+
+
+def test_service_metrics_have_prometheus_content_type(gateway: Watched) -> None:
+    answer = httpx.get(f"{gateway.control_url}/metrics", timeout=5)
+    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
