@@ -8,6 +8,7 @@ Source: AWS, "Authenticating Requests: Using the Authorization Header", "... Que
 
 cimport cython
 
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from cpython.unicode cimport PyUnicode_DecodeLatin1
@@ -232,7 +233,12 @@ cdef class Authorization:
             moment = parsedate_to_datetime(value)
         except ValueError:
             return False
-        if moment.tzinfo is None or not 1970 <= moment.year <= 9998:
+        if moment.tzinfo is None:
+            # RFC 5322, 3.3: "-0000" is UTC too, from a clock that knows no zone; botocore sends it.
+            if not value.endswith("-0000"):
+                return False
+            moment = moment.replace(tzinfo=timezone.utc)
+        if not 1970 <= moment.year <= 9998:
             return False
         self.timestamp_s = int(moment.timestamp())
         if self.timestamp_s < 0:

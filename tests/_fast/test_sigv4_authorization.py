@@ -166,7 +166,13 @@ def test_parse_header_without_a_valid_date_is_refused(dates: Headers) -> None:
 
 
 @pytest.mark.parametrize(
-    "date", ["Fri, 24 May 2013 00:00:00 GMT", "Fri, 24 May 2013 02:00:00 +0200", AMZ_DATE]
+    "date",
+    [
+        "Fri, 24 May 2013 00:00:00 GMT",
+        "Fri, 24 May 2013 00:00:00 -0000",
+        "Fri, 24 May 2013 02:00:00 +0200",
+        AMZ_DATE,
+    ],
 )
 def test_parse_date_header_stands_in_for_amz_date(date: str) -> None:
     authorization = parsed(
