@@ -111,7 +111,6 @@ SINGLETONS = (
         400,
     ),
     _headers("expect-repeated", b"Expect: 100-continue\r\nExpect: 100-continue\r\n", 400),
-    _headers("expect-other", b"Expect: 200-ok\r\n", 400),
     Refused("host-missing", b"GET / HTTP/1.1\r\nX: a\r\n\r\n", 400),
     Refused("no-headers", b"GET / HTTP/1.1\r\n\r\n", 400),
     Refused("host-empty", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
@@ -214,7 +213,6 @@ LENIENT = (
         " token-repeated copy-source-repeated decoded-length-repeated expect-repeated"
         " host-repeated host-repeated-other",
     ),
-    Lenient("RFC 9110 10.1.1: an expectation that cannot be met", "expect-other", "expect-other"),
     Lenient("RFC 9112 3.2: HTTP/1.1 needs one Host", llhttp="host-missing no-headers"),
     Lenient(
         "RFC 9112 3.2: an invalid Host is answered 400; buckets are named in it",

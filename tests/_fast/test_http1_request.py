@@ -183,6 +183,11 @@ def test_parse_request_content_length_read(text: bytes, length: int) -> None:
     assert parse(with_headers(b"Content-Length: " + text + b"\r\n")).content_length == length
 
 
+@pytest.mark.parametrize("value", [b"", b"200-ok", b"100-continue, other"])
+def test_parse_request_expect_of_something_else_ignored(value: bytes) -> None:
+    assert not parse(with_headers(b"Expect: " + value + b"\r\n")).expect_continue
+
+
 def test_parse_request_expect_ignored_in_http_1_0() -> None:
     assert not parse(request(b"PUT / HTTP/1.0", b"Expect: 100-continue")).expect_continue
 
