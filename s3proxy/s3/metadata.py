@@ -120,11 +120,14 @@ def response_overrides(query: dict[str, str]) -> dict[str, str]:
 
 
 def _drop_transfer_framing(system: dict[str, str]) -> None:
-    """Take aws-chunked, which describes only the transfer, out of content-encoding."""
-    codings = [coding.strip() for coding in system["content-encoding"].split(",")]
-    kept = [coding for coding in codings if coding and coding.lower() != "aws-chunked"]
+    """Take aws-chunked, which describes only the transfer, out of content-encoding.
+
+    The other codings keep the white space that they came with.
+    """
+    codings = system["content-encoding"].split(",")
+    kept = [coding for coding in codings if coding.strip().lower() not in ("", "aws-chunked")]
     if kept:
-        system["content-encoding"] = ",".join(kept)
+        system["content-encoding"] = ",".join(kept).strip()
     else:
         del system["content-encoding"]
 

@@ -290,6 +290,9 @@ def _length(head: "RequestHead", form: str, *, length_required: bool) -> int:
     if head.content_length >= 0:
         return head.content_length
     if head.chunked:
+        if decoded is None:
+            # A length that only shows at the end: S3 takes no such body.
+            raise not_implemented_header("Transfer-Encoding")
         return _decoded_length(decoded)
     if length_required:
         raise S3Error("MissingContentLength")

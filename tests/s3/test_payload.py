@@ -77,7 +77,6 @@ def test_plan_payload_of_http_chunks_takes_the_decoded_length() -> None:
     ("payload_hash", "headers"),
     [
         ("UNSIGNED-PAYLOAD", {}),
-        ("UNSIGNED-PAYLOAD", {"transfer_encoding": "chunked"}),
         (SIGNED, {"content_length": "300"}),
         (UNSIGNED_TRAILER, {"transfer_encoding": "chunked"}),
     ],
@@ -88,6 +87,12 @@ def test_plan_payload_without_a_length_is_missing_it(
     with raises_s3("MissingContentLength") as caught:
         plan(payload_hash, **headers)
     assert caught.value.status == 411
+
+
+def test_plan_payload_chunked_without_a_decoded_length_is_not_implemented() -> None:
+    with raises_s3("NotImplemented") as caught:
+        plan("UNSIGNED-PAYLOAD", transfer_encoding="chunked")
+    assert caught.value.fields == {"Header": "Transfer-Encoding"}
 
 
 def test_plan_payload_where_a_body_may_miss_has_length_zero() -> None:
