@@ -44,6 +44,8 @@ async def list_buckets(call: Call) -> Response:
 async def create_bucket(call: Call) -> Response:
     """CreateBucket: always a managed one; the LocationConstraint chooses the backend.
 
+    In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again.
+
     Raises:
         S3Error: BucketAlreadyOwnedByYou, InvalidLocationConstraint, MalformedXML.
     """
@@ -55,7 +57,10 @@ async def create_bucket(call: Call) -> Response:
         services.backends, location, settings.default_backend, region=settings.region
     )
     async with services.key_locks.hold_bucket(tenant, name):
-        if services.catalog.get_bucket(name, tenant) is not None:
+        existing = services.catalog.get_bucket(name, tenant)
+        if existing is not None:
+            if _is_made_again(call, existing, backend if location else existing.backend):
+                return Response(200, [("Location", f"/{name}")])
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
         container = container_name(settings.container_seed, tenant, name, 0, backend)
         await services.backend(backend).create_container(container)
@@ -71,6 +76,16 @@ async def create_bucket(call: Call) -> Response:
         )
         await services.catalog.create_bucket(record)
     return Response(200, [("Location", f"/{name}")])
+
+
+def _is_made_again(call: Call, existing: BucketRecord, backend: str) -> bool:
+    """Whether the request asks for the bucket that is there, in the region where that is fine."""
+    return (
+        call.services.settings.region == "us-east-1"
+        and existing.kind == "managed"
+        and existing.owner == call.sender.identity.user_id
+        and existing.backend == backend
+    )
 
 
 async def head_bucket(call: Call) -> Response:

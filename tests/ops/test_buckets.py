@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
+from s3proxy.ops.call import Settings
 from s3proxy.s3.auth import Identity
-from tests.ops.lab import ALICE, Lab
+from tests.ops.lab import ALICE, Lab, open_lab
 from tests.s3.heads import raises_s3
 
 BOB = Identity("AKIDBOB", "user-2", "bob", "other")
@@ -54,10 +57,27 @@ async def test_create_bucket_makes_a_managed_one(lab: Lab, body: bytes) -> None:
     assert (head.status, head.headers["x-amz-bucket-region"]) == (200, "us-east-1")
 
 
-async def test_create_bucket_that_exists_is_refused(lab: Lab) -> None:
-    for name in ("www", "files"):
+@pytest.mark.parametrize("body", [b"", configuration("us-east-1"), configuration("disk")])
+async def test_create_bucket_again_in_us_east_1_changes_nothing(lab: Lab, body: bytes) -> None:
+    before = lab.catalog.get_bucket("www")
+    again = await lab.ask("PUT", "/www", body)
+    assert (again.status, again.headers["location"]) == (200, "/www")
+    assert lab.catalog.get_bucket("www") == before
+
+
+async def test_create_bucket_of_somebody_else_or_attached_is_refused(lab: Lab) -> None:
+    colleague = Identity("AKIDOTHER", "user-2", "carol", "main")
+    with raises_s3("BucketAlreadyOwnedByYou"):
+        await lab.ask("PUT", "/www", sender=colleague)
+    with raises_s3("BucketAlreadyOwnedByYou"):
+        await lab.ask("PUT", "/files")
+
+
+async def test_create_bucket_again_in_another_region_is_refused(tmp_path: Path) -> None:
+    settings = Settings(region="eu-north-1")
+    async with open_lab(tmp_path, settings=settings) as elsewhere:
         with raises_s3("BucketAlreadyOwnedByYou"):
-            await lab.ask("PUT", f"/{name}")
+            await elsewhere.ask("PUT", "/www")
 
 
 @pytest.mark.parametrize(
