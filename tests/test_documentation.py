@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from msgspec.structs import fields
 
 from s3proxy.config import BucketConfig, Config, LocalBackendConfig, S3BackendConfig
+from s3proxy.ops.table import OPERATIONS
+from s3proxy.s3.subresources import action_name
 
 DOCS = Path(__file__).parent.parent / "docs"
 SECTIONS = [field.type for field in fields(Config) if field.name not in ("backend", "bucket")]
@@ -32,6 +35,20 @@ def test_operations_page_has_every_key_with_its_default(section: Any) -> None:
     for field in fields(section):
         default = "required" if field.required else f"`{_toml(field.default)}`"
         assert (f"`{field.name}`", default) in documented
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_conformance_page_has_every_operation(operation: str) -> None:
+    page = (DOCS / "conformance.md").read_text("utf-8")
+    assert re.search(rf"\b{action_name(operation)}\b", page)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_page_names_only_files_that_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    named = set(re.findall(r"`((?:s3proxy|docs|tests|bench)/[\w/]+\.\w+)`", text))
+    linked = {f"docs/{name}" for name in re.findall(r"\]\((?!http|#)([^)#]+)\)", text)}
+    assert [name for name in sorted(named | linked) if not (DOCS.parent / name).exists()] == []
 
 
 def _toml(value: object) -> str:
