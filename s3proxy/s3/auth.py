@@ -14,12 +14,20 @@ import msgspec
 from s3proxy._fast.errors import AuthError
 from s3proxy._fast.sigv4 import Authorization, SigningKey, SigningKeys, parse_authorization, verify
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.payload import parse_form
 from s3proxy.s3.time import iso8601
 
 if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
 SKEW_S_MAX: Final = 15 * 60
+# What most requests say of their payload: none, or not signed. Known good without a look.
+_PLAIN_PAYLOADS: Final = frozenset(
+    {
+        "UNSIGNED-PAYLOAD",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    }
+)
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -82,7 +90,8 @@ class Authenticator:
         Raises:
             S3Error: AccessDenied (anonymous, expired or not yet valid), InvalidAccessKeyId,
                 SignatureDoesNotMatch, RequestTimeTooSkewed, AuthorizationHeaderMalformed,
-                AuthorizationQueryParametersError, InvalidToken.
+                AuthorizationQueryParametersError, InvalidToken; InvalidArgument for a payload hash
+                that is none, whether there is a payload or not.
         """
         try:
             authorization = parse_authorization(head)
@@ -96,6 +105,8 @@ class Authenticator:
             _refuse_session_token(head)
             key = self._signing_key(credential, authorization)
             verify(head, authorization, key)
+            if authorization.payload_hash not in _PLAIN_PAYLOADS:
+                parse_form(authorization.payload_hash)
         except AuthError as error:
             raise S3Error(error.code, error.message, **error.fields) from error
         return Verified(credential.identity, authorization, key)

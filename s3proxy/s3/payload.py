@@ -105,7 +105,7 @@ def plan_payload(
     """
     if headers is None:
         headers = head
-    form, sha256 = _form(verified.authorization.payload_hash)
+    form, sha256 = parse_form(verified.authorization.payload_hash)
     trailer = form.endswith("-trailer")
     length = _length(head, form, length_required=length_required)
     if length > PAYLOAD_BYTES_MAX:
@@ -262,8 +262,12 @@ def _decoder(plan: PayloadPlan, verified: "Verified") -> Decoder:
     )
 
 
-def _form(payload_hash: str) -> tuple[str, str]:
-    """Form of the body, and its SHA-256 where that is signed."""
+def parse_form(payload_hash: str) -> tuple[str, str]:
+    """Form of the body, and its SHA-256 where that is signed.
+
+    Raises:
+        S3Error: InvalidArgument, InvalidRequest (empty), NotImplemented (asymmetric signatures).
+    """
     if len(payload_hash) == 64 and _LOWER_HEX.issuperset(payload_hash.lower()):
         return "signed", payload_hash.lower()
     form = _FORMS.get(payload_hash)

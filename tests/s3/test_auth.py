@@ -67,6 +67,21 @@ def test_authenticate_after_a_new_secret_misses_the_old_signing_key() -> None:
         gate.authenticate(sign())
 
 
+@pytest.mark.parametrize("payload_hash", ["0" * 64, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
+def test_authenticate_takes_every_form_of_payload(payload_hash: str) -> None:
+    head = sign("PUT", headers={"X-Amz-Content-SHA256": payload_hash})
+    assert authenticator().authenticate(head).authorization.payload_hash == payload_hash
+
+
+@pytest.mark.parametrize("payload_hash", ["unsigned-payload", "0" * 63, "0" * 63 + "x"])
+def test_authenticate_of_no_payload_hash_is_refused_without_a_payload_too(
+    payload_hash: str,
+) -> None:
+    with raises_s3("InvalidArgument") as caught:
+        authenticator().authenticate(sign(headers={"X-Amz-Content-SHA256": payload_hash}))
+    assert caught.value.fields["ArgumentName"] == "x-amz-content-sha256"
+
+
 def test_authenticate_of_an_anonymous_request_is_denied() -> None:
     with raises_s3("AccessDenied") as caught:
         authenticator().authenticate(make_head())
