@@ -17,7 +17,7 @@ import trio
 from msgspec import Struct
 
 from s3proxy._fast.http1 import build_request_head
-from s3proxy._fast.sigv4 import SigningKeys, sign, uri_encode
+from s3proxy._fast.sigv4 import SigningKey, SigningKeys, sign, uri_encode
 from s3proxy.backends.errors import BackendError
 from s3proxy.backends.options import S3Options
 from s3proxy.backends.s3_errors import (
@@ -39,6 +39,7 @@ RETRIES_MAX = 2
 RETRY_WITHIN_S = 5.0
 BACKOFF_S = 0.1  # doubled with each retry, times a random factor of 0.5 to 1.5
 _PORTS = {"http": 80, "https": 443}
+_DAY_S = 86_400
 _SIGNING_KEYS = 8  # one for each day; a clock step back must not derive anew for each request
 
 T = TypeVar("T")
@@ -98,6 +99,8 @@ class S3Requests:
         self._client = client
         self._clock = clock
         self._keys = SigningKeys(_SIGNING_KEYS)
+        self._day = -1  # of `_key`, counted from the epoch
+        self._key: SigningKey | None = None
         self.origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
         default = parts.port in (None, _PORTS[parts.scheme])
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -106,10 +109,10 @@ class S3Requests:
     def address(self, container: str, key: str) -> tuple[str, bytes]:
         """Host header and encoded path of an object, a bucket ("" key) or the endpoint."""
         path = b"/" + uri_encode(key.encode(), keep_slash=True)
-        if self._options.addressing == "virtual" and container:
-            return f"{container}.{self._host}", path
         if not container:
             return self._host, b"/"
+        if self._options.addressing == "virtual":
+            return f"{container}.{self._host}", path
         bucket = b"/" + uri_encode(container.encode(), keep_slash=False)
         return self._host, bucket + path if key else bucket
 
@@ -224,27 +227,35 @@ class S3Requests:
 
     def _sign(self, ask: Ask, path: bytes, query: bytes, headers: Headers) -> bytes:
         now_s = int(self._clock())
-        date = time.strftime("%Y%m%d", time.gmtime(now_s))
         options = self._options
-        key = self._keys.get(options.access_key, 0, date, options.region)
-        if key is None:
-            key = self._keys.derive(options.access_key, 0, date, options.region, options.secret_key)
         return sign(
             ask.method,
             path,
             query,
             headers,
             ask.payload_hash,
-            key=key,
+            key=self._signing_key(now_s),
             access_key=options.access_key,
             region=options.region,
             timestamp_s=now_s,
             raw=ask.raw,
         )
 
+    def _signing_key(self, now_s: int) -> SigningKey:
+        day = now_s // _DAY_S
+        if self._key is None or day != self._day:
+            date = time.strftime("%Y%m%d", time.gmtime(now_s))
+            options = self._options
+            scope = (options.access_key, 0, date, options.region)
+            self._key = self._keys.get(*scope) or self._keys.derive(*scope, options.secret_key)
+            self._day = day
+        return self._key
+
 
 def encode_query(query: Query) -> bytes:
     """A query string, encoded exactly as it is signed."""
+    if not query:
+        return b""
     return b"&".join(
         uri_encode(name.encode(), keep_slash=False)
         + b"="
