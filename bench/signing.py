@@ -17,7 +17,7 @@ REGION = "us-east-1"
 
 @dataclass
 class Request:
-    """One request as the load generator sends it; `body` is a file, so that a large one is not kept twice."""
+    """One request as the load generator sends it; `body` is a file, not to be kept twice."""
 
     method: str
     path: str
@@ -25,11 +25,15 @@ class Request:
     body: Path | None = None
 
 
-class _Presigned(S3SigV4Auth):  # type: ignore[misc]
-    """Takes the payload hash that the request already carries."""
+class _HashKnown(S3SigV4Auth):  # type: ignore[misc]
+    """Takes a payload hash that is known instead of reading the body."""
+
+    def __init__(self, payload_hash: str) -> None:
+        super().__init__(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION)
+        self._payload_hash = payload_hash
 
     def payload(self, request: AWSRequest) -> str:
-        return str(request.headers["X-Amz-Content-SHA256"])
+        return self._payload_hash
 
 
 def sign(port: int, request: Request, *, payload_hash: str = "") -> Request:
@@ -38,8 +42,7 @@ def sign(port: int, request: Request, *, payload_hash: str = "") -> Request:
         body = request.body.read_bytes() if request.body else b""
         payload_hash = hashlib.sha256(body).hexdigest()
     url = f"http://127.0.0.1:{port}{request.path}"
-    headers = {**request.headers, "X-Amz-Content-SHA256": payload_hash}
-    prepared = AWSRequest(method=request.method, url=url, headers=headers)
-    _Presigned(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION).add_auth(prepared)
+    prepared = AWSRequest(method=request.method, url=url, headers=dict(request.headers))
+    _HashKnown(payload_hash).add_auth(prepared)
     signed = {name: value for name, value in prepared.headers.items() if name.lower() != "host"}
     return Request(request.method, request.path, signed, request.body)
