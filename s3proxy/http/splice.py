@@ -14,8 +14,8 @@ from s3proxy.http.transport import Transport
 _FLAGS: Final = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 HAS_SPLICE: Final = hasattr(os, "splice")
 
-# A source is left alone until this much has come: a third fewer wake-ups and a fifth less CPU where
-# the sink is fast, nothing lost where it is not.
+# A source is left alone until this much has come. Measured for 64 MiB objects and one fast reader:
+# a quarter of the wake-ups and a fifth less CPU; with eight readers, who are slower, no difference.
 LOW_WATER_BYTES: Final = 512 * 1024
 # A source that takes longer than this for that much is slow: its bytes go on as they come.
 PATIENCE_S: Final = 1.0
