@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,9 +23,29 @@ ROOT_USER = "root"
 LOCK_NAME = "gateway.lock"
 CATALOG_NAME = "catalog.lmdb"
 
+# Descriptors that are not for clients: catalog, logs, threads, the collector, idle upstreams.
+FILES_KEPT = 256
+# A client's connection, and the file, or the upstream connection and its pipe, that it is answered
+# from: most connections are idle, so that two for each are plenty.
+FILES_PER_CONNECTION = 2
+
 
 class StartError(Exception):
     """The gateway cannot start; the text tells a person what to do."""
+
+
+def connections_limit(wanted: int) -> int:
+    """Raise the limit on open files as far as it goes; how many of `wanted` connections it allows.
+
+    Beyond that number new connections take the place of idle ones, while files can still be opened.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted * FILES_PER_CONNECTION + FILES_KEPT
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    return min(wanted, max(1, (allowed - FILES_KEPT) // FILES_PER_CONNECTION))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from s3proxy import gauges
@@ -28,6 +29,7 @@ from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import (
     StartError,
     attach_buckets,
+    connections_limit,
     data_directory,
     ensure_root,
     open_catalog,
@@ -40,6 +42,7 @@ from s3proxy.control.server import serve_control
 from s3proxy.gateway import Gateway
 from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
+from s3proxy.http.limits import ServerLimits
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server
 from s3proxy.http.tls import TlsContext, client_context
@@ -122,7 +125,7 @@ class Service:
             async with self._backends(parts.client) as backends:
                 await recover(parts.catalog, backends)
                 gateway = self._gateway(parts, backends, await parts.catalog.container_seed())
-                server = Server(gateway, parts.readiness, config.server.limits(), tls)
+                server = Server(gateway, parts.readiness, _limits(config), tls)
                 self._metrics.add_source(lambda: gauges.of_server(server))
                 background = self._background(parts, backends)
                 async with background as control_url, trio.open_nursery() as nursery:
@@ -256,6 +259,19 @@ def _options(config: BackendConfig) -> BackendOptions:
         addressing=config.addressing,
         verifies_payload=config.verifies_payload,
     )
+
+
+def _limits(config: Config) -> ServerLimits:
+    """The server's limits, with as many connections as files may be opened for."""
+    limits = config.server.limits()
+    allowed = connections_limit(limits.connections_max)
+    if allowed < limits.connections_max:
+        logger.warning(
+            "the limit on open files allows fewer connections than configured",
+            configured=limits.connections_max,
+            allowed=allowed,
+        )
+    return msgspec.structs.replace(limits, connections_max=allowed)
 
 
 def _listen(address: str, backlog: int) -> socket.socket:

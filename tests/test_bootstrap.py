@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
-from s3proxy.bootstrap import attach_buckets
+import pytest
+
+from s3proxy.bootstrap import attach_buckets, connections_limit
 from s3proxy.config import BucketConfig, Config
 from tests.catalog.catalogs import open_catalog, upload_record
 
@@ -46,3 +49,24 @@ async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None
         assert after is not None
         assert (after.container, after.id == before.id) == ("other", False)
         assert catalog.list_uploads(after).uploads == []
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised_to", "allowed"),
+    [
+        (1024, resource.RLIM_INFINITY, 20_256, 10_000),
+        (1024, 524_288, 20_256, 10_000),
+        (1024, 4096, 4096, 1920),
+        (50_000, 50_000, None, 10_000),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None, 10_000),
+        (100, 100, 100, 1),
+    ],
+)
+def test_connections_limit_raises_the_limit_on_open_files(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, raised_to: int | None, allowed: int
+) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
+    assert connections_limit(10_000) == allowed
+    assert raised == ([] if raised_to is None else [(raised_to, hard)])
