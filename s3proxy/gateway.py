@@ -27,6 +27,7 @@ logger = get_logger("gateway")
 # S3 codes for heads that never became a request.
 HEAD_CODES = {
     400: "BadRequest",
+    408: "RequestTimeout",
     414: "RequestURITooLong",
     431: "RequestHeaderSectionTooLarge",
     501: "NotImplemented",
@@ -97,7 +98,9 @@ class Gateway:
         """The answer to a head that could not be parsed; the connection closes after it."""
         refusal = S3Error(HEAD_CODES.get(reason.status, "BadRequest"), reason.reason)
         self._metrics.observe("none", refusal.code, 0.0, 0, 0)
-        return Response(reason.status, XML_HEADERS, xml.error(refusal, "", ""), close=True)
+        # As for a body that does not come: S3 has no 408.
+        status = refusal.status if reason.status == 408 else reason.status
+        return Response(status, XML_HEADERS, xml.error(refusal, "", ""), close=True)
 
     def failed(self, error: Exception) -> None:
         """Told by the server of an exception that cost a connection."""

@@ -212,7 +212,8 @@ class Server:
             await trio.lowlevel.checkpoint()
         else:
             self._evict()
-            await trio.sleep(ACCEPT_PAUSE_S)
+            with trio.move_on_after(ACCEPT_PAUSE_S):
+                await self._shared.room.park()
 
 
 class Listener(Endpoint):

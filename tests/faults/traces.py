@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
+
+import httpx
 
 from tests.gateways import Gateway
 
@@ -36,6 +39,14 @@ def memory_bytes(pid: int) -> int:
 def open_files(pid: int) -> int:
     """How many descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names suffice
+
+
+def open_connections(gateway: Gateway) -> int:
+    """How many clients are connected to the S3 port."""
+    text = httpx.get(f"{gateway.control_url}/metrics").text
+    found = re.search(r"^s3proxy_connections_open(?:\{[^}]*\})? ([0-9.]+)", text, re.MULTILINE)
+    assert found is not None, text
+    return int(float(found[1]))
 
 
 def wait_until_gone(root: Path, seconds: float) -> None:

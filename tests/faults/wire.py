@@ -146,7 +146,7 @@ class Wire:
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.connect(("127.0.0.1", port))
-        self._received = b""
+        self._received = bytearray()
 
     def __enter__(self) -> Wire:
         return self
@@ -191,13 +191,10 @@ class Wire:
         """All that comes until the server closes."""
         while piece := self._receive():
             self._received += piece
-        return self._received
+        return bytes(self._received)
 
     def _read_one(self, method: str) -> Answer:
-        while b"\r\n\r\n" not in self._received:
-            self._more()
-        head, _, self._received = self._received.partition(b"\r\n\r\n")
-        status_line, *lines = head.decode("latin-1").split("\r\n")
+        status_line, *lines = self._take_through(b"\r\n\r\n").decode("latin-1").split("\r\n")
         headers = {
             name.lower(): value.strip() for name, _, value in (li.partition(":") for li in lines)
         }
@@ -213,8 +210,9 @@ class Wire:
             while len(self._received) < count:
                 self._more()
         except EOFError:
-            return self._received, False
-        body, self._received = self._received[:count], self._received[count:]
+            return bytes(self._received), False
+        body = bytes(memoryview(self._received)[:count])
+        del self._received[:count]
         return body, True
 
     def _read_chunks(self) -> tuple[bytes, bool]:
@@ -222,17 +220,22 @@ class Wire:
         size = -1
         while size:
             try:
-                while b"\r\n" not in self._received:
-                    self._more()
+                size = int(self._take_through(b"\r\n"), 16)
             except EOFError:
                 return body, False
-            line, _, self._received = self._received.partition(b"\r\n")
-            size = int(line, 16)
             piece, whole = self._read_bytes(size + 2)
             body += piece[:size]
             if not whole:
                 return body, False
         return body, True
+
+    def _take_through(self, end: bytes) -> bytes:
+        """What comes before `end`, which is taken as well."""
+        while (at := self._received.find(end)) < 0:
+            self._more()
+        taken = bytes(self._received[:at])
+        del self._received[: at + len(end)]
+        return taken
 
     def _more(self) -> None:
         piece = self._receive()
