@@ -3,7 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEEDS := build
 SOURCES := setup.py pyproject.toml $(wildcard s3proxy/_fast/*.pyx s3proxy/_fast/*.pxd s3proxy/_fast/*.h)
+
+# What system packages a goal needs, down to its first prerequisite: all that is missing is named at once.
+test test-variants soak check: NEEDS := test
+bench: NEEDS := bench
 
 .DELETE_ON_ERROR:
 .PHONY: help serve build test test-variants soak bench check format clean
@@ -17,13 +22,13 @@ serve: build  ## build if needed, then run the gateway on 127.0.0.1:9000
 build: $(VENV)/.built  ## make .venv, install, compile
 
 $(VENV)/bin/python:
-	@.ci/system-packages build
+	@.ci/system-packages $(NEEDS)
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 
 $(VENV)/.built: $(VENV)/bin/python $(SOURCES)
-	@.ci/system-packages build
+	@.ci/system-packages $(NEEDS)
 	@echo "installing and compiling (about a minute)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

@@ -1,7 +1,7 @@
 """Build of the compiled leaves in s3proxy/_fast.
 
-Everything static is in pyproject.toml; this file holds what needs code: the extensions, and the build switches that
-come from the environment:
+Everything static is in pyproject.toml; this file holds what needs code: the extensions, and the
+build switches that come from the environment:
 
     S3PROXY_DEBUG=1      bounds checks, assertions, no optimisation
     S3PROXY_SANITIZE=1   AddressSanitizer (run with libasan preloaded)
@@ -54,5 +54,5 @@ setup(
         annotate=ANNOTATE,
         force=True,  # a release build after a debug one must not keep the debug C
     ),
-    options={"build_ext": {"force": True}},
+    options={"build_ext": {"force": True, "parallel": os.cpu_count() or 1}},
 )
