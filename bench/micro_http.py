@@ -57,7 +57,7 @@ class FixedAnswer:
     def sent(self, request: Request, response: Response, sent_bytes: int, error: str) -> None:
         """Nothing to do."""
 
-    def refuse(self, reason: HeadError) -> Response:
+    def refuse(self, reason: HeadError, request_id: str, peer: str) -> Response:
         """See `Handler.refuse`."""
         return Response(reason.status)
 

@@ -18,7 +18,7 @@ from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.table import OPERATIONS, authorize
 from s3proxy.s3 import xml
 from s3proxy.s3.auth import Authenticator
-from s3proxy.s3.errors import S3Error
+from s3proxy.s3.errors import STATUSES, S3Error
 from s3proxy.s3.routing import route
 from s3proxy.s3.time import iso8601
 
@@ -94,13 +94,14 @@ class Gateway:
         logger.exception("unexpected error", request_id=request.id, operation=operation)
         return S3Error("InternalError")
 
-    def refuse(self, reason: HeadError) -> Response:
+    def refuse(self, reason: HeadError, request_id: str, peer: str) -> Response:
         """The answer to a head that could not be parsed; the connection closes after it."""
         refusal = S3Error(HEAD_CODES.get(reason.status, "BadRequest"), reason.reason)
         self._metrics.observe("none", refusal.code, 0.0, 0, 0)
+        logger.info("head refused", request_id=request_id, remote=peer, reason=reason.reason)
         # As for a body that does not come: S3 has no 408.
         status = refusal.status if reason.status == 408 else reason.status
-        return Response(status, XML_HEADERS, xml.error(refusal, "", ""), close=True)
+        return Response(status, XML_HEADERS, xml.error(refusal, "", request_id), close=True)
 
     def failed(self, error: Exception) -> None:
         """Told by the server of an exception that cost a connection."""
@@ -116,7 +117,8 @@ class Gateway:
         exchange: Exchange = request.context
         duration_s = time.monotonic() - request.received_s
         received = max(request.head.content_length, 0)
-        code = exchange.code or str(response.status)
+        # A provider may answer any code; a label takes only known ones.
+        code = exchange.code if exchange.code in STATUSES else str(response.status)
         self._metrics.observe(exchange.operation, code, duration_s, received, sent_bytes)
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)

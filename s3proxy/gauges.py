@@ -13,7 +13,7 @@ from s3proxy.workers.worker import Supervised
 
 def of_engine(engine: LmdbEngine) -> Iterator[Reading]:
     """Group commit: how many changes share a commit, and how long one takes."""
-    yield "counter", "kv_commits", "Commits, each with one fsync", engine.batches, {}
+    yield "counter", "kv_commits", "Group commits", engine.batches, {}
     yield "counter", "kv_changes", "Changes committed", engine.changes, {}
     yield "counter", "kv_commit_seconds", "Time spent in commits", engine.commit_s, {}
     yield "gauge", "kv_queued_changes", "Changes that wait for the writer", engine.queued, {}
@@ -54,30 +54,20 @@ def of_client(client: Client) -> Iterator[Reading]:
     """The pools of connections to S3 backends, by origin."""
     for pool in client.pools.values():
         origin = {"origin": str(pool.origin)}
-        yield "gauge", "upstream_connections_idle", "Pooled, unused", pool.idle, origin
-        yield "gauge", "upstream_connections_active", "In use", pool.active, origin
-        yield (
-            "gauge",
-            "upstream_waiting",
-            "Requests that wait for a connection",
-            pool.waiting,
-            origin,
-        )
-        yield "counter", "upstream_connects", "Connections made", pool.stats.connects, origin
-        yield (
-            "counter",
-            "upstream_reuses",
-            "Requests on a pooled connection",
-            pool.stats.reuses,
-            origin,
-        )
-        yield (
-            "counter",
-            "upstream_retries",
-            "Retries after a stale connection",
-            pool.stats.retries,
-            origin,
-        )
+        for name, text, value in (
+            ("connections_idle", "Pooled, unused", pool.idle),
+            ("connections_active", "In use", pool.active),
+            ("waiting", "Requests that wait for a connection", pool.waiting),
+        ):
+            yield "gauge", f"upstream_{name}", text, value, origin
+        for name, text, value in (
+            ("connects", "Connections made", pool.stats.connects),
+            ("connect_failures", "Connections that could not be made", pool.stats.connect_failures),
+            ("reuses", "Requests on a pooled connection", pool.stats.reuses),
+            ("retries", "Retries after a stale connection", pool.stats.retries),
+            ("timeouts", "Requests that got no connection in time", pool.stats.timeouts),
+        ):
+            yield "counter", f"upstream_{name}", text, value, origin
 
 
 def of_workers(workers: Sequence[Supervised]) -> Iterator[Reading]:

@@ -311,7 +311,9 @@ class Connection:
         """Answer what is no proper request, and let the client see it."""
         shared = self._shared
         shared.stats.refused += 1
-        answer = Answer(shared.handler.refuse(reason), "", 1, False, shared.ids.next())
+        request_id = shared.ids.next()
+        refusal = shared.handler.refuse(reason, request_id, self._transport.peer)
+        answer = Answer(refusal, "", 1, False, request_id)
         if not answer.send_at_once(self._transport):
             await answer.send(self._transport, shared.limits.linger_timeout_s)
         await self._linger()

@@ -89,5 +89,5 @@ class Handler(Protocol):
             error: "" when the answer went out whole.
         """
 
-    def refuse(self, reason: HeadError) -> Response:
+    def refuse(self, reason: HeadError, request_id: str, peer: str) -> Response:
         """The answer to what is no proper request; the connection ends with it."""

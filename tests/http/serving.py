@@ -41,7 +41,9 @@ class FakeHandler:
     def sent(self, request: Request, response: Response, sent_bytes: int, error: str) -> None:
         self.sent_log.append((response.status, sent_bytes, error))
 
-    def refuse(self, reason: HeadError) -> Response:
+    def refuse(self, reason: HeadError, request_id: str, peer: str) -> Response:
+        assert request_id
+        assert peer
         self.refusals.append(reason)
         return Response(reason.status, (), reason.reason.encode())
 

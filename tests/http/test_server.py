@@ -422,7 +422,7 @@ class Broken(FakeHandler):
     def sent(self, request: Request, response: Response, sent_bytes: int, error: str) -> None:
         raise ValueError("sent")
 
-    def refuse(self, reason: HeadError) -> Response:
+    def refuse(self, reason: HeadError, request_id: str, peer: str) -> Response:
         raise ValueError("refuse")
 
 
