@@ -6,12 +6,14 @@ import fcntl
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
 
+from s3proxy.backends.errors import BackendError
+from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.seal import open_sealer
@@ -54,9 +56,8 @@ def data_directory(config: DataConfig) -> Iterator[Path]:
 
     Commands such as `key create` do not take the lock; LMDB lets several processes in.
     """
-    data = Path(config.dir)
+    data = _made(config)
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartError(f"data.dir {data}: {error.strerror}") from error
@@ -73,14 +74,22 @@ def data_directory(config: DataConfig) -> Iterator[Path]:
         os.close(lock)
 
 
+def _made(config: DataConfig) -> Path:
+    data = Path(config.dir)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"data.dir {data}: {error.strerror}") from error
+    return data
+
+
 @asynccontextmanager
 async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
     """The catalog with its writer running; everything queued is durable when the block ends.
 
     Commands open it beside a running gateway; LMDB lets several processes in.
     """
-    data = Path(config.dir)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data = _made(config)
     engine = LmdbEngine(data / CATALOG_NAME, map_size_bytes=config.map_size_bytes)
     try:
         catalog = Catalog(engine, open_sealer(data), garbage_delay_s=config.garbage_grace_s)
@@ -131,6 +140,20 @@ async def attach_buckets(catalog: Catalog, config: Config) -> None:
     for bucket in wanted.values():
         if catalog.get_bucket(bucket.name) is None:
             await catalog.create_bucket(_attached(bucket, config.server.region))
+
+
+def check_targets(buckets: Sequence[BucketConfig], backends: Mapping[str, Backend]) -> None:
+    """Refuse targets that their backend can never hold; one that is only not there yet may come.
+
+    Raises:
+        StartError: names the bucket, what was found and the rule.
+    """
+    for bucket in buckets:
+        try:
+            backends[bucket.backend].files(bucket.target or bucket.name)
+        except BackendError as error:
+            found = bucket.target or bucket.name
+            raise StartError(f"[[bucket]] {bucket.name}: target {found!r}: {error.hint}") from error
 
 
 async def _detach(catalog: Catalog, record: BucketRecord) -> None:

@@ -28,6 +28,7 @@ from s3proxy.service import Service, Started
 
 T = TypeVar("T")
 MENDABLE = (StartError, CatalogError, KvError)
+TABLE_COLUMNS = 250
 
 config_option = click.option(
     "--config",
@@ -60,7 +61,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Run the gateway until SIGTERM or Ctrl-C.")
 @config_option
 def serve(config_path: str | None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; SIGHUP reloads the TLS certificate."""
@@ -121,7 +122,7 @@ def config_show(config_path: str | None, as_json: bool) -> None:
     click.echo(_json(data) if as_json else config_loading.to_toml(data))
 
 
-@main.group("key")
+@main.group("key", short_help="Create, list, disable and enable access keys.")
 def key_group() -> None:
     """Create, list and disable access keys, also beside a running gateway."""
 
@@ -163,7 +164,8 @@ def key_list(config_path: str | None, as_json: bool) -> None:
     for key in keys:
         state = "enabled" if key["enabled"] else "disabled"
         table.add_row(key["access_key"], key["user"], key["user_id"], state, key["created"])
-    Console().print(table)
+    # Wider than any row: cut in a pipe, an access key or a time would be of no use.
+    Console(width=TABLE_COLUMNS).print(table)
 
 
 @key_group.command("disable")

@@ -130,7 +130,7 @@ class UserTable:
         def change(txn: Transaction) -> KeyRecord:
             value = txn.get(KEYS, encoded)
             if value is None:
-                raise UnknownKey(access_key)
+                raise UnknownKey(f"there is no access key {access_key}")
             generation = int.from_bytes(allocate_id(txn), "big")
             record = msgspec.structs.replace(
                 tables.keys.decode(value), enabled=enabled, generation=generation

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import trio
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio import serve
@@ -19,7 +21,8 @@ async def serve_control(
     Reports the bound URLs through `task_status`. Raises OSError when the address cannot be bound.
     """
     config = HypercornConfig()
-    config.bind = [listen]
+    # Bound here: Hypercorn's own failure comes wrapped in exception groups. It closes the socket.
+    config.bind = [f"fd://{_bound(listen).detach()}"]
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 1.0
@@ -29,3 +32,10 @@ async def serve_control(
         shutdown_trigger=trio.sleep_forever,
         task_status=task_status,
     )
+
+
+def _bound(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family)
