@@ -29,12 +29,14 @@ from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import (
     StartError,
     attach_buckets,
+    check_targets,
     connections_limit,
     data_directory,
     ensure_root,
     open_catalog,
 )
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig
 from s3proxy.control.app import build_app
@@ -55,6 +57,7 @@ from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
 
 READY_TIMEOUT_S = 5.0
+CREDENTIALS_MAX = 4096
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 logger = get_logger("service")
@@ -178,6 +181,7 @@ class Service:
             backends = open_backends(options, client)
         except (BackendError, OSError, ValueError) as error:
             raise StartError(f"backend: {error}") from error
+        check_targets(self._config.bucket, backends)
         try:
             yield backends
         finally:
@@ -236,15 +240,26 @@ async def _cut_short(
 
 def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
     """How the authenticator finds the owner of an access key: one catalog read."""
+    # Of records that the catalog gave before; it gives the same one while nothing changes.
+    known: dict[str, tuple[KeyRecord, Credential]] = {}
 
     def lookup(access_key: str) -> Credential | None:
         record = catalog.get_key(access_key)
         if record is None or not record.enabled:
             return None
-        identity = Identity(record.access_key, record.user_id, record.user_name, record.tenant)
-        return Credential(identity, record.generation, lambda: catalog.unseal(record))
+        entry = known.get(access_key)
+        if entry is None or entry[0] is not record:
+            if len(known) >= CREDENTIALS_MAX:
+                known.clear()
+            entry = known[access_key] = (record, _credential(catalog, record))
+        return entry[1]
 
     return lookup
+
+
+def _credential(catalog: Catalog, record: KeyRecord) -> Credential:
+    identity = Identity(record.access_key, record.user_id, record.user_name, record.tenant)
+    return Credential(identity, record.generation, lambda: catalog.unseal(record))
 
 
 def _options(config: BackendConfig) -> BackendOptions:

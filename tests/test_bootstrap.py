@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from s3proxy.bootstrap import attach_buckets, connections_limit
+from s3proxy.backends.disk import Disk
+from s3proxy.backends.local import LocalBackend
+from s3proxy.backends.options import LocalOptions
+from s3proxy.bootstrap import StartError, attach_buckets, check_targets, connections_limit
 from s3proxy.config import BucketConfig, Config
 from tests.catalog.catalogs import open_catalog, upload_record
 
@@ -70,3 +73,16 @@ def test_connections_limit_raises_the_limit_on_open_files(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
     assert connections_limit(10_000) == allowed
     assert raised == ([] if raised_to is None else [(raised_to, hard)])
+
+
+@pytest.mark.parametrize("target", ["..", "tmp", "a/../../b", "ab"])
+def test_check_targets_impossible_one_names_bucket_and_target(tmp_path: Path, target: str) -> None:
+    disk = LocalBackend(LocalOptions(name="disk", root=str(tmp_path)), Disk())
+    bucket = BucketConfig(name="www", backend="disk", target=target)
+    with pytest.raises(StartError, match=f"www.*target '{target}': "):
+        check_targets([bucket], {"disk": disk})
+
+
+def test_check_targets_one_that_is_not_there_yet_may_come(tmp_path: Path) -> None:
+    disk = LocalBackend(LocalOptions(name="disk", root=str(tmp_path)), Disk())
+    check_targets([BucketConfig(name="www", backend="disk")], {"disk": disk})
