@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.http.handler import Response
 from s3proxy.ops.multipart import find_upload
-from s3proxy.ops.resolve import XML_HEADERS, owner_of
+from s3proxy.ops.resolve import XML_HEADERS, initiator_of, owner_of
 from s3proxy.s3 import xml_listings
 from s3proxy.s3.listing import parse_list_parts, parse_list_uploads
 
@@ -38,6 +38,7 @@ async def list_parts(call: Call) -> Response:
         storage_class=upload.storage_class,
         checksum_algorithm=upload.checksum_algorithm,
         checksum_type=upload.checksum_type,
+        initiator=initiator_of(call, upload),
     )
     document = xml_listings.list_parts(call.bucket.name, upload.key, parameters, page)
     return Response(200, XML_HEADERS, document)
@@ -65,6 +66,7 @@ async def list_multipart_uploads(call: Call) -> Response:
                 upload.storage_class,
                 upload.checksum_algorithm,
                 upload.checksum_type,
+                initiator_of(call, upload),
             )
             for upload in found.uploads
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.records import BucketRecord, UploadRecord
 from s3proxy.ops.attached import AttachedNamespace
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.namespace import Namespace
@@ -43,10 +43,18 @@ def check_owner(call: Call, bucket: BucketRecord, header: bytes) -> None:
 def owner_of(call: Call, bucket: BucketRecord | None = None) -> Owner:
     """The owner of a bucket and all in it; of the sender's buckets, the sender."""
     identity = call.sender.identity
-    if bucket is None or bucket.owner == identity.user_id:
-        return Owner(identity.user_id, identity.user_name)
-    owner = bucket.owner or bucket.tenant
-    return Owner(owner, owner)
+    return _user(call, identity.user_id if bucket is None else bucket.owner or bucket.tenant)
+
+
+def initiator_of(call: Call, upload: UploadRecord) -> Owner | None:
+    """Who began an upload; None where that was not noted."""
+    return _user(call, upload.owner) if upload.owner else None
+
+
+def _user(call: Call, user_id: str) -> Owner:
+    """A user by id. Only the sender's name is at hand; another's id stands for it."""
+    identity = call.sender.identity
+    return Owner(user_id, identity.user_name if user_id == identity.user_id else user_id)
 
 
 def open_namespace(services: Services, bucket: BucketRecord) -> Namespace:

@@ -27,7 +27,7 @@ from s3proxy.s3.xml import (
 
 
 class ListedUpload(msgspec.Struct):
-    """A multipart upload in progress."""
+    """A multipart upload in progress; initiator None: the owner."""
 
     key: str
     upload_id: str
@@ -36,6 +36,7 @@ class ListedUpload(msgspec.Struct):
     storage_class: str = "STANDARD"
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    initiator: Owner | None = None
 
 
 class UploadsPage(msgspec.Struct):
@@ -59,7 +60,7 @@ class ListedPart(msgspec.Struct):
 
 
 class PartsPage(msgspec.Struct):
-    """A page of parts and what their upload was made with."""
+    """A page of parts and what their upload was made with; initiator None: the owner."""
 
     parts: list[ListedPart]
     truncated: bool
@@ -67,6 +68,7 @@ class PartsPage(msgspec.Struct):
     storage_class: str = "STANDARD"
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    initiator: Owner | None = None
 
 
 def list_objects(
@@ -127,7 +129,7 @@ def list_parts(bucket: str, key: str, parameters: ListPartsParameters, page: Par
         element("Bucket", bucket),
         readable_element("Key", key),
         element("UploadId", parameters.upload_id),
-        owner_element(page.owner, "Initiator"),
+        owner_element(page.initiator or page.owner, "Initiator"),
         owner_element(page.owner),
         element("StorageClass", page.storage_class),
         f"<PartNumberMarker>{parameters.part_number_marker}</PartNumberMarker>",
@@ -221,7 +223,8 @@ def _upload(upload: ListedUpload, encode: Callable[[str], str]) -> str:
     return (
         f"<Upload><Key>{encode(upload.key)}</Key>"
         f"{element('UploadId', upload.upload_id)}"
-        f"{owner_element(upload.owner, 'Initiator')}{owner_element(upload.owner)}"
+        f"{owner_element(upload.initiator or upload.owner, 'Initiator')}"
+        f"{owner_element(upload.owner)}"
         f"{element('StorageClass', upload.storage_class)}"
         f"<Initiated>{iso8601(upload.initiated_ns)}</Initiated>"
         f"{_checksum_kind(upload.checksum_algorithm, upload.checksum_type)}</Upload>"

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from s3proxy._fast.checksum import digest
+from s3proxy.s3.auth import Identity
 from tests.ops.lab import Answer, Lab, md5
 from tests.s3.heads import raises_s3
 
@@ -297,6 +298,15 @@ async def test_list_parts_pages(lab: Lab, bucket: str) -> None:
     assert rest.texts("PartNumber") == ["3"]
     assert rest.texts("ETag") == [f'"{md5(PIECES[2])}"']
     assert rest.text("IsTruncated") == "false"
+
+
+async def test_lists_name_who_began_an_upload_beside_the_owner(lab: Lab) -> None:
+    colleague = Identity("AKIDOTHER", "user-2", "carol", "main")
+    upload = await lab.ask("POST", "/www/k?uploads", sender=colleague)
+    for target in ("/www?uploads", f"/www/k?uploadId={upload.text('UploadId')}"):
+        assert (await lab.get(target)).texts("ID") == ["user-2", "user-1"]
+        mine = await lab.ask("GET", target, sender=colleague)
+        assert mine.texts("DisplayName") == ["carol", "user-1"]
 
 
 @BUCKETS
