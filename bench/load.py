@@ -1,6 +1,6 @@
 """Drives a server with wrk and reads the server's CPU time around the run.
 
-wrk waits for a body that answers to HEAD announce and do not have, so HEAD goes through bench.heads.
+wrk waits for the body that the answer to a HEAD announces, so those go through bench.heads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ SCRIPT = """
 local bodies = {}
 local function body(path)
   if path == "" then return nil end
-  if not bodies[path] then local f = assert(io.open(path, "rb")); bodies[path] = f:read("*a"); f:close() end
+  if not bodies[path] then
+    local f = assert(io.open(path, "rb"))
+    bodies[path] = f:read("*a")
+    f:close()
+  end
   return bodies[path]
 end
 local requests, turn = {}, 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
+import sysconfig
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,11 @@ class Finding:
     at_least: bool = False  # the target is a lower bound
     note: str = ""
     errors: int = 0  # failed requests of either side: such a run measures something else
+
+    @property
+    def has_target(self) -> bool:
+        """Whether it is held against anything."""
+        return math.isfinite(self.target)
 
     @property
     def met(self) -> bool:
@@ -53,9 +60,16 @@ def machine() -> dict[str, str]:
         "cpu": model,
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} {_optimised()}",
+        "load": " ".join(f"{value:.1f}" for value in os.getloadavg()),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _optimised() -> str:
+    """How CPython was built: without its profile-guided optimisation it is a fifth slower."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return "optimised build" if "--enable-optimizations" in options else "plain build"
 
 
 def table(findings: list[Finding]) -> str:
@@ -65,11 +79,11 @@ def table(findings: list[Finding]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for f in findings:
-        sign = "≥" if f.at_least else "≤"
-        verdict = "met" if f.met else "NOT MET"
+        bound = f"{'≥' if f.at_least else '≤'} {f.target:g}" if f.has_target else "-"
+        verdict = ("met" if f.met else "NOT MET") if f.has_target else "for the record"
         rows.append(
             f"| {f.case} | {f.peer} | {f.ours:.4g} | {f.theirs:.4g} | {f.unit} | {f.ratio:.3g} "
-            f"| {sign} {f.target:g} | {verdict}{'; ' + f.note if f.note else ''} |"
+            f"| {bound} | {verdict}{'; ' + f.note if f.note else ''} |"
         )
     return "\n".join(rows)
 
@@ -77,7 +91,10 @@ def table(findings: list[Finding]) -> str:
 def write_json(findings: list[Finding], path: Path) -> None:
     """The same with the machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "findings": [{**asdict(f), "met": f.met} for f in findings]}
+    found = [
+        {**asdict(f), "target": f.target if f.has_target else None, "met": f.met} for f in findings
+    ]
+    content = {"machine": machine(), "findings": found}
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 

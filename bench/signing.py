@@ -25,7 +25,7 @@ class Request:
     body: Path | None = None
 
 
-class _HashKnown(S3SigV4Auth):  # type: ignore[misc]
+class _HashKnown(S3SigV4Auth):
     """Takes a payload hash that is known instead of reading the body."""
 
     def __init__(self, payload_hash: str) -> None:
