@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.log import get_logger
@@ -21,8 +22,11 @@ async def recover(catalog: Catalog, backends: Mapping[str, Backend]) -> int:
     Runs before the S3 port opens. A backend that does not answer keeps its blobs for the collector,
     which retries.
     """
-    for backend in backends.values():
-        await backend.recover()
+    for name, backend in backends.items():
+        try:
+            await backend.recover()
+        except (BackendError, OSError) as error:
+            logger.warning("temporaries not cleared", backend=name, error=str(error))
     intents = catalog.open_intents()
     for intent in intents:
         await catalog.drop_intent(intent.blob.id, garbage=intent.blob)

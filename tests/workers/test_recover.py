@@ -1,0 +1,62 @@
+"""Recovery at start: open intents become garbage, whatever state the backends are in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.records import BlobRef
+from s3proxy.workers.recover import recover
+from tests.catalog.catalogs import (
+    blob,
+    bucket_record,
+    garbage_blobs,
+    object_record,
+    open_catalog,
+)
+from tests.workers.fakes import FakeBackend, as_backend, unavailable
+
+
+async def intend(catalog: Catalog) -> BlobRef:
+    if catalog.get_bucket("bucket") is None:
+        await catalog.create_bucket(bucket_record())
+    bucket = catalog.get_bucket("bucket")
+    assert bucket is not None
+    target = blob()
+    await catalog.intend(target, bucket, "key").wait()
+    return target
+
+
+async def test_recover_open_intents_become_garbage_once(tmp_path: Path) -> None:
+    disk = FakeBackend()
+    async with open_catalog(tmp_path) as catalog:
+        targets = [await intend(catalog) for _ in range(3)]
+        assert await recover(catalog, {"disk": as_backend(disk)}) == 3
+        assert garbage_blobs(catalog) == {target.id for target in targets}
+        assert catalog.open_intents() == []
+        assert await recover(catalog, {"disk": as_backend(disk)}) == 0
+        assert disk.asked == ["recover", "recover"]
+
+
+async def test_recover_published_object_keeps_its_blob(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        target = await intend(catalog)
+        bucket = catalog.get_bucket("bucket")
+        assert bucket is not None
+        await catalog.put_object(
+            bucket, "key", object_record(target), condition=None, intents=[target.id]
+        )
+        assert await recover(catalog, {}) == 0
+        assert garbage_blobs(catalog) == set()
+
+
+async def test_recover_backend_without_answer_leaves_its_blobs_to_the_collector(
+    tmp_path: Path,
+) -> None:
+    far, disk = FakeBackend(unavailable()), FakeBackend()
+    async with open_catalog(tmp_path) as catalog:
+        target = await intend(catalog)
+        backends = {"far": as_backend(far), "disk": as_backend(disk)}
+        assert await recover(catalog, backends) == 1
+        assert disk.asked == ["recover"]
+        assert garbage_blobs(catalog) == {target.id}
