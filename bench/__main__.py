@@ -44,16 +44,16 @@ def main() -> int:
     arguments = parser.parse_args()
     findings = []
     base = (arguments.dir or Path()).resolve()
-    with tempfile.TemporaryDirectory(dir=base, prefix=".bench-") as folder:
-        with open_lab(Path(folder)) as lab:
-            for name in arguments.only:
-                rounds = 1 if name in ONCE else arguments.rounds
-                print(f"{name} …", file=sys.stderr, flush=True)
-                finding = median_finding(
-                    [CASES[name](lab, arguments.seconds) for _ in range(rounds)]
-                )
-                print(_line(finding), file=sys.stderr, flush=True)
-                findings.append(finding)
+    with (
+        tempfile.TemporaryDirectory(dir=base, prefix=".bench-") as folder,
+        open_lab(Path(folder)) as lab,
+    ):
+        for name in arguments.only:
+            rounds = 1 if name in ONCE else arguments.rounds
+            print(f"{name} …", file=sys.stderr, flush=True)
+            finding = median_finding([CASES[name](lab, arguments.seconds) for _ in range(rounds)])
+            print(_line(finding), file=sys.stderr, flush=True)
+            findings.append(finding)
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     print(table(findings))
     write_json(findings, arguments.json)

@@ -13,7 +13,7 @@ EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 
 
 def chunked_body(port: int, path: str, source: Path, target: Path) -> Request:
-    """A signed PUT of `source` framed as STREAMING-AWS4-HMAC-SHA256-PAYLOAD into the file `target`."""
+    """A signed PUT of `source`, framed with chunk signatures into the file `target`."""
     data = source.read_bytes()
     size = _framed_size(len(data))
     headers = {

@@ -57,7 +57,7 @@ backend = "sink"
 
 @dataclass
 class Lab:
-    """The running servers. Files of SIZES lie at /www/<name> on the origin and in bucket `managed`."""
+    """The running servers. Files of SIZES lie on the origin in /www and in bucket `managed`."""
 
     folder: Path
     origin: Process

@@ -12,9 +12,11 @@ NGINX = """
 {user}worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr crit;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 300s;
+  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
+  keepalive_requests 100000000; keepalive_timeout 300s;
   client_body_temp_path {folder}/{name}-body; proxy_temp_path {folder}/{name}-proxy;
-  fastcgi_temp_path {folder}/{name}-f; uwsgi_temp_path {folder}/{name}-u; scgi_temp_path {folder}/{name}-s;
+  fastcgi_temp_path {folder}/{name}-f; uwsgi_temp_path {folder}/{name}-u;
+  scgi_temp_path {folder}/{name}-s;
   open_file_cache max=10000 inactive=300s; client_max_body_size 0; client_body_buffer_size 1m;
   {upstream}
   server {{ listen 127.0.0.1:{port} backlog=1024; {server} }}
@@ -49,7 +51,9 @@ def nginx_proxy(
     folder: Path, origin_port: int, *, name: str, request_buffering: bool = True
 ) -> Process:
     """nginx tuned as a proxy: large buffers, keep-alive to the origin, no disk."""
-    upstream = f"upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 256; keepalive_requests 100000000; }}"
+    upstream = f"""upstream origin {{
+        server 127.0.0.1:{origin_port}; keepalive 256; keepalive_requests 100000000;
+    }}"""
     buffering = "on" if request_buffering else "off"
     server = f"""location / {{
         proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";

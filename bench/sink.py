@@ -1,4 +1,7 @@
-"""A discarding HTTP origin: reads request bodies off the socket without copying them. `python -m bench.sink PORT`."""
+"""A discarding HTTP origin: `python -m bench.sink PORT`.
+
+Request bodies are dropped in the kernel, not copied.
+"""
 
 from __future__ import annotations
 
