@@ -16,23 +16,33 @@ from s3proxy.http.transport import Transport
 SPLICE_BYTES_MIN: Final = 64 * 1024
 
 
-async def relay(source: Transport, sink: Transport, count: int, *, timeout_s: float) -> None:
+async def relay(
+    source: Transport,
+    sink: Transport,
+    count: int,
+    *,
+    timeout_s: float,
+    source_timeout_s: float | None = None,
+) -> None:
     """Move exactly `count` bytes from `source` to `sink`.
 
     Args:
-        timeout_s: bound on each wait for either side.
+        timeout_s: bound on each wait for the sink.
+        source_timeout_s: on each wait for the source; None: the same.
     Raises:
         Disconnected: the source ended early, or one side broke; the message says how far it got.
-        DeadlineExceeded: one side did not move for `timeout_s`.
+        DeadlineExceeded: one side did not move for its time-out.
     After an error or a cancellation an unknown part was moved: close both transports.
     """
+    if source_timeout_s is None:
+        source_timeout_s = timeout_s
     pipe = take_pipe(source, sink, count)
     if pipe is None:
-        await _copy(source, sink, count, timeout_s)
+        await _copy(source, sink, count, timeout_s, source_timeout_s)
         return
     splicer = Splicer(source, sink, count, pipe)
     try:
-        await _splice(splicer, timeout_s)
+        await _splice(splicer, timeout_s, source_timeout_s)
     except Disconnected as error:
         moved = count - splicer.remaining - pipe.held
         raise Disconnected(f"{error}; relayed {moved} of {count} bytes") from error
@@ -48,21 +58,24 @@ def take_pipe(source: Transport, sink: Transport, count: int) -> Pipe | None:
     return None
 
 
-async def _splice(splicer: Splicer, timeout_s: float) -> None:
+async def _splice(splicer: Splicer, timeout_s: float, source_timeout_s: float) -> None:
     while splicer.remaining:
         while not splicer.fill_nowait():
-            await splicer.wait_to_fill(timeout_s)
+            await splicer.wait_to_fill(source_timeout_s)
         while not splicer.drain_nowait():
             await splicer.wait_to_drain(timeout_s)
         await splicer.count_operation()
 
 
-async def _copy(source: Transport, sink: Transport, count: int, timeout_s: float) -> None:
+async def _copy(
+    source: Transport, sink: Transport, count: int, timeout_s: float, source_timeout_s: float
+) -> None:
     buffer = BUFFERS.take()
     remaining = count
     try:
         while remaining:
-            received = await source.receive_into(buffer[:remaining], timeout_s=timeout_s)
+            view = buffer[:remaining]
+            received = await source.receive_into(view, timeout_s=source_timeout_s)
             if not received:
                 moved = count - remaining
                 raise Disconnected(f"the source ended early; relayed {moved} of {count} bytes")

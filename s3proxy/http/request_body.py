@@ -20,6 +20,7 @@ class RequestBody:
         length: bytes in all; None: chunked.
         remaining: bytes not read yet; 0 where chunked.
         transport: where they come from.
+        timeout_s: bound on each wait for more.
         broken: a read failed; the connection cannot carry another request.
     """
 
@@ -27,10 +28,10 @@ class RequestBody:
         "_ahead",
         "_continue_due",
         "_decoder",
-        "_timeout_s",
         "broken",
         "length",
         "remaining",
+        "timeout_s",
         "transport",
     )
 
@@ -41,7 +42,7 @@ class RequestBody:
         self.transport = transport
         self.broken = False
         self._ahead = ahead
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._continue_due = head.expect_continue and not ahead
         if head.chunked:
             self._decoder: ChunkedDecoder | None = ChunkedDecoder()
@@ -115,7 +116,7 @@ class RequestBody:
         """Send 100 Continue where the client waits for it; called before the first wait."""
         if self._continue_due:
             self._continue_due = False
-            await self.transport.send_all(CONTINUE, timeout_s=self._timeout_s)
+            await self.transport.send_all(CONTINUE, timeout_s=self.timeout_s)
 
     async def discard(self, limit_bytes: int) -> bool:
         """Read the rest away, up to about `limit_bytes`; whether that reached its end."""
@@ -156,7 +157,7 @@ class RequestBody:
         try:
             if self._continue_due:
                 await self.start()
-            count = await self.transport.receive_into(buffer, timeout_s=self._timeout_s)
+            count = await self.transport.receive_into(buffer, timeout_s=self.timeout_s)
         except TransportError:
             self.broken = True
             raise

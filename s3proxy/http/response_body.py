@@ -30,7 +30,7 @@ class Lease:
         timeout_s: bound on each wait for more.
     """
 
-    __slots__ = ("_ahead", "_connection", "_pool", "_reusable", "_timeout_s")
+    __slots__ = ("_ahead", "_connection", "_pool", "_reusable", "timeout_s")
 
     def __init__(
         self, pool: Pool, connection: UpstreamConnection, *, reusable: bool, timeout_s: float
@@ -38,7 +38,7 @@ class Lease:
         self._pool = pool
         self._connection: UpstreamConnection | None = connection
         self._reusable = reusable
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._ahead = memoryview(connection.ahead)
         connection.ahead = b""
 
@@ -55,7 +55,7 @@ class Lease:
             ahead = self.take_ahead(len(buffer))
             buffer[: len(ahead)] = ahead
             return len(ahead)
-        return await self.transport.receive_into(buffer, timeout_s=self._timeout_s)
+        return await self.transport.receive_into(buffer, timeout_s=self.timeout_s)
 
     async def receive_some(self, buffer: memoryview) -> int:
         """As `receive`, where the end comes too early."""
@@ -116,7 +116,13 @@ class MeasuredBody:
             self._remaining -= len(ahead)
             await sink.send_all(ahead, timeout_s=timeout_s, more=self._remaining > 0)
             if self._remaining:
-                await relay(lease.transport, sink, self._remaining, timeout_s=timeout_s)
+                await relay(
+                    lease.transport,
+                    sink,
+                    self._remaining,
+                    timeout_s=timeout_s,
+                    source_timeout_s=lease.timeout_s,
+                )
         except BaseException:
             lease.discard()
             raise

@@ -257,6 +257,7 @@ class SplicedUpload(Upload):
         self, splicer: Splicer, connection: UpstreamConnection, method: str
     ) -> ResponseHead | None:
         body = self._request_body
+        self._stalled_at_s = trio.current_time() + body.timeout_s
         try:
             while not (count := splicer.fill_nowait()):
                 answer = await self._pause(splicer.wait_to_fill, connection, method)

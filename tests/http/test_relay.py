@@ -195,6 +195,16 @@ async def test_relay_of_a_silent_source_exceeds_the_deadline(
     assert 30 <= trio.current_time() - began_s <= 34
 
 
+@pytest.mark.parametrize("count", [100, len(BODY)])
+async def test_relay_waits_for_a_source_as_long_as_its_own_deadline_says(
+    line: Line, autojump_clock: trio.testing.MockClock, count: int
+) -> None:
+    began_s = trio.current_time()
+    with pytest.raises(DeadlineExceeded):
+        await relay(line.source, line.sink, count, timeout_s=300, source_timeout_s=30)
+    assert 30 <= trio.current_time() - began_s <= 34
+
+
 async def test_relay_to_a_sink_that_stops_reading_exceeds_the_deadline(
     line: Line, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
