@@ -197,7 +197,7 @@ class Service:
         try:
             bound = await nursery.start(serve_control, app, listen)
         except OSError as error:
-            raise StartError(f"control.listen {listen}: {error.strerror}") from error
+            raise StartError(f"control.listen {listen}: {_reason(error)}") from error
         return str(bound[0])
 
     async def _ready(self, backends: Mapping[str, Backend]) -> dict[str, str]:
@@ -296,7 +296,12 @@ def _listen(address: str, backlog: int) -> socket.socket:
     try:
         return socket.create_server((host, int(port)), family=family, backlog=backlog)
     except OSError as error:
-        raise StartError(f"server.listen {address}: {error.strerror}") from error
+        raise StartError(f"server.listen {address}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    # create_server adds the address, which the line names already.
+    return (error.strerror or str(error)).partition(" (while ")[0]
 
 
 def _access_log(path: str) -> AccessLog:
