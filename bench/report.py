@@ -26,6 +26,7 @@ class Finding:
     target: float
     at_least: bool = False  # the target is a lower bound
     note: str = ""
+    within: bool = True  # a second bound, which the note names
     errors: int = 0  # failed requests of either side: such a run measures something else
 
     @property
@@ -35,8 +36,8 @@ class Finding:
 
     @property
     def met(self) -> bool:
-        """Whether the target holds, in a run without errors."""
-        if self.errors:
+        """Whether the target holds, in a run without errors and with its second bound kept."""
+        if self.errors or not self.within:
             return False
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
