@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config as BotoConfig
@@ -128,7 +129,7 @@ def payload(size: int) -> bytes:
 
 
 def _fill(lab: Lab) -> None:
-    client = lab.client()
-    client.create_bucket(Bucket="managed")  # type: ignore[attr-defined]
+    client: Any = lab.client()
+    client.create_bucket(Bucket="managed")
     for name, size in SIZES.items():
-        client.put_object(Bucket="managed", Key=name, Body=payload(size))  # type: ignore[attr-defined]
+        client.put_object(Bucket="managed", Key=name, Body=payload(size))
