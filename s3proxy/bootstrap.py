@@ -16,7 +16,7 @@ from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BucketRecord
-from s3proxy.catalog.seal import open_sealer
+from s3proxy.catalog.seal import Sealer, open_sealer
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import BucketConfig, Config, DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine
@@ -83,6 +83,13 @@ def _made(config: DataConfig) -> Path:
     return data
 
 
+def _sealer(data: Path) -> Sealer:
+    try:
+        return open_sealer(data)
+    except OSError as error:
+        raise StartError(f"data.dir {data}: master key: {error.strerror}") from error
+
+
 @asynccontextmanager
 async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
     """The catalog with its writer running; everything queued is durable when the block ends.
@@ -92,7 +99,7 @@ async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbE
     data = _made(config)
     engine = LmdbEngine(data / CATALOG_NAME, map_size_bytes=config.map_size_bytes)
     try:
-        catalog = Catalog(engine, open_sealer(data), garbage_delay_s=config.garbage_grace_s)
+        catalog = Catalog(engine, _sealer(data), garbage_delay_s=config.garbage_grace_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield catalog, engine
