@@ -12,7 +12,7 @@ import trio
 
 from s3proxy._fast.checksum import Hasher
 from s3proxy.http.buffers import BUFFERS
-from s3proxy.http.errors import DeadlineExceeded, Disconnected, ProtocolError
+from s3proxy.http.errors import DeadlineExceeded, Disconnected, ProtocolError, TransportError
 from s3proxy.s3 import checksums
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.payload import Digests, PayloadPlan, PayloadVerifier, plan_payload
@@ -142,12 +142,17 @@ class ObjectPayload:
         """Read to the start of `buffer`.
 
         Raises:
-            S3Error: InternalError, the source ended early.
-            BackendError, TransportError: the source broke.
+            S3Error: InternalError, the source ended early; ServiceUnavailable, it broke.
+            BackendError: it broke.
         """
         if not self._remaining:
             return 0
-        count = await self._body.read_into(buffer[: self._remaining])
+        try:
+            count = await self._body.read_into(buffer[: self._remaining])
+        except TransportError as error:
+            # Not the client's connection: nothing is wrong with its request.
+            message = "The copy source could not be read to its end."
+            raise S3Error("ServiceUnavailable", message) from error
         if not count:
             raise S3Error("InternalError", "The copy source ended early.")
         self._remaining -= count
