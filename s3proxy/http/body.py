@@ -135,7 +135,11 @@ class FileBody:
                 raise sink.broken(error) from error
             self._advance(sent)
             sink.bytes_sent += sent
-            await sink.count_operation()
+            if sent < wanted:
+                # The socket is full, and says when it is not: another try would only be told so.
+                await sink.wait_to_send(timeout_s)
+            else:
+                await sink.count_operation()
 
     def _advance(self, count: int) -> None:
         if not count:
