@@ -40,6 +40,7 @@ class TlsContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # Renegotiation lets a client make the server compute, and a read wait for a write.
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        _tell_truncation(context)
         context.set_alpn_protocols(["http/1.1"])
         try:
             # The password callback keeps OpenSSL from asking a terminal.
@@ -63,7 +64,17 @@ def client_context(ca_path: str | None = None) -> ssl.SSLContext:
         raise TlsConfigError(f"trusted certificates {ca_path}: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    _tell_truncation(context)
     return context
+
+
+def _tell_truncation(context: ssl.SSLContext) -> None:
+    """Make an end without close_notify an error.
+
+    Python before 3.11.4 (Debian 12 has 3.11.2) sets the opposite with OpenSSL 3, see
+    https://github.com/python/cpython/issues/95494; anybody on the path could cut a body short.
+    """
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 
 
 def _no_password() -> str:

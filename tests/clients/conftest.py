@@ -119,4 +119,6 @@ def tree(tmp_path: Path) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
+        # Older than any upload: synchronising compares times in whole seconds.
+        os.utime(path, (1_700_000_000, 1_700_000_000))
     return root
