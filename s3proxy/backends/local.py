@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from s3proxy.backends.disk import Disk
@@ -94,6 +94,12 @@ class LocalBackend:
             with os_errors("recover", str(self._root), self.name):
                 removed += await self._disk.run(store.remove_temporaries, self._opened_ns)
         return removed
+
+    async def forget_uploads(self, target: str, known: Collection[str]) -> int:
+        """See `Backend.forget_uploads`."""
+        store = self.files(target)
+        with os_errors("recover", target, self.name):
+            return await self._disk.run(store.remove_uploads, known)
 
     def blob_ids(self) -> Iterator[str]:
         """See `Backend.blob_ids`."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -158,6 +158,10 @@ class LocalFileStore:
         """Remove what an interrupted process left; how many. Blocks."""
         removed = remove_files(self._state / "tmp", older_than_ns)
         return removed + self._uploads.remove_leftovers()
+
+    def remove_uploads(self, known: Collection[str]) -> int:
+        """Remove uploads whose ids are not among `known`; how many. Blocks."""
+        return self._uploads.remove_unknown(known)
 
     @contextmanager
     def _errors(self, op: str, key: str) -> Iterator[None]:

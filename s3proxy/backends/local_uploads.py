@@ -17,7 +17,7 @@ import itertools
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Uploads:
         def make() -> None:
             directory = self._directory / upload_id
             directory.mkdir(parents=True)
-            (directory / "upload.json").write_bytes(msgspec.json.encode(UploadState(key)))
+            self._write(directory / "upload.json", msgspec.json.encode(UploadState(key)))
             if self._durable:
                 sync_directory(str(directory))
                 sync_directory(str(self._directory))
@@ -141,6 +141,24 @@ class Uploads:
             shutil.rmtree(directory, ignore_errors=True)
         return len(leftovers)
 
+    def remove_unknown(self, known: Collection[str]) -> int:
+        """Remove uploads whose ids are not among `known`; how many. Blocks."""
+        unknown = [
+            directory
+            for directory in self._directory.glob("*")
+            if _is_id(directory.name) and directory.name not in known
+        ]
+        for directory in unknown:
+            shutil.rmtree(directory, ignore_errors=True)
+        return len(unknown)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data)
+            if self._durable:
+                file.flush()
+                os.fsync(file.fileno())
+
     def _find(self, key: str, upload_id: str) -> Path:
         directory = self._directory / upload_id
         state = None
@@ -182,7 +200,7 @@ class Uploads:
     def _record(self, fd: int, directory: Path, number: int, place: PartPlace) -> None:
         path = directory / f"{number}.json"
         temporary = directory / f"{number}.{secrets.token_hex(4)}"
-        temporary.write_bytes(msgspec.json.encode(place))
+        self._write(temporary, msgspec.json.encode(place))
         if self._durable:
             os.fsync(fd)
         before = _read_place(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 
 from s3proxy.backends.errors import AlreadyExists, NotFound
@@ -90,6 +90,10 @@ class S3Backend:
 
     async def recover(self) -> int:
         """Nothing to remove: the endpoint leaves nothing half-written."""
+        return 0
+
+    async def forget_uploads(self, target: str, known: Collection[str]) -> int:
+        """None: other clients of the endpoint have uploads there, too."""
         return 0
 
     def blob_ids(self) -> Iterator[str]:

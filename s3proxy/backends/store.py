@@ -19,7 +19,7 @@ Contract, for both roles:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -191,6 +191,9 @@ class Backend(Protocol):
 
     async def recover(self) -> int:
         """Remove what an interrupted process left half-written; returns how many."""
+
+    async def forget_uploads(self, target: str, known: Collection[str]) -> int:
+        """Remove this gateway's uploads to an attached target but for the `known`; how many."""
 
     def blob_ids(self) -> Iterator[str]:
         """Ids of all stored blobs where they can be walked cheaply; blocking, in any order."""

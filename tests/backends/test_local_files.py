@@ -258,6 +258,18 @@ async def test_upload_outlives_a_restart(root: Path, store: LocalFileStore) -> N
     assert await read(store, "a") == first + second
 
 
+async def test_uploads_that_nobody_knows_are_removed(root: Path, www: Path) -> None:
+    backend = LocalBackend(LocalOptions(name="disk", root=str(root)))
+    store = backend.files("www")
+    known = await store.create_upload("a", PutOptions())
+    unknown = await store.create_upload("a", PutOptions())
+    await store.put_part("a", unknown, 1, Source(b"data"), PutOptions(length=4))
+    (www / ".s3proxy" / "uploads" / "foreign").mkdir()
+    assert await backend.forget_uploads("www", {known}) == 1
+    assert names_in(www / ".s3proxy" / "uploads") == [known, "foreign"]
+    assert await backend.forget_uploads("elsewhere", {known}) == 0
+
+
 async def test_upload_of_another_key_is_no_such_upload(store: LocalFileStore) -> None:
     upload = await store.create_upload("a", PutOptions())
     for key, upload_id in (("b", upload), ("a", "0" * 32), ("a", "../../../x"), ("a", "")):

@@ -29,6 +29,7 @@ class FakeBackend:
     def __init__(self, fails: Exception | None = None) -> None:
         self.fails = fails
         self.asked: list[str] = []
+        self.known: set[str] = set()
         self.together = 0
         self.together_max = 0
 
@@ -48,6 +49,11 @@ class FakeBackend:
     async def recover(self) -> int:
         await self.ask("recover")
         return 0
+
+    async def forget_uploads(self, target: str, known: set[str]) -> int:
+        await self.ask(f"forget {target}")
+        self.known |= known
+        return 1
 
 
 def as_backend(fake: FakeBackend) -> Backend:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BlobRef
 from s3proxy.workers.recover import recover
@@ -13,6 +15,7 @@ from tests.catalog.catalogs import (
     garbage_blobs,
     object_record,
     open_catalog,
+    upload_record,
 )
 from tests.workers.fakes import FakeBackend, as_backend, unavailable
 
@@ -60,3 +63,24 @@ async def test_recover_backend_without_answer_leaves_its_blobs_to_the_collector(
         assert await recover(catalog, backends) == 1
         assert disk.asked == ["recover"]
         assert garbage_blobs(catalog) == {target.id}
+
+
+async def test_recover_forgets_uploads_to_attached_directories_that_the_catalog_lacks(
+    tmp_path: Path,
+) -> None:
+    far, disk = FakeBackend(unavailable()), FakeBackend()
+    async with open_catalog(tmp_path) as catalog:
+        for name, backend in (("here", "disk"), ("also-here", "disk"), ("there", "far")):
+            record = msgspec.structs.replace(bucket_record(name, kind="attached"), backend=backend)
+            await catalog.create_bucket(msgspec.structs.replace(record, container="www"))
+        for name in ("here", "also-here"):
+            bucket = catalog.get_bucket(name)
+            assert bucket is not None
+            for number in range(1001 if name == "here" else 1):
+                upload = upload_record("key", f"{number:04}")
+                native = msgspec.structs.replace(upload, backend_upload_id=f"{name}-{number}")
+                await catalog.create_upload(bucket, native)
+        await catalog.create_bucket(bucket_record("managed"))
+        assert await recover(catalog, {"disk": as_backend(disk), "far": as_backend(far)}) == 0
+    assert disk.asked == ["recover", "forget www"]
+    assert disk.known == {*(f"here-{n}" for n in range(1001)), "also-here-0"}
