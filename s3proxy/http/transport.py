@@ -157,14 +157,13 @@ class Transport(Endpoint):
         """
         self.burst = 0
         queued = self._queued_bytes()
-        while True:
-            try:
-                await self.wait_until_sendable(timeout_s)
-                return
-            except DeadlineExceeded:
-                before, queued = queued, self._queued_bytes()
-                if queued >= before:
-                    raise
+        try:
+            await self.wait_until_sendable(timeout_s)
+        except DeadlineExceeded:
+            # Never parks again here: the socket may have become writable at this very moment, and
+            # that edge is gone. The caller tries, which tells.
+            if self._queued_bytes() >= queued:
+                raise
 
     async def wait_until_sendable(self, timeout_s: float) -> None:
         """Park in the direction that sending needs, for `timeout_s` at most."""
