@@ -6,6 +6,7 @@ on its own: what is not sent by the test is not sent.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -168,8 +169,9 @@ class Wire:
             return
 
     def end(self) -> None:
-        """Send nothing more, but go on receiving."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Send nothing more, but go on receiving; the server may have closed already."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def read_answer(self, method: str = "GET") -> Answer:
         """Read one final response.
