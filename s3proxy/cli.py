@@ -74,7 +74,11 @@ def serve(config_path: str | None) -> None:
 async def _serve(service: Service) -> None:
     async with trio.open_nursery() as nursery:
         started = await nursery.start(service.run)
-        click.echo(_welcome(started), err=True)
+        try:
+            click.echo(_welcome(started), err=True)
+        except OSError:
+            if started.root is not None:
+                raise  # nobody could learn the credentials that were just made
 
 
 def _welcome(started: Started) -> str:

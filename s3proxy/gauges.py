@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from s3proxy.http.client import Client
 from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
+from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
 from s3proxy.workers.worker import Supervised
 
@@ -17,6 +18,11 @@ def of_engine(engine: LmdbEngine) -> Iterator[Reading]:
     yield "counter", "kv_changes", "Changes committed", engine.changes, {}
     yield "counter", "kv_commit_seconds", "Time spent in commits", engine.commit_s, {}
     yield "gauge", "kv_queued_changes", "Changes that wait for the writer", engine.queued, {}
+
+
+def of_access_log(log: AccessLog) -> Iterator[Reading]:
+    """What the access log could not take."""
+    yield "counter", "access_lines_dropped", "Lines lost to a full disk", log.dropped_lines, {}
 
 
 def of_server(server: Server) -> Iterator[Reading]:

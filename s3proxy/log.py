@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -33,9 +33,27 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, StandardError())),
         cache_logger_on_first_use=False,
     )
+
+
+class StandardError:
+    """Standard error without a buffer.
+
+    What it does not take, as on a full disk, is dropped: a log must not fail a request.
+    """
+
+    def write(self, text: str) -> int:
+        """Write it, or not."""
+        try:
+            _write_all(sys.stderr.fileno(), text.encode())
+        except OSError:
+            pass
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 def _to_json(event: Any, **_: Any) -> str:

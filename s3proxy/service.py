@@ -100,6 +100,7 @@ class Service:
                 root = await ensure_root(catalog, self._environ)
                 await attach_buckets(catalog, config)
                 self._metrics.add_source(lambda: gauges.of_engine(engine))
+                self._metrics.add_source(lambda: gauges.of_access_log(access_log))
                 async with self._transport() as (readiness, client):
                     parts = _Parts(catalog, readiness, client, access_log, listener)
                     await self._serve(parts, root, task_status)

@@ -151,7 +151,7 @@ class FaultyRelay:
             client.socket.sendall(fault.answer)
             return client.finish(fault.end)
         body = client.read(length)
-        if fault.answer or fault.end and fault.answer_bytes < 0:
+        if fault.answer or (fault.end and fault.answer_bytes < 0):
             client.socket.sendall(fault.answer)
             return client.finish(fault.end)
         self._stopping.wait(fault.delay_s)

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.small_disk import LimitedFiles, SmallDisk, Tmpfs, may_mount, mounted
 from tests.faults.traces import leftovers, logged_bugs, stored_files
 from tests.faults.wire import Answer, Wire, ask, is_absent, signed_head, wait_until
-from tests.gateways import Gateway, attached, local_backend
+from tests.gateways import Gateway, attached, local_backend, s3_backend
 
 MIB = 1 << 20
 LARGE = 8 * MIB
@@ -166,6 +166,22 @@ def put_until_refused(gateway: Gateway, bodies: dict[str, bytes]) -> Answer:
                 return answer
             bodies[f"small{number}"] = body
     raise AssertionError("a full disk took them all")
+
+
+def test_logs_on_a_full_disk_hold_up_nobody(tmp_path: Path) -> None:
+    """Neither events on standard error nor the access log."""
+    extra = s3_backend("nowhere", "http://127.0.0.1:1") + attached("nowhere", "nowhere")
+    gateway = Gateway(tmp_path, extra, S3PROXY_LOG__ACCESS="/dev/full")
+    gateway.start()
+    assert gateway.stop() == 0
+    gateway.log = Path("/dev/full")
+    with gateway:
+        for _ in range(3):
+            answer = ask(gateway, "GET", "/nowhere/key")  # a warning each
+            assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+        metrics = httpx.get(f"{gateway.control_url}/metrics").text
+        assert gateway.stop() == 0
+    assert "s3proxy_access_lines_dropped" in metrics
 
 
 @contextmanager
