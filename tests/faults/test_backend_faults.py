@@ -275,7 +275,8 @@ REFUSALS = {
 def test_refusal_of_the_endpoint_is_told_as_what_it_is(deployment: Deployment, name: str) -> None:
     """Also while the body is still on its way: large ones are answered after their first bytes."""
     answer, statuses, codes = REFUSALS[name]
-    for fault in (Fault(answer=answer), Fault(answer=answer, request_bytes=1000, end="close")):
+    last = answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    for fault in (Fault(answer=answer), Fault(answer=last, request_bytes=1000, end="close")):
         with deployment.relay.doing(fault):
             found = outcomes(deployment)
             # HEAD has no code, so that its status is all that was said.
