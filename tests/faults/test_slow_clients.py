@@ -228,13 +228,21 @@ def test_idle_connections_make_room_for_new_ones(tmp_path: Path) -> None:
     more = {"S3PROXY_SERVER__CONNECTIONS_MAX": "20"}
     with Gateway(tmp_path, **more) as gateway, ExitStack() as stack:
         gateway.client().create_bucket(Bucket="near")
-        wires = [stack.enter_context(Wire(gateway.port)) for _ in range(20)]
+        assert_served(gateway)
+        oldest = stack.enter_context(used_wire(gateway))
+        for _ in range(19):
+            stack.enter_context(Wire(gateway.port))
         for _ in range(5):
             assert_served(gateway)
-        assert wires[0].at_end()
-        # Those that went were the oldest; the youngest still serves.
-        wires[-1].send(signed_head(gateway.port, "GET", "/near/other").data)
-        assert wires[-1].read_answer().body == b"other"
+        assert oldest.at_end()
+
+
+def used_wire(gateway: Gateway) -> Wire:
+    """A connection that had an answer: from then on it is idle, and not since some time nearby."""
+    wire = Wire(gateway.port)
+    wire.send(signed_head(gateway.port, "GET", "/near/other").data)
+    assert wire.read_answer().body == b"other"
+    return wire
 
 
 def test_more_connections_than_descriptors_leave_others_served(tmp_path: Path) -> None:
