@@ -27,9 +27,9 @@ CATALOG_NAME = "catalog.lmdb"
 
 # Descriptors that are not for clients: catalog, logs, threads, the collector, idle upstreams.
 FILES_KEPT = 256
-# A client's connection, and the file, or the upstream connection and its pipe, that it is answered
-# from: most connections are idle, so that two for each are plenty.
-FILES_PER_CONNECTION = 2
+# A client's connection, and for every other one a file that it is answered from; connections to
+# upstreams, and their pipes, are far fewer.
+FILES_PER_CONNECTION = 1.5
 
 
 class StartError(Exception):
@@ -42,12 +42,12 @@ def connections_limit(wanted: int) -> int:
     Beyond that number new connections take the place of idle ones, while files can still be opened.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted * FILES_PER_CONNECTION + FILES_KEPT
+    needed = int(wanted * FILES_PER_CONNECTION) + FILES_KEPT
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
-    return min(wanted, max(1, (allowed - FILES_KEPT) // FILES_PER_CONNECTION))
+    return min(wanted, max(1, int((allowed - FILES_KEPT) / FILES_PER_CONNECTION)))
 
 
 @contextmanager

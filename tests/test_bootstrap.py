@@ -57,9 +57,9 @@ async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("soft", "hard", "raised_to", "allowed"),
     [
-        (1024, resource.RLIM_INFINITY, 20_256, 10_000),
-        (1024, 524_288, 20_256, 10_000),
-        (1024, 4096, 4096, 1920),
+        (1024, resource.RLIM_INFINITY, 15_256, 10_000),
+        (1024, 524_288, 15_256, 10_000),
+        (1024, 4096, 4096, 2560),
         (50_000, 50_000, None, 10_000),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None, 10_000),
         (100, 100, 100, 1),
