@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import statistics
 import sysconfig
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -97,8 +96,3 @@ def write_json(findings: list[Finding], path: Path) -> None:
     ]
     content = {"machine": machine(), "findings": found}
     path.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def spread(values: list[float]) -> str:
-    """Median and range of some figures."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g}..{max(values):.3g})"
