@@ -75,11 +75,12 @@ class Connection:
     """The task of one accepted connection.
 
     Attributes:
-        idle_since_s: Trio's clock when it parked between requests, with nothing received; inf while
-            it does not.
+        idle_since_s: while it is parked between requests, Trio's clock when it was accepted, or
+            parked after an answer; else inf.
     """
 
     __slots__ = (
+        "_accepted_s",
         "_ahead",
         "_drained",
         "_evicted",
@@ -93,6 +94,8 @@ class Connection:
         self._transport = transport
         self._shared = shared
         self._ahead = b""
+        # Not when its task first parks: tasks of connections that came together start in any order.
+        self._accepted_s = trio.current_time()
         self._fresh = True
         # The last receive took all there was: until the next edge another one would only say so.
         self._drained = False
@@ -124,7 +127,10 @@ class Connection:
             self._transport.wake_reader()
 
     def evict(self) -> None:
-        """Close the connection, which is idle, to make room for another."""
+        """Close the connection, which is idle, to make room for another.
+
+        If its next request turns out to be there already, it stays, and another has to yield.
+        """
         self._evicted = True
         self.retire()
 
@@ -160,13 +166,17 @@ class Connection:
             count = transport.receive_nowait(scratch)
         while count < 0:
             if self._evicted or (shared.draining and not self._fresh):
+                shared.stats.evicted += self._evicted
                 return None
-            self.idle_since_s = trio.current_time()
+            self.idle_since_s = self._accepted_s if self._fresh else trio.current_time()
             await transport.wait_to_receive(self._patience_s())
             self.idle_since_s = math.inf
             count = transport.receive_nowait(scratch)
         if not count:
             return None
+        if self._evicted:
+            self._evicted = False
+            shared.room.unpark()
         self._fresh = False
         self._drained = count < SCRATCH_BYTES and transport.plain
         limits = shared.limits

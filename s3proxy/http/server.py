@@ -177,7 +177,6 @@ class Server:
         before_s = trio.current_time() - EVICTED_AFTER_S
         idle = [connection for connection in connections if connection.idle_since_s <= before_s]
         for connection in heapq.nsmallest(count, idle, key=attrgetter("idle_since_s")):
-            self.stats.evicted += 1
             connection.evict()
 
     def _accept_one(self, listener: "Listener", nursery: trio.Nursery) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import ExitStack
 
 import pytest
 import trio
@@ -79,6 +80,82 @@ async def test_connection_over_the_limit_takes_the_place_of_the_longest_idle(
         assert served.server.stats.evicted == 1
         assert await two.is_closed()
         assert (await one.ask()).status == 200
+
+
+async def test_evicted_connection_whose_request_is_there_already_stays_open(
+    patient_clock: MockClock, readiness: Readiness
+):
+    """It was not idle any more: its answer's keep-alive holds, and another one yields."""
+    async with (
+        serving(readiness, limits=ServerLimits(connections_max=2)) as served,
+        served.client() as one,
+        served.client() as two,
+        served.client() as three,
+    ):
+        await one.ask()
+        patient_clock.jump(0.5)
+        await two.ask()
+        patient_clock.jump(2)
+        with one.sock._sock.dup() as raw:
+            # No task runs between these two: the request is in the kernel, the choice is made.
+            raw.send(GET)
+            served.server._evict()
+        await one.receive()
+        await three.send(GET)
+        with trio.fail_after(10):
+            assert (await three.answer()).status == 200
+        assert await two.is_closed()
+        assert (await one.ask()).status == 200
+        assert served.server.stats.evicted == 1
+
+
+class Ticking(trio.abc.Clock):
+    """A clock that moves on by a microsecond with each look at it, and else by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def start_clock(self) -> None:
+        """Nothing to start."""
+
+    def current_time(self) -> float:
+        self.now_s += 1e-6
+        return self.now_s
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        return 0 if deadline <= self.now_s else 1e-3
+
+
+def test_connections_accepted_together_yield_in_the_order_of_their_coming():
+    """Their tasks start in any order, and one that is answered at once may park first of all."""
+    clock = Ticking()
+
+    async def main() -> None:
+        readiness = Readiness()
+        server = Server(FakeHandler(), readiness, ServerLimits(connections_max=10))
+        listener = open_listener("127.0.0.1", 0, backlog=20)
+        async with trio.open_nursery() as nursery:
+            with ExitStack() as stack:
+                clients = [
+                    stack.enter_context(socket.create_connection(listener.getsockname()))
+                    for _ in range(10)
+                ]
+                clients[-1].send(GET)
+                await nursery.start(readiness.run)
+                await nursery.start(server.serve, [listener])
+                await wait_all_tasks_blocked()
+                clock.now_s += 10
+                for client in clients:
+                    server._evict()
+                    await wait_all_tasks_blocked()
+                    client.settimeout(1)
+                    while client.recv(1000):
+                        pass
+            nursery.cancel_scope.cancel()
+        readiness.close()
+        assert server.stats.evicted == 10
+
+    trio.run(main, clock=clock)
 
 
 class FlakyListener(socket.socket):
