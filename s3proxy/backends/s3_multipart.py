@@ -14,7 +14,7 @@ from s3proxy.backends.s3_headers import (
     metadata_headers,
     stat_of,
 )
-from s3proxy.backends.s3_request import EMPTY_SHA256, Ask, Headers, Query, S3Requests
+from s3proxy.backends.s3_request import Ask, S3Requests
 from s3proxy.backends.s3_xml import read_complete_etag, read_copy, read_upload_id, write_complete
 from s3proxy.backends.store import PutOptions, Stat
 
@@ -42,10 +42,11 @@ class Multipart:
 
     async def create(self, key: str, options: PutOptions) -> str:
         """See `Store.create_upload`. Repeated on failure: a spare upload is only a spare upload."""
-        ask = self._ask(
-            "create_upload",
-            "POST",
-            key,
+        ask = Ask(
+            op="create_upload",
+            method="POST",
+            container=self._container,
+            key=key,
             query=[("uploads", "")],
             headers=metadata_headers(options),
             raw=length_line(0),
@@ -61,10 +62,11 @@ class Multipart:
     ) -> Stat:
         """See `Store.complete_upload`; one that had succeeded unheard succeeds again."""
         body = write_complete(parts)
-        ask = self._ask(
-            "complete_upload",
-            "POST",
-            key,
+        ask = Ask(
+            op="complete_upload",
+            method="POST",
+            container=self._container,
+            key=key,
             query=[("uploadId", upload_id)],
             headers=[("Content-Type", "application/xml"), *condition_headers(options)],
             raw=length_line(len(body)),
@@ -87,7 +89,9 @@ class Multipart:
     async def abort(self, key: str, upload_id: str) -> None:
         """See `Store.abort_upload`."""
         query = [("uploadId", upload_id)]
-        ask = self._ask("abort_upload", "DELETE", key, query=query)
+        ask = Ask(
+            op="abort_upload", method="DELETE", container=self._container, key=key, query=query
+        )
         try:
             await self._requests.call(ask)
         except NotFound:
@@ -95,7 +99,13 @@ class Multipart:
 
     async def head(self, key: str) -> Stat:
         """Stat of a key."""
-        ask = self._ask("head", "HEAD", key, headers=[("x-amz-checksum-mode", "ENABLED")])
+        ask = Ask(
+            op="head",
+            method="HEAD",
+            container=self._container,
+            key=key,
+            headers=[("x-amz-checksum-mode", "ENABLED")],
+        )
         answer = await self._requests.call(ask)
         return stat_of(answer.exchange.head)
 
@@ -123,10 +133,11 @@ class Multipart:
     async def _copy_part(
         self, key: str, upload_id: str, number: int, source: str, span: str
     ) -> str:
-        ask = self._ask(
-            "copy",
-            "PUT",
-            key,
+        ask = Ask(
+            op="copy",
+            method="PUT",
+            container=self._container,
+            key=key,
             query=[("partNumber", str(number)), ("uploadId", upload_id)],
             headers=[("x-amz-copy-source", source), ("x-amz-copy-source-range", span)],
             raw=length_line(0),
@@ -147,28 +158,6 @@ class Multipart:
             hint = "the endpoint knows no such upload"
             raise NoSuchUpload("complete_upload", key, hint, self._requests.backend)
         return stat
-
-    def _ask(
-        self,
-        op: str,
-        method: str,
-        key: str,
-        *,
-        query: Query = (),
-        headers: Headers = (),
-        raw: bytes = b"",
-        payload_hash: str = EMPTY_SHA256,
-    ) -> Ask:
-        return Ask(
-            op=op,
-            method=method,
-            container=self._container,
-            key=key,
-            query=query,
-            headers=headers,
-            raw=raw,
-            payload_hash=payload_hash,
-        )
 
     def _garbage(self, op: str, key: str, error: ValueError) -> Unavailable:
         return Unavailable(op, key, f"the endpoint's answer: {error}", self._requests.backend)

@@ -62,7 +62,13 @@ class S3Store:
         """See `Store.open`; the body comes straight from the upstream connection."""
         whole = first == 0 and last is None
         span = f"bytes={first}-{'' if last is None else last}"
-        ask = self._ask("open", "GET", key, headers=[] if whole else [("Range", span)])
+        ask = Ask(
+            op="open",
+            method="GET",
+            container=self.container,
+            key=key,
+            headers=[] if whole else [("Range", span)],
+        )
         exchange = await self.requests.open(ask)
         stat = stat_of(exchange.head)
         if not whole and exchange.head.status != 206:
@@ -82,7 +88,9 @@ class S3Store:
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
         try:
-            await self.requests.call(self._ask("delete", "DELETE", key))
+            await self.requests.call(
+                Ask(op="delete", method="DELETE", container=self.container, key=key)
+            )
         except NotFound as error:
             if type(error) is not NotFound:
                 raise
@@ -95,10 +103,11 @@ class S3Store:
             return await self._multipart.copy_large(source, size, target_key, options)
         if options.published is not None:
             await options.published()
-        ask = self._ask(
-            "copy",
-            "PUT",
-            target_key,
+        ask = Ask(
+            op="copy",
+            method="PUT",
+            container=self.container,
+            key=target_key,
             headers=[
                 ("x-amz-copy-source", source),
                 ("x-amz-metadata-directive", "REPLACE"),
@@ -127,7 +136,7 @@ class S3Store:
             query.append(("delimiter", delimiter))
         if after:
             query.append(("start-after", after + _HIGHEST if covered else after))
-        ask = self._ask("list", "GET", "", query=query)
+        ask = Ask(op="list", method="GET", container=self.container, query=query)
         answer = await self.requests.call(ask, bytes_max=LIST_BYTES_MAX)
         try:
             page = read_list(answer.body)
@@ -170,10 +179,11 @@ class S3Store:
         headers: Sequence[tuple[str, str]] = (),
     ) -> Stat:
         """PUT a body of known length, without retries, as its source is read once."""
-        ask = self._ask(
-            op,
-            "PUT",
-            key,
+        ask = Ask(
+            op=op,
+            method="PUT",
+            container=self.container,
+            key=key,
             query=query,
             headers=[*headers, *digest_headers(options)],
             raw=length_line(options.length),
@@ -196,28 +206,6 @@ class S3Store:
             )
         await self.requests.finish(ask, exchange, ERROR_BYTES_MAX)
         return written_stat(exchange.head, options.length)
-
-    def _ask(
-        self,
-        op: str,
-        method: str,
-        key: str,
-        *,
-        query: Sequence[tuple[str, str]] = (),
-        headers: Sequence[tuple[str, str]] = (),
-        raw: bytes = b"",
-        payload_hash: str = EMPTY_SHA256,
-    ) -> Ask:
-        return Ask(
-            op=op,
-            method=method,
-            container=self.container,
-            key=key,
-            query=query,
-            headers=headers,
-            raw=raw,
-            payload_hash=payload_hash,
-        )
 
 
 def payload_hash(options: PutOptions) -> str:
