@@ -37,6 +37,7 @@ from s3proxy.bootstrap import (
 )
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import KeyRecord
+from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig
 from s3proxy.control.app import build_app
@@ -57,7 +58,6 @@ from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
 
 READY_TIMEOUT_S = 5.0
-CREDENTIALS_MAX = 4096
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 logger = get_logger("service")
@@ -240,22 +240,13 @@ async def _cut_short(
 
 
 def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
-    """How the authenticator finds the owner of an access key: one catalog read."""
-    # Of records that the catalog gave before; it gives the same one while nothing changes.
-    known: dict[str, tuple[KeyRecord, Credential]] = {}
+    """How the authenticator finds the owner of an access key."""
 
-    def lookup(access_key: str) -> Credential | None:
+    def read(access_key: str) -> Credential | None:
         record = catalog.get_key(access_key)
-        if record is None or not record.enabled:
-            return None
-        entry = known.get(access_key)
-        if entry is None or entry[0] is not record:
-            if len(known) >= CREDENTIALS_MAX:
-                known.clear()
-            entry = known[access_key] = (record, _credential(catalog, record))
-        return entry[1]
+        return _credential(catalog, record) if record is not None and record.enabled else None
 
-    return lookup
+    return Remembered(catalog.engine, read).get
 
 
 def _credential(catalog: Catalog, record: KeyRecord) -> Credential:

@@ -48,6 +48,15 @@ class Authorization:
     def payload_hash(self) -> str:
         """x-amz-content-sha256 as sent; "UNSIGNED-PAYLOAD" for a presigned request without it."""
     @property
+    def payload_plain(self) -> bool:
+        """Whether the payload hash is that of no payload, or "UNSIGNED-PAYLOAD"."""
+    def in_order(self, region: str, now_s: float, skew_s_max: float, /) -> bool:
+        """Whether region and time are as they should be, and there is no session token.
+
+        Most requests are: one call instead of a look at each. False says only that each has to be
+        looked at, as for every presigned request, which may have expired.
+        """
+    @property
     def signed_headers(self) -> tuple[bytes, ...]:
         """Names of the signed headers as sent."""
 

@@ -22,7 +22,7 @@ from s3proxy._fast.canonical cimport (
     text_start,
 )
 from s3proxy._fast.http1 cimport RequestHead
-from s3proxy._fast.message_head cimport MessageHead
+from s3proxy._fast.message_head cimport SEEN_SECURITY_TOKEN, MessageHead
 from s3proxy._fast.span cimport Span, cut, equals, to_str, trimmed
 from s3proxy._fast.timestamp cimport STAMP_BYTES, is_date, read_stamp, write_stamp
 
@@ -52,6 +52,9 @@ cdef Py_ssize_t[PARAMETERS] PARAMETER_LENGTHS
 PARAMETER_LENGTHS[:] = [9, 10, 4, 7, 13, 9, 14]
 
 cdef const char* UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
+cdef const char* EMPTY_PAYLOAD = (
+    b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+)
 EXPIRES_S_MAX = EXPIRES_LIMIT_S
 
 cdef str S3 = "s3"
@@ -114,6 +117,22 @@ cdef class Authorization:
     @property
     def payload_hash(self):
         return to_str(self.payload)
+
+    @property
+    def payload_plain(self):
+        return equals(self.payload, UNSIGNED_PAYLOAD, 16) or equals(
+            self.payload, EMPTY_PAYLOAD, 64
+        )
+
+    def in_order(self, str region not None, double now_s, double skew_s_max, /):
+        cdef bytes query = (<RequestHead>self.head).query
+        return (
+            not self.presigned
+            and -skew_s_max <= now_s - <double>self.timestamp_s <= skew_s_max
+            and self.region == region
+            and not self.head.seen & SEEN_SECURITY_TOKEN
+            and memmem(<const char*>query, len(query), b"X-Amz-Security-Token", 20) == NULL
+        )
 
     cdef object malformed(self, str reason):
         if self.presigned:

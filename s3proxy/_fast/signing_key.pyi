@@ -5,6 +5,8 @@ Source: AWS, "Create a signed AWS API request", step 3.
 
 from typing import Never, final
 
+from s3proxy._fast.authorization import Authorization
+
 @final
 class SigningKey:
     """A signing key as ready HMAC states: signing costs no key schedule. Immutable.
@@ -47,6 +49,8 @@ class SigningKeys:
         self, access_key: str, generation: int, date: str, region: str, service: str = "s3"
     ) -> SigningKey | None:
         """The kept key; None: it must be derived. A new `generation` of a credential misses."""
+    def find(self, claim: Authorization, generation: int, /) -> SigningKey | None:
+        """As `get`, for what a request claims."""
     def derive(
         self,
         access_key: str,

@@ -9,6 +9,7 @@ Source: AWS, "Create a signed AWS API request", step 3.
 from cpython.dict cimport PyDict_GetItem
 from libc.string cimport memcpy, memset
 
+from s3proxy._fast.authorization cimport Authorization
 from s3proxy._fast.canonical cimport Text
 from s3proxy._fast.libcrypto cimport (
     SHA256_BYTES,
@@ -118,6 +119,9 @@ cdef class SigningKeys:
         if key is not None:
             self.keep(name, key)
         return key
+
+    def find(self, Authorization claim not None, generation, /):
+        return self.get(claim.access_key, generation, claim.date, claim.region, claim.service)
 
     def derive(
         self, access_key, generation, date, region, secret_key, service="s3"

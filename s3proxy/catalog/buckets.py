@@ -7,6 +7,7 @@ import msgspec
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.tables import ATTRIBUTES, BUCKETS, OBJECTS, UPLOADS, allocate_id, encode
 from s3proxy.kv.engine import Engine, Transaction
 
@@ -26,10 +27,14 @@ class BucketTable:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._remembered = Remembered(engine, self._read)
 
     def get_bucket(self, name: str, tenant: str = "main") -> BucketRecord | None:
         """Return the bucket, or None."""
-        value = self._engine.get(BUCKETS, _key(tenant, name))
+        return self._remembered.get((tenant, name))
+
+    def _read(self, named: tuple[str, str]) -> BucketRecord | None:
+        value = self._engine.get(BUCKETS, _key(*named))
         return None if value is None else tables.buckets.decode(value)
 
     def list_buckets(self, tenant: str = "main") -> list[BucketRecord]:

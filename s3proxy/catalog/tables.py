@@ -55,8 +55,6 @@ KEYSPACES = (
 )
 
 ID_BYTES = 8
-# Some 600 bytes each.
-RECALLED_MAX = 4096
 _LAST_ID = b"last_id"
 
 R = TypeVar("R", bound="ListedFields | Record")
@@ -100,37 +98,14 @@ class Codec(Generic[R]):
         return record
 
 
-class RecallingCodec(Codec[R]):
-    """A codec of records that are few and read with every request: their last values are kept.
-
-    A record is found by its bytes, so it is never older than what was read.
-    """
-
-    __slots__ = ("_known",)
-
-    def __init__(self, kind: type[R]) -> None:
-        super().__init__(kind)
-        self._known: dict[bytes, R] = {}
-
-    def decode(self, data: bytes) -> R:
-        """As `Codec.decode`; equal bytes may give the same record again."""
-        record = self._known.get(data)
-        if record is None:
-            record = super().decode(data)
-            if len(self._known) >= RECALLED_MAX:
-                self._known.clear()
-            self._known[data] = record
-        return record
-
-
-buckets = RecallingCodec(BucketRecord)
+buckets = Codec(BucketRecord)
 objects = Codec(ObjectRecord)
 listed = Codec(ListedFields)
 uploads = Codec(UploadRecord)
 parts = Codec(PartRecord)
 completed = Codec(CompletedRecord)
 users = Codec(UserRecord)
-keys = RecallingCodec(KeyRecord)
+keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)
 garbage = Codec(GarbageRecord)
 attributes = Codec(AttributesRecord)

@@ -57,7 +57,14 @@ class Commit(Protocol[T_co]):
 
 
 class Engine(Protocol):
-    """An ordered, transactional store with group commit."""
+    """An ordered, transactional store with group commit.
+
+    Attributes:
+        version: grows before a commit of this process is answered, and within a fraction of a
+            second of another process's: what was read stands while it does not.
+    """
+
+    version: int
 
     def open_keyspaces(self, names: Iterable[str], /) -> None:
         """Make sure that the named keyspaces exist; for start-up, before `run`."""

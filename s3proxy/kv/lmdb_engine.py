@@ -35,6 +35,8 @@ MAP_SIZE_BYTES_MAX = 4 << 40
 BATCH_CHANGES_MAX = 1024
 # Readers of processes that were killed keep old pages alive until they are found.
 READER_CHECK_S = 60.0
+# How late a commit of another process is noticed at most by who remembers what was read.
+FOREIGN_CHECK_S = 0.2
 
 
 class LmdbRead:
@@ -78,6 +80,7 @@ class LmdbEngine:
         sync: bool = True,
     ) -> None:
         self.path = str(path)
+        self.version = 0
         self.batches = 0
         self.changes = 0
         self.commit_s = 0.0
@@ -148,6 +151,7 @@ class LmdbEngine:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_writer, nursery.cancel_scope)
+                nursery.start_soon(self._notice_others)
                 task_status.started()
                 try:
                     await trio.sleep_forever()
@@ -227,12 +231,25 @@ class LmdbEngine:
                 fail_all(batch, error)
                 raise
             finally:
-                self._token.run_sync_soon(settle_all, batch)
+                self._token.run_sync_soon(self._settle, batch)
             self.commit_s += time.perf_counter() - started_s
             self.batches += 1
             self.changes += len(batch)
             if self._broken is not None:
                 return
+
+    def _settle(self, batch: list[Pending[object]]) -> None:
+        self.version += 1
+        settle_all(batch)
+
+    async def _notice_others(self) -> None:
+        last = self._env.info()["last_txnid"]
+        while True:
+            await trio.sleep(FOREIGN_CHECK_S)
+            now = self._env.info()["last_txnid"]
+            if now != last:
+                last = now
+                self.version += 1
 
     def _take(self) -> list[Pending[object]]:
         """Wait for changes; return all that are queued, in order. Empty: the end."""

@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
 SKEW_S_MAX: Final = 15 * 60
-# What most requests say of their payload: none, or not signed. Known good without a look.
-_PLAIN_PAYLOADS: Final = frozenset(
-    {
-        "UNSIGNED-PAYLOAD",
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    }
-)
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -53,7 +46,7 @@ class Credential(msgspec.Struct, frozen=True):
     secret: Callable[[], str]
 
 
-class Verified(msgspec.Struct, frozen=True):
+class Verified(msgspec.Struct, frozen=True, gc=False):
     """A request whose signature holds; the key goes on to verify the chunks of its body."""
 
     identity: Identity
@@ -100,26 +93,28 @@ class Authenticator:
             credential = self._lookup(authorization.access_key)
             if credential is None:
                 raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=authorization.access_key)
-            self._check_region(authorization)
-            self._check_time(authorization)
-            _refuse_session_token(head)
-            key = self._signing_key(credential, authorization)
+            if not authorization.in_order(self._region, self._clock(), SKEW_S_MAX):
+                self._check_region(authorization)
+                self._check_time(authorization)
+                _refuse_session_token(head)
+            key = self._keys.find(authorization, credential.generation)
+            if key is None:
+                key = self._derive(credential, authorization)
             verify(head, authorization, key)
-            if authorization.payload_hash not in _PLAIN_PAYLOADS:
+            if not authorization.payload_plain:
                 parse_form(authorization.payload_hash)
         except AuthError as error:
             raise S3Error(error.code, error.message, **error.fields) from error
         return Verified(credential.identity, authorization, key)
 
-    def _signing_key(self, credential: Credential, authorization: Authorization) -> SigningKey:
-        scope = (
+    def _derive(self, credential: Credential, authorization: Authorization) -> SigningKey:
+        return self._keys.derive(
             authorization.access_key,
             credential.generation,
             authorization.date,
             authorization.region,
+            credential.secret(),
         )
-        key = self._keys.get(*scope)
-        return self._keys.derive(*scope, credential.secret()) if key is None else key
 
     def _check_region(self, authorization: Authorization) -> None:
         region = self._region

@@ -53,32 +53,3 @@ def test_decode_other_format_is_refused() -> None:
     fields = msgspec.msgpack.decode(tables.encode(FULL))
     with pytest.raises(UnsupportedRecord, match="format 2"):
         tables.objects.decode(tables.encode([2, *fields[1:]]))
-
-
-def _key(generation: int) -> KeyRecord:
-    return KeyRecord(
-        access_key="A",
-        user_id="1",
-        user_name="u",
-        tenant="main",
-        sealed_secret=b"s",
-        created_ns=1,
-        generation=generation,
-    )
-
-
-def test_decode_key_of_the_same_bytes_is_the_same_record() -> None:
-    codec = tables.RecallingCodec(KeyRecord)
-    first = codec.decode(tables.encode(_key(1)))
-    assert codec.decode(tables.encode(_key(1))) is first
-    assert codec.decode(tables.encode(_key(2))) == _key(2)
-
-
-def test_decode_key_of_many_records_keeps_a_bounded_number(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tables, "RECALLED_MAX", 3)
-    codec = tables.RecallingCodec(KeyRecord)
-    for generation in range(10):
-        assert codec.decode(tables.encode(_key(generation))) == _key(generation)
-        assert len(codec._known) <= 3

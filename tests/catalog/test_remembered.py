@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import trio
+
+from s3proxy.catalog import remembered
+from s3proxy.catalog.remembered import Remembered
+from s3proxy.kv import lmdb_engine
+from tests.kv.engines import running
+
+
+async def test_get_reads_again_after_each_commit_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        reads: list[bytes] = []
+
+        def read(name: bytes) -> bytes | None:
+            reads.append(name)
+            return engine.get("a", name)
+
+        kept = Remembered(engine, read)
+        assert kept.get(b"k") is None
+        assert kept.get(b"k") is None
+        assert reads == [b"k", b"k"]  # what is not there is looked for each time
+        for value in (b"1", b"2"):
+            await engine.commit(lambda txn, value=value: txn.put("a", b"k", value))
+            reads.clear()
+            assert [kept.get(b"k"), kept.get(b"k")] == [value, value]
+            assert reads == [b"k"]
+
+
+async def test_get_sees_the_commit_of_another_store_of_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmdb_engine, "FOREIGN_CHECK_S", 0.001)
+    async with running(tmp_path) as engine:
+        kept = Remembered(engine, lambda name: engine.get("a", name))
+        await engine.commit(lambda txn: txn.put("a", b"k", b"old"))
+        assert kept.get(b"k") == b"old"
+        seen = engine.version
+        # As a process that has just opened the file would write it.
+        with engine._env.begin(write=True) as txn:
+            txn.put(b"k", b"new", db=engine._databases["a"])
+        with trio.fail_after(5):
+            while kept.get(b"k") == b"old":
+                await trio.sleep(0.001)
+        assert kept.get(b"k") == b"new"
+        assert engine.version > seen
+
+
+async def test_get_of_many_names_keeps_a_bounded_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "REMEMBERED_MAX", 3)
+    async with running(tmp_path) as engine:
+        kept = Remembered(engine, lambda name: name)
+        for number in range(10):
+            assert kept.get(number) == number
+            assert len(kept._found) <= 4
