@@ -22,6 +22,7 @@ from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import Config
+from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
 from s3proxy.s3.time import iso8601
 from s3proxy.service import Service, Started
@@ -65,7 +66,7 @@ def main() -> None:
 @config_option
 def serve(config_path: str | None) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; SIGHUP reloads the TLS certificate."""
-    config = _load(config_path)
+    config = _load(config_path, with_files=True)
     log.configure(config.log.level)
     service = Service(config, os.environ)
     _guard(lambda: trio.run(_serve, service))
@@ -110,8 +111,8 @@ def config_group() -> None:
 @config_group.command("check")
 @config_option
 def config_check(config_path: str | None) -> None:
-    """Say whether the configuration is right, and if not, what is wrong where."""
-    config = _load(config_path)
+    """Say whether the configuration, TLS files included, is right; if not, what is wrong where."""
+    config = _load(config_path, with_files=True)
     names = ", ".join(backend.name for backend in config.backends())
     attached = len(config.bucket)
     click.echo(f"{config_path or 'defaults'}: ok (backends: {names}; buckets attached: {attached})")
@@ -190,9 +191,12 @@ def key_enable(access_key: str, config_path: str | None) -> None:
     click.echo(f"enabled {access_key}")
 
 
-def _load(path: str | None) -> Config:
+def _load(path: str | None, *, with_files: bool = False) -> Config:
     try:
-        return config_loading.load(path, os.environ)
+        config = config_loading.load(path, os.environ)
+        if with_files:
+            check_files(config, path or "defaults", os.environ)
+        return config
     except config_loading.ConfigError as error:
         raise Failure(str(error)) from error
 

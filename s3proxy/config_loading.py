@@ -63,7 +63,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     raw = _read_toml(path) if path else {}
     origins = _override(raw, environ)
     config = _convert_config(raw, origins, origin)
-    _check(config, origin)
+    _check(config, origins, origin)
     backends = tuple(_resolve_secrets(backend, environ, origin) for backend in config.backend)
     return replace(config, backend=backends)
 
@@ -196,14 +196,14 @@ def _found(value: object) -> str:
     return f"{value!r} ({type(value).__name__})" if not isinstance(value, dict) else "a table"
 
 
-def _check(config: Config, origin: str) -> None:
-    """Rules across fields."""
+def _check(config: Config, origins: Mapping[str, str], origin: str) -> None:
+    """Rules across fields, and on values that their types cannot say."""
     for key, address in (
         ("server.listen", config.server.listen),
         ("control.listen", config.control.listen),
     ):
         if address or key == "server.listen":
-            _check_address(origin, key, address)
+            _check_address(origins.get(key, origin), key, address)
     if bool(config.server.tls_cert) != bool(config.server.tls_key):
         raise ConfigError(
             origin, "server.tls_cert", "one without the other", "tls_cert and tls_key together"
@@ -219,12 +219,11 @@ def _check(config: Config, origin: str) -> None:
     for bucket in config.bucket:
         if bucket.backend not in names:
             allowed = "one of " + ", ".join(names)
-            raise ConfigError(
-                origin, f"bucket.{bucket.name}.backend", repr(bucket.backend), allowed
-            )
+            key = f"bucket.{_variable_name(bucket.name)}.backend"
+            raise ConfigError(origins.get(key, origin), key, repr(bucket.backend), allowed)
     for backend in config.backend:
         if isinstance(backend, S3BackendConfig):
-            _check_endpoint(origin, backend)
+            _check_endpoint(origins, origin, backend)
 
 
 def _check_address(origin: str, key: str, address: str) -> None:
@@ -233,12 +232,11 @@ def _check_address(origin: str, key: str, address: str) -> None:
         raise ConfigError(origin, key, repr(address), '"host:port", as in "127.0.0.1:9000"')
 
 
-def _check_endpoint(origin: str, backend: S3BackendConfig) -> None:
+def _check_endpoint(origins: Mapping[str, str], origin: str, backend: S3BackendConfig) -> None:
     if not re.fullmatch(r"https?://[^/?#@\s]+/?", backend.endpoint):
-        key = f"backend.{backend.name}.endpoint"
-        raise ConfigError(
-            origin, key, repr(backend.endpoint), "http://host[:port] or https://host[:port]"
-        )
+        key = f"backend.{_variable_name(backend.name)}.endpoint"
+        allowed = "http://host[:port] or https://host[:port]"
+        raise ConfigError(origins.get(key, origin), key, repr(backend.endpoint), allowed)
 
 
 def _check_unique(origin: str, key: str, names: list[str]) -> None:

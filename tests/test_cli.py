@@ -73,6 +73,16 @@ def test_config_check_of_a_wrong_file_says_what_and_where(text: str, expected: s
     assert refusal("config", "check", "--config", "gateway.toml").startswith(expected)
 
 
+@pytest.mark.parametrize("command", [("config", "check"), ("serve",)])
+def test_tls_files_are_looked_at_before_anything_starts(command: tuple[str, ...]) -> None:
+    Path("gateway.toml").write_text('[server]\ntls_cert = "none.crt"\ntls_key = "none.key"\n')
+    assert refusal(*command, "--config", "gateway.toml") == (
+        "gateway.toml: server.tls_cert: found 'none.crt': No such file or directory;"
+        " allowed: a readable PEM file of certificates"
+    )
+    assert not Path("data").exists()
+
+
 def test_config_check_of_a_wrong_variable_names_it() -> None:
     line = refusal("config", "check", S3PROXY_SERVER__GRACE_S="soon")
     assert line.startswith("S3PROXY_SERVER__GRACE_S: server.grace_s: found 'soon'")
@@ -178,4 +188,4 @@ def test_serve_with_a_certificate_that_is_absent_is_refused() -> None:
         S3PROXY_SERVER__TLS_CERT="none.pem",
         S3PROXY_SERVER__TLS_KEY="none.key",
     )
-    assert line.startswith("server.tls_cert: certificate none.pem with key none.key")
+    assert line.startswith("S3PROXY_SERVER__TLS_CERT: server.tls_cert: found 'none.pem': No such")

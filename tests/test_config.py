@@ -187,3 +187,18 @@ def test_show_masks_secrets_and_is_toml(tmp_path: Path) -> None:
 def test_secret_is_not_in_its_own_refusal(tmp_path: Path) -> None:
     text = CONTRACT.replace('secret_key = "s3cret"', "secret_key = 12345")
     assert "12345" not in str(refusal(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("S3PROXY_SERVER__LISTEN", "9000", "server.listen"),
+        ("S3PROXY_BACKEND__FAST__ENDPOINT", "s3.example.com", "backend.fast.endpoint"),
+        ("S3PROXY_BUCKET__WWW__BACKEND", "gone", "bucket.www.backend"),
+    ],
+)
+def test_rule_broken_by_a_variable_names_the_variable(
+    tmp_path: Path, variable: str, value: str, key: str
+) -> None:
+    error = refusal(tmp_path, CONTRACT, {variable: value})
+    assert (error.origin, error.key) == (variable, key)

@@ -20,7 +20,7 @@ ROWS = (
     ("gateway", "workers", "control"),
     ("config",),
     ("config_loading", "bootstrap", "gauges"),
-    ("service",),
+    ("config_files", "service"),
     ("cli",),
     ("__main__",),
 )
