@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 
-from s3proxy.backends.local_paths import MARKER, RESERVED_PREFIX, opened, stat_file, stat_of
+from s3proxy.backends.local_paths import MARKER, RESERVED_PREFIX, stat_file, stat_of
 from s3proxy.s3.listing import ListedObject, ListPage, common_prefix
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -197,15 +197,35 @@ def _listed(key: str, status: os.stat_result) -> ListedObject:
 
 
 def _holds_object(dir_fd: int, name: str) -> bool:
-    """Whether any object is below a directory; stops at the first."""
+    """Whether any object is below a directory; stops at the first.
+
+    Keys go down some 500 directories, which is more than Python's own stack takes.
+    """
+    below: list[tuple[int, list[str]]] = []  # descriptors on the way down, and what is left there
     try:
-        with opened(name, dir_fd) as fd:
-            directories: list[str] = []
-            if _scan_for_file(fd, directories):
+        if _enter(below, dir_fd, name):
+            return True
+        while below:
+            fd, directories = below[-1]
+            if not directories:
+                os.close(below.pop()[0])
+            elif _enter(below, fd, directories.pop()):
                 return True
-            return any(_holds_object(fd, inner) for inner in directories)
+        return False
+    finally:
+        for fd, _ in below:
+            os.close(fd)
+
+
+def _enter(below: list[tuple[int, list[str]]], dir_fd: int, name: str) -> bool:
+    """Go down into a directory; whether an object is in it."""
+    try:
+        fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
     except _UNREADABLE:
         return False
+    directories: list[str] = []
+    below.append((fd, directories))
+    return _scan_for_file(fd, directories)
 
 
 def _scan_for_file(fd: int, directories: list[str]) -> bool:

@@ -93,16 +93,6 @@ def stat_of(status: os.stat_result) -> Stat:
 
 
 @contextmanager
-def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
-    """A directory's descriptor for the length of a block; OSError."""
-    fd = os.open(path, _DIRECTORY, dir_fd=dir_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
 def parent_of(root_fd: int, path: KeyPath) -> Iterator[int]:
     """The descriptor of the directory that holds the key; OSError when it is not there."""
     fd = os.dup(root_fd)

@@ -200,6 +200,17 @@ async def test_etag_changes_with_the_file(store: LocalFileStore, www: Path) -> N
     assert all("-" in etag for etag in (first, second))
 
 
+async def test_list_tells_the_prefix_of_the_deepest_key_there_can_be(store: LocalFileStore) -> None:
+    """Deeper than Python's stack, with an empty branch beside it."""
+    key = "a/" * 511 + "a"
+    await put(store, key, b"data")
+    for prefix in ("", "a/" * 100):
+        page = await store.list(prefix, delimiter="/", after="", limit=10)
+        assert page.common_prefixes == [f"{prefix}a/"]
+    page = await store.list("", delimiter="", after="", limit=10)
+    assert [listed.key for listed in page.objects] == [key]
+
+
 async def test_list_reads_only_directories_that_matter(
     store: LocalFileStore, www: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
