@@ -1,10 +1,13 @@
-"""The access log: one JSON line a request, batched, never in a request's way."""
+"""Logs: JSON lines that tell no secrets, batched for requests, never in a request's way."""
 
 import json
 import os
 from pathlib import Path
 
-from s3proxy.log import AccessLine, AccessLog
+import pytest
+import structlog
+
+from s3proxy.log import AccessLine, AccessLog, configure, get_logger
 
 
 def line(**fields: object) -> AccessLine:
@@ -53,3 +56,24 @@ def test_access_log_empty_path_is_disabled() -> None:
 def test_access_log_file_is_not_world_readable(tmp_path: Path) -> None:
     AccessLog(str(tmp_path / "access.log")).close()
     assert os.stat(tmp_path / "access.log").st_mode & 0o007 == 0  # noqa: PTH116
+
+
+def fail(secret: str) -> None:
+    message = f"{len(secret)} characters do not fit"
+    raise RuntimeError(message)
+
+
+def test_traceback_tells_where_but_no_variables(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info")
+    try:
+        try:
+            fail("do not tell")
+        except RuntimeError:
+            get_logger("test").exception("unexpected error", request_id="ID")
+    finally:
+        structlog.reset_defaults()
+    event = json.loads(capfd.readouterr().err)
+    assert (event["level"], event["request_id"], event["component"]) == ("error", "ID", "test")
+    assert event["exception"][0]["exc_value"] == "11 characters do not fit"
+    assert [frame["name"] for frame in event["exception"][0]["frames"]][-1] == "fail"
+    assert "do not tell" not in json.dumps(event)
