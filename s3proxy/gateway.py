@@ -15,11 +15,11 @@ from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
-from s3proxy.ops.table import OPERATIONS, authorize
+from s3proxy.ops.table import authorize
 from s3proxy.s3 import xml
-from s3proxy.s3.auth import Authenticator
+from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
-from s3proxy.s3.routing import route
+from s3proxy.s3.routing import Route, route
 from s3proxy.s3.time import iso8601
 
 logger = get_logger("gateway")
@@ -37,18 +37,22 @@ XML_HEADERS = [("Content-Type", "application/xml")]
 
 
 class Exchange:
-    """What became known of a request on its way; read when the answer has left."""
+    """What became known of a request on its way; read when the answer has left.
 
-    __slots__ = ("call", "code")
+    Attributes:
+        operation: its name; "none" where the head names no operation.
+        route: None there, too.
+        sender: None where nobody was authenticated.
+        code: of the S3 error that was answered, "" for none.
+    """
+
+    __slots__ = ("code", "operation", "route", "sender")
 
     def __init__(self) -> None:
-        self.code = ""  # the S3 error code
-        self.call: Call | None = None  # None: the head names no operation
-
-    @property
-    def operation(self) -> str:
-        """The operation's name, "none" where the head named no operation."""
-        return self.call.route.operation if self.call is not None else "none"
+        self.operation = "none"
+        self.route: Route | None = None
+        self.sender: Verified | None = None
+        self.code = ""
 
 
 class Gateway:
@@ -73,11 +77,11 @@ class Gateway:
         """Answer one request; never raises but for cancellation."""
         exchange = request.context = Exchange()
         try:
-            call = Call(request, route(request.head, domain=self._domain), self._services)
-            exchange.call = call
-            call.verified = self._authenticate(request.head)
-            authorize(call)
-            return await OPERATIONS[call.route.operation].function(call)
+            exchange.route = found = route(request.head, domain=self._domain)
+            exchange.operation = found.operation
+            exchange.sender = sender = self._authenticate(request.head)
+            call = Call(request, found, self._services, sender)
+            return await authorize(call).function(call)
         except S3Error as error:
             return self._error(request, error)
         except Exception as error:
@@ -117,8 +121,9 @@ class Gateway:
         exchange: Exchange = request.context
         duration_s = time.monotonic() - request.received_s
         received = max(request.head.content_length, 0)
-        # A provider may answer any code; a label takes only known ones.
-        code = exchange.code if exchange.code in STATUSES else str(response.status)
+        code: str | int = exchange.code
+        if code not in STATUSES:  # a provider may answer any; a label takes only known ones
+            code = response.status
         self._metrics.observe(exchange.operation, code, duration_s, received, sent_bytes)
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
@@ -148,10 +153,9 @@ def _access_line(
         code=exchange.code,
         error=error,
     )
-    call = exchange.call
-    if call is not None:
-        line.bucket, line.key = call.route.bucket, call.route.key
-    if call is not None and call.verified is not None:
-        line.access_key = call.verified.identity.access_key
-        line.user = call.verified.identity.user_name
+    if exchange.route is not None:
+        line.bucket, line.key = exchange.route.bucket, exchange.route.key
+    if exchange.sender is not None:
+        line.access_key = exchange.sender.identity.access_key
+        line.user = exchange.sender.identity.user_name
     return line

@@ -48,13 +48,13 @@ class Metrics(Collector):
     """The process's metrics: `observe` per request, `sources` per scrape."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, str], _Series] = {}
+        self._series: dict[tuple[str, str | int], _Series] = {}
         self._sources: list[Callable[[], Iterable[Reading]]] = []
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
     def observe(
-        self, operation: str, code: str, seconds: float, bytes_in: int, bytes_out: int
+        self, operation: str, code: str | int, seconds: float, bytes_in: int, bytes_out: int
     ) -> None:
         """Count one answered request.
 
@@ -102,7 +102,8 @@ class Metrics(Collector):
             "From the request head to the end of the answer",
             labels=labels,
         )
-        for key, series in self._series.items():
+        for (operation, code), series in self._series.items():
+            key = (operation, str(code))
             requests.add_metric(key, sum(series.buckets))
             bytes_in.add_metric(key, series.bytes_in)
             bytes_out.add_metric(key, series.bytes_out)

@@ -43,5 +43,7 @@ class MessageHead:
         """Headers whose (lower-case) name starts so, in order, repeated ones joined with ","."""
     def items(self) -> list[tuple[str, str]]:
         """Every header line in order: lower-case name, value."""
+    def has_any(self, names: HeaderNames, /) -> bool:
+        """Whether one of the named headers is there."""
     def select(self, names: HeaderNames, /) -> bytes:
         """`Name: value` lines of the named headers, in order, each ended by CRLF, names as sent."""

@@ -241,6 +241,13 @@ cdef class MessageHead:
     def items(self):
         return [(self.name_at(i), self.value_at(i)) for i in range(self.count)]
 
+    def has_any(self, HeaderNames names not None, /):
+        cdef int i
+        for i in range(self.count):
+            if names.matches(self.base + self.spans[i].name, &self.spans[i]):
+                return True
+        return False
+
     def select(self, HeaderNames names not None, /):
         cdef unsigned char[HEADERS_LIMIT] chosen
         cdef Py_ssize_t total = 0

@@ -39,10 +39,10 @@ READER_CHECK_S = 60.0
 FOREIGN_CHECK_S = 0.2
 
 
-class LmdbRead:
-    """The context of one snapshot; a class, because a generator would double its cost."""
+class LmdbRead(LmdbSnapshot):
+    """A snapshot and its context in one; a class, because a generator would double its cost."""
 
-    __slots__ = ("_databases", "_engine", "_txn")
+    __slots__ = ("_engine",)
 
     def __init__(self, engine: "LmdbEngine", databases: Databases) -> None:
         self._engine = engine
@@ -50,12 +50,14 @@ class LmdbRead:
 
     def __enter__(self) -> LmdbSnapshot:
         self._txn = self._engine.begin_read()
-        return LmdbSnapshot(self._txn, self._databases)
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._engine.end_read(self._txn)
+        engine = self._engine
+        engine.open_reads -= 1
+        self._txn.abort()
         if isinstance(error, lmdb.Error):
-            raise translate(error, "read", self._engine.path) from error
+            raise translate(error, "read", engine.path) from error
 
 
 class LmdbEngine:
@@ -90,7 +92,7 @@ class LmdbEngine:
         self._databases: Databases = {}
         self._queue: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._map_lock = threading.Lock()
-        self._open_reads = 0
+        self.open_reads = 0
         self._accepting = True
         self._broken: KvError | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -115,15 +117,8 @@ class LmdbEngine:
 
     def get(self, keyspace: str, key: bytes, /) -> bytes | None:
         """Return the value under `key`; about 1 us."""
-        txn = self._begin_read()
-        try:
-            return txn.get(key, None, self._databases[keyspace])
-        except lmdb.BadValsizeError:
-            return None
-        except lmdb.Error as error:
-            raise translate(error, "read", self.path) from error
-        finally:
-            txn.abort()
+        with LmdbRead(self, self._databases) as view:
+            return view.get(keyspace, key)
 
     def read(self) -> "LmdbRead":
         """Open a snapshot; see `kv.engine.Engine.read`. About 1.5 us with two gets."""
@@ -175,34 +170,29 @@ class LmdbEngine:
         self._env.close()
 
     def begin_read(self) -> "lmdb.Transaction[bytes]":
-        """Begin what `end_read` ends; the map keeps its place in between."""
-        txn = self._begin_read()
-        self._open_reads += 1
+        """Begin a read transaction; the map keeps its place until `open_reads` is zero again."""
+        try:
+            txn = self._begin()
+        except lmdb.Error as error:
+            txn = self._begin_anew(error)
+        self.open_reads += 1
         return txn
 
-    def end_read(self, txn: "lmdb.Transaction[bytes]") -> None:
-        """End a read transaction."""
-        self._open_reads -= 1
-        txn.abort()
-
-    def _begin_read(self) -> "lmdb.Transaction[bytes]":
-        try:
-            return self._begin()
-        except lmdb.MapResizedError:
+    def _begin_anew(self, error: lmdb.Error) -> "lmdb.Transaction[bytes]":
+        if isinstance(error, lmdb.MapResizedError):
             if not self._resize(0):
                 raise KvError("read", self.path, "grown elsewhere while a read was open") from None
             return self._begin()
-        except lmdb.Error as error:
-            if not self._accepting:
-                raise Closed("read", self.path, "the database is closed") from error
-            raise translate(error, "read", self.path) from error
+        if not self._accepting:
+            raise Closed("read", self.path, "the database is closed") from error
+        raise translate(error, "read", self.path) from error
 
     def _resize(self, size_bytes: int) -> bool:
         """Set the map's size (0: what other processes made it); False while a read is open.
 
         In the event loop's thread. Waits for a commit that is under way.
         """
-        if self._open_reads:
+        if self.open_reads:
             return False
         with self._map_lock:
             self._env.set_mapsize(size_bytes)

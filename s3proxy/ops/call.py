@@ -77,42 +77,22 @@ class Services:
 
 
 class Call:
-    """One request on its way through an operation.
+    """One authenticated request on its way through an operation.
 
-    The gateway makes it from the route, sets `verified` once the signature holds, and passes it to
-    `table.authorize` and to the operation's function. `bucket` is set by the operation table before
-    the function runs.
+    Attributes:
+        sender: who signed the request.
+        bucket: of the route; set by the operation table before the function of an operation on a
+            bucket runs.
     """
 
-    __slots__ = ("_bucket", "request", "route", "services", "verified")
+    __slots__ = ("bucket", "request", "route", "sender", "services")
+
+    bucket: BucketRecord
 
     def __init__(
-        self,
-        request: Request,
-        route: Route,
-        services: Services,
-        verified: Verified | None = None,
+        self, request: Request, route: Route, services: Services, sender: Verified
     ) -> None:
         self.request = request
         self.route = route
         self.services = services
-        self.verified = verified
-        self._bucket: BucketRecord | None = None
-
-    @property
-    def sender(self) -> Verified:
-        """Who sent the request; only of one that was authenticated."""
-        if self.verified is None:
-            raise RuntimeError(f"{self.route.operation} was not authenticated")
-        return self.verified
-
-    @property
-    def bucket(self) -> BucketRecord:
-        """The bucket of the route."""
-        if self._bucket is None:
-            raise RuntimeError(f"{self.route.operation} has no bucket")
-        return self._bucket
-
-    @bucket.setter
-    def bucket(self, bucket: BucketRecord) -> None:
-        self._bucket = bucket
+        self.sender = sender

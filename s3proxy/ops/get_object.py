@@ -75,6 +75,8 @@ def describe(call: Call, record: ObjectRecord) -> tuple[int, Headers, tuple[int,
         S3Error: PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest.
     """
     route = call.route
+    if route.plain:
+        return 200, _object_headers(record, route.query), None
     request = route.headers
     if request.prefixed(b"if-"):
         check_read(request, record.etag, record.modified_ns)

@@ -47,16 +47,18 @@ class Operation(msgspec.Struct, frozen=True):
     action: str
 
 
-def authorize(call: Call) -> None:
+def authorize(call: Call) -> Operation:
     """Check that the sender may do what the route asks: any user may, in their own tenant.
 
+    Returns:
+        The operation to perform.
     Raises:
-        S3Error: AccessDenied for nobody; NotImplemented for an operation nobody knows.
+        S3Error: NotImplemented for an operation nobody knows.
     """
-    if call.route.operation not in OPERATIONS:
+    operation = OPERATIONS.get(call.route.operation)
+    if operation is None:
         raise S3Error("NotImplemented", Operation=call.route.operation)
-    if call.verified is None:
-        raise S3Error("AccessDenied")
+    return operation
 
 
 def _on_bucket(name: str, function: Function) -> Function:
@@ -69,7 +71,8 @@ def _on_bucket(name: str, function: Function) -> Function:
 
     def perform(call: Call) -> Awaitable[Response]:
         call.bucket = bucket = find_bucket(call, call.route.bucket)
-        check_owner(call, bucket, b"x-amz-expected-bucket-owner")
+        if not call.route.plain:
+            check_owner(call, bucket, b"x-amz-expected-bucket-owner")
         if forwarded is not None and bucket.kind != "managed":
             store = call.services.backend(bucket.backend).files(bucket.container)
             if isinstance(store, S3Store):

@@ -52,6 +52,9 @@ _HARMLESS_VALUES: Final = {
     "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
     "x-amz-bucket-namespace": frozenset({"global"}),
 }
+# What `refuse_unkept_headers` may refuse, depending on value and operation.
+REFUSABLE: Final = (*_REFUSED, *_HARMLESS_VALUES, "x-amz-acl", "x-amz-bypass-governance-retention")
+REFUSABLE_PREFIXES: Final = _REFUSED_PREFIXES
 
 
 def refuse_unkept_headers(headers: Headers, operation: str) -> None:

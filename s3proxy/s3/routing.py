@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from s3proxy._fast.http1 import HeaderNames
+from s3proxy._fast.target import split_path
 from s3proxy.s3 import subresources
 from s3proxy.s3.errors import S3Error, invalid_argument
 from s3proxy.s3.headers import Headers, effective_headers
 from s3proxy.s3.names import check_bucket_name, check_key, check_version_id, is_addressable_bucket
-from s3proxy.s3.refusals import refuse_unkept_headers
+from s3proxy.s3.refusals import REFUSABLE, REFUSABLE_PREFIXES, refuse_unkept_headers
 from s3proxy.s3.uri import parse_query, percent_decode
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _VERSIONED: Final = frozenset(
 )
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """What a request asks for.
 
     Attributes:
@@ -46,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
         query: decoded parameters; the first of a repeated one.
         headers: the request's headers, with the `x-amz-*` parameters of a presigned URL among them.
             Operations read headers here, not in the head, where S3 gives them a meaning.
+        plain: nothing in the request asks for more than the operation on the object: no query, no
+            condition, range or other header of MODIFIERS.
     """
 
     operation: str
@@ -53,6 +57,7 @@ class Route(msgspec.Struct, frozen=True):
     key: str
     query: dict[str, str]
     headers: Headers
+    plain: bool = False
 
 
 def route(head: "RequestHead", *, domain: str = "") -> Route:
@@ -67,6 +72,15 @@ def route(head: "RequestHead", *, domain: str = "") -> Route:
             InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion, AccessForbidden
             (CORS preflight).
     """
+    if not head.query and not (domain and _virtual_bucket(head.host, domain)):
+        named = split_path(head.path)
+        operation = _PLAIN_METHODS.get(head.method)
+        if named is not None and operation is not None and not head.has_any(MODIFIERS):
+            return Route(operation, named[0], named[1], _NO_QUERY, head, True)
+    return _route(head, domain)
+
+
+def _route(head: "RequestHead", domain: str) -> Route:
     bucket, raw_key = _split(head.path, head.host, domain)
     query = parse_query(head.query) if head.query else _NO_QUERY
     method = head.method
@@ -94,6 +108,20 @@ def route(head: "RequestHead", *, domain: str = "") -> Route:
     return Route(operation, bucket, key, query, headers)
 
 
+# Headers that change what is done, or that the gateway may refuse; the rest describes the request
+# and the bytes it brings.
+MODIFIERS: Final = HeaderNames(
+    (
+        *("range", "x-amz-checksum-mode", "x-amz-expected-bucket-owner"),
+        *REFUSABLE,
+    ),
+    ("if-", "x-amz-copy-source", *REFUSABLE_PREFIXES),
+)
+_PLAIN_METHODS: Final = {
+    method: operation
+    for method, operation in subresources.OBJECT_METHODS.items()
+    if operation in subresources.IMPLEMENTED
+}
 _COPIES: Final = {"put_object": "copy_object", "upload_part": "upload_part_copy"}
 
 

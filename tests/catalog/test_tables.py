@@ -3,7 +3,7 @@ import pytest
 
 from s3proxy.catalog import tables
 from s3proxy.catalog.errors import UnsupportedRecord
-from s3proxy.catalog.records import BlobRef, KeyRecord, ObjectRecord, PartSize
+from s3proxy.catalog.records import BlobRef, ObjectRecord, PartSize
 
 FULL = ObjectRecord(
     size=7,

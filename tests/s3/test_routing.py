@@ -1,11 +1,16 @@
 import re
+from collections.abc import Callable
 
 import botocore.session
 import pytest
 from botocore import xform_name
+from hypothesis import given
+from hypothesis import strategies as st
 
+from s3proxy._fast.http1 import RequestHead
 from s3proxy.s3 import subresources
-from s3proxy.s3.routing import Route, route
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.routing import Route, _route, route
 from tests.s3.heads import head_of, make_head, raises_s3
 
 # Operations of the model that share method and sub-resource with another, which is the one named.
@@ -227,3 +232,49 @@ def test_action_name_of_every_operation_is_words() -> None:
     assert subresources.action_name("get_bucket_acl") == "GetBucketAcl"
     for operation in subresources.IMPLEMENTED:
         assert re.fullmatch(r"([A-Z][a-z0-9]*)+", subresources.action_name(operation))
+
+
+_ANY_HEADER = st.sampled_from(
+    [
+        *("Range", "If-Match", "if-none-match", "x-amz-checksum-mode", "X-Amz-Acl"),
+        *("x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"),
+        *("x-amz-mfa", "x-amz-tagging", "x-amz-copy-source", "x-amz-object-ownership"),
+        *("x-amz-meta-a", "Content-Type", "x-amz-date", "x-amz-expected-bucket-owner"),
+        *("x-amz-bucket-object-lock-enabled", "x-amz-grant-read", "x-amz-object-lock-mode"),
+        *("x-amz-bypass-governance-retention", "x-amz-website-redirect-location"),
+    ]
+)
+
+
+def _outcome(find: Callable[[RequestHead], Route], head: RequestHead) -> object:
+    try:
+        found = find(head)
+    except S3Error as error:
+        return error.code, error.message, error.fields
+    return found.operation, found.bucket, found.key, found.query
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS", "PATCH"]),
+    path=st.sampled_from(
+        [
+            *("/", "/bucket", "/bucket/", "/bucket/key", "/bucket/a%2Fb", "/bucket/%zz", "/b/k"),
+            *("/bucket/" + "k" * 1025, "/BUCKET/k", "/bu~cket/k", "/bucket/%ff", "//k"),
+        ]
+    ),
+    names=st.lists(_ANY_HEADER, max_size=2, unique=True),
+    value=st.sampled_from(["", "true", "AES256", "/bucket/other", "private"]),
+)
+def test_route_of_a_plain_request_is_what_the_long_way_finds(
+    method: str, path: str, names: list[str], value: str
+) -> None:
+    head = head_of(method, path, [("Host", "h"), *((name, value) for name in names)])
+    assert _outcome(route, head) == _outcome(lambda head: _route(head, ""), head)
+
+
+@pytest.mark.parametrize("name", ["Range", "If-Match", "x-amz-checksum-mode", "x-amz-acl"])
+def test_route_with_a_modifier_is_not_plain(name: str) -> None:
+    plain = head_of("GET", "/bucket/key", [("Host", "h"), ("x-amz-date", "x")])
+    assert route(plain).plain
+    assert not route(head_of("GET", "/bucket/key", [("Host", "h"), (name, "private")])).plain
+    assert not route(head_of("GET", "/bucket/key?versionId=null", [("Host", "h")])).plain
