@@ -14,8 +14,8 @@ from msgspec import Meta, Struct, field
 from s3proxy.http.client import ClientLimits
 from s3proxy.http.server import ServerLimits
 
-Seconds = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Count = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]  # what the kernel's calls take
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The catalog and the small objects kept in it."""
 
     dir: str = "./data"
-    map_size_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 28  # grows by itself
+    map_size_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 42)] = 1 << 28  # grows by itself
     inline_bytes_max: Annotated[int, Meta(ge=0, le=1 << 20)] = 16 << 10
     garbage_grace_s: Seconds = (
         300.0  # how long a replaced blob stays readable for requests under way

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec.structs import asdict, fields, replace
@@ -24,6 +24,9 @@ from s3proxy.config import (
     LocalBackendConfig,
     S3BackendConfig,
 )
+from s3proxy.config_rules import ConfigError, check, variable_name
+
+__all__ = ["ConfigError", "load", "show", "to_toml"]
 
 ENV_PREFIX = "S3PROXY_"
 # Variables that are not configuration: the root key pair, and the switches of the build.
@@ -35,19 +38,7 @@ BACKEND_TYPES: dict[str, type[BackendConfig]] = {
     "local": LocalBackendConfig,
     "s3": S3BackendConfig,
 }
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 TABLES = ("backend", "bucket")  # arrays of tables
-
-
-class ConfigError(Exception):
-    """One wrong thing in the configuration, ready to show to a person."""
-
-    def __init__(self, origin: str, key: str, found: str, allowed: str) -> None:
-        self.origin = origin
-        self.key = key
-        self.found = found
-        self.allowed = allowed
-        super().__init__(f"{origin}: {key}: found {found}; allowed: {allowed}")
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Config:
@@ -63,7 +54,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     raw = _read_toml(path) if path else {}
     origins = _override(raw, environ)
     config = _convert_config(raw, origins, origin)
-    _check(config, origins, origin)
+    check(config, lambda key: origins.get(key, origin))
     backends = tuple(_resolve_secrets(backend, environ, origin) for backend in config.backend)
     return replace(config, backend=backends)
 
@@ -104,14 +95,10 @@ def _section(raw: dict[str, Any], path: list[str], variable: str) -> dict[str, A
             return section
     if len(path) == 3 and path[0] in TABLES:
         for entry in raw.get(path[0], []):
-            if isinstance(entry, dict) and _variable_name(entry.get("name")) == path[1]:
+            if isinstance(entry, dict) and variable_name(entry.get("name")) == path[1]:
                 return entry
         allowed = f"the name of a [[{path[0]}]] in the file"
     raise ConfigError("environment", variable, "no such section", allowed)
-
-
-def _variable_name(name: object) -> str:
-    return re.sub(r"[^a-z0-9]", "_", str(name).lower())
 
 
 def _convert_config(raw: dict[str, Any], origins: Mapping[str, str], origin: str) -> Config:
@@ -139,7 +126,7 @@ def _convert_tables(
         if not isinstance(entry, dict):
             raise ConfigError(origin, where, _found(entry), "a table")
         if isinstance(entry.get("name"), str):
-            where = f"{name}.{_variable_name(entry['name'])}"
+            where = f"{name}.{variable_name(entry['name'])}"
         yield _convert(_table_type(name, entry, where, origin), entry, where, origins, origin)
 
 
@@ -147,7 +134,7 @@ def _table_type(name: str, entry: dict[str, Any], where: str, origin: str) -> ty
     if name == "bucket":
         return BucketConfig
     kind = entry.pop("type", None)
-    if kind not in BACKEND_TYPES:
+    if not isinstance(kind, str) or kind not in BACKEND_TYPES:
         found = "nothing" if kind is None else _found(kind)
         raise ConfigError(
             origin, f"{where}.type", found, " or ".join(f'"{t}"' for t in BACKEND_TYPES)
@@ -173,16 +160,24 @@ def _convert(
             item = str(item) if loose else item
             converted[name] = msgspec.convert(item, known[name].type, strict=not loose)
         except msgspec.ValidationError as error:
-            shown = "a secret" if name in SECRETS else _found(item)
-            raise ConfigError(source, key, shown, _allowed(str(error))) from error
+            allowed = _allowed(str(error), known[name].type)
+            raise ConfigError(source, key, _shown(name, item), allowed) from error
+        if isinstance(item, str) and not item.isprintable():
+            raise ConfigError(source, key, _shown(name, item), "text without control characters")
     for name, known_field in known.items():
         if known_field.required and name not in converted:
             raise ConfigError(origin, f"{where}.{name}", "nothing", "a value: it is required")
     return struct(**converted)
 
 
-def _allowed(message: str) -> str:
+def _shown(name: str, value: object) -> str:
+    return "a secret" if name in SECRETS else _found(value)
+
+
+def _allowed(message: str, kind: Any) -> str:
     """What msgspec expected, in its own words: "Expected `int`, got `str`" gives "int"."""
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
     wanted = re.match(r"Expected (.*?)(?:, got .*)?$", message)
     return wanted[1].replace("`", "") if wanted else message
 
@@ -194,55 +189,6 @@ def _near(name: str, known: Mapping[str, object]) -> str:
 
 def _found(value: object) -> str:
     return f"{value!r} ({type(value).__name__})" if not isinstance(value, dict) else "a table"
-
-
-def _check(config: Config, origins: Mapping[str, str], origin: str) -> None:
-    """Rules across fields, and on values that their types cannot say."""
-    for key, address in (
-        ("server.listen", config.server.listen),
-        ("control.listen", config.control.listen),
-    ):
-        if address or key == "server.listen":
-            _check_address(origins.get(key, origin), key, address)
-    if bool(config.server.tls_cert) != bool(config.server.tls_key):
-        raise ConfigError(
-            origin, "server.tls_cert", "one without the other", "tls_cert and tls_key together"
-        )
-    names = [backend.name for backend in config.backends()]
-    for name in names:
-        if not NAME.fullmatch(name):
-            raise ConfigError(
-                origin, "backend.name", repr(name), "a-z, 0-9 and -, at most 31 characters"
-            )
-    _check_unique(origin, "backend.name", names)
-    _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
-    for bucket in config.bucket:
-        if bucket.backend not in names:
-            allowed = "one of " + ", ".join(names)
-            key = f"bucket.{_variable_name(bucket.name)}.backend"
-            raise ConfigError(origins.get(key, origin), key, repr(bucket.backend), allowed)
-    for backend in config.backend:
-        if isinstance(backend, S3BackendConfig):
-            _check_endpoint(origins, origin, backend)
-
-
-def _check_address(origin: str, key: str, address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(origin, key, repr(address), '"host:port", as in "127.0.0.1:9000"')
-
-
-def _check_endpoint(origins: Mapping[str, str], origin: str, backend: S3BackendConfig) -> None:
-    if not re.fullmatch(r"https?://[^/?#@\s]+/?", backend.endpoint):
-        key = f"backend.{_variable_name(backend.name)}.endpoint"
-        allowed = "http://host[:port] or https://host[:port]"
-        raise ConfigError(origins.get(key, origin), key, repr(backend.endpoint), allowed)
-
-
-def _check_unique(origin: str, key: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(origin, key, f"{name!r} twice", "each name once")
 
 
 def _resolve_secrets(
@@ -263,16 +209,24 @@ def _secret(backend: S3BackendConfig, name: str, environ: Mapping[str, str], whe
     if len(sources) != 1:
         found = " and ".join(sources) or "nothing"
         raise ConfigError(where, name, found, f"one of {name}, {name}_file, {name}_env")
-    if sources[0] == f"{name}_env":
-        if given[sources[0]] not in environ:
-            raise ConfigError(where, sources[0], "an unset variable", "the name of a set variable")
-        return environ[given[sources[0]]]
-    if sources[0] == f"{name}_file":
+    value = _read_secret(given[sources[0]], sources[0], environ, where)
+    if not value or not value.isascii() or not value.isprintable():
+        found = "other characters" if value else "nothing in it"
+        raise ConfigError(where, sources[0], found, "one line of ASCII")
+    return value
+
+
+def _read_secret(given: str, source: str, environ: Mapping[str, str], where: str) -> str:
+    if source.endswith("_env"):
+        if given not in environ:
+            raise ConfigError(where, source, "an unset variable", "the name of a set variable")
+        return environ[given]
+    if source.endswith("_file"):
         try:
-            return Path(given[sources[0]]).read_text("utf-8").strip()
+            return Path(given).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(where, sources[0], str(error), "a readable file") from error
-    return str(given[name])
+            raise ConfigError(where, source, str(error), "a readable file") from error
+    return given
 
 
 def show(config: Config) -> dict[str, Any]:

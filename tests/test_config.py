@@ -95,8 +95,20 @@ def test_environment_wins_over_file(tmp_path: Path) -> None:
             "[[backend]]\nname = 'x'\ntype = 'local'\nroot = 'r'\ndurability = 'maybe'\n",
             "backend.x.durability",
             "'maybe'",
-            "Invalid enum value",
+            '"fsync" or "none"',
         ),
+        ("[log]\nlevel = 'trace'\n", "log.level", "'trace'", '"debug" or "info"'),
+        ("[server]\nbacklog = 99999999999\n", "server.backlog", "99999999999", "int <= 2147483647"),
+        ("[server]\ngrace_s = inf\n", "server.grace_s", "inf", "float <= 1000000000.0"),
+        ("[server]\nregion = ''\n", "server.region", "''", "a-z"),
+        ("[server]\nregion = 'a b'\n", "server.region", "'a b'", "a-z"),
+        ("[server]\ndomain = '.'\n", "server.domain", "'.'", "a host name"),
+        ("[data]\ndir = ''\n", "data.dir", "''", "a directory"),
+        ('[data]\ndir = "a\\u0000"\n', "data.dir", "'a\\x00'", "without control"),
+        ("[data]\nmap_size_bytes = 9999999999999999\n", "data.map_size_bytes", "9999", "int <= "),
+        ("[[backend]]\nname = 'x'\ntype = ['local']\n", "backend.x.type", "['local']", '"local"'),
+        ("[[backend]]\nname='x'\ntype='local'\nroot=''\n", "backend.x.root", "''", "a directory"),
+        ("[[bucket]]\nname = 'a/b'\nbackend = 'disk'\n", "bucket.name", "'a/b'", "3 to 255"),
         ("[[backend]]\nname = 'X!'\ntype = 'local'\nroot = 'r'\n", "backend.name", "'X!'", "a-z"),
         ("[[bucket]]\nname = 'www'\nbackend = 'gone'\n", "bucket.www.backend", "'gone'", "disk"),
         ("backend = 3\n", "backend", "3 (int)", "[[backend]]"),
@@ -122,6 +134,9 @@ def test_load_wrong_input_is_refused_precisely(
         ("s3.example.com", False),
         ("http://user@host", False),
         ("http://host/path", False),
+        ("http://host:70000", False),
+        ("http://host:x", False),
+        ("http://host:0", False),
     ],
 )
 def test_endpoint_is_an_origin(tmp_path: Path, endpoint: str, ok: bool) -> None:
@@ -175,6 +190,20 @@ def test_secret_given_twice_or_never_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, never).found == "nothing"
     unset = CONTRACT.replace('secret_key = "s3cret"', 'secret_key_env = "UNSET_NAME"')
     assert "unset" in refusal(tmp_path, unset).found
+
+
+@pytest.mark.parametrize(
+    ("secret", "found"), [("", "nothing in it"), ("a\nb", "other characters"), ("ä", "other")]
+)
+def test_secret_that_no_header_can_carry_is_refused_untold(
+    tmp_path: Path, secret: str, found: str
+) -> None:
+    (tmp_path / "secret").write_text(secret, "utf-8")
+    text = CONTRACT.replace('secret_key = "s3cret"', f'secret_key_file = "{tmp_path}/secret"')
+    error = refusal(tmp_path, text)
+    assert error.key == "secret_key_file"
+    assert found in error.found
+    assert not secret or secret not in str(error)
 
 
 def test_show_masks_secrets_and_is_toml(tmp_path: Path) -> None:

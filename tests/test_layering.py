@@ -19,6 +19,7 @@ ROWS = (
     ("log", "metrics"),
     ("gateway", "workers", "control"),
     ("config",),
+    ("config_rules",),
     ("config_loading", "bootstrap", "gauges"),
     ("config_files", "service"),
     ("cli",),

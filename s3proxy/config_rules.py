@@ -1,0 +1,119 @@
+"""What the types of config.py cannot say: rules on values, and across fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
+
+from s3proxy.config import Config, S3BackendConfig
+from s3proxy.s3.names import is_addressable_bucket
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
+DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+Origin = Callable[[str], str]
+
+
+class ConfigError(Exception):
+    """One wrong thing in the configuration, ready to show to a person."""
+
+    def __init__(self, origin: str, key: str, found: str, allowed: str) -> None:
+        self.origin = origin
+        self.key = key
+        self.found = found
+        self.allowed = allowed
+        super().__init__(f"{origin}: {key}: found {found}; allowed: {allowed}")
+
+
+def check(config: Config, origin: Origin) -> None:
+    """Check every rule.
+
+    Args:
+        origin: the file or variable that a key such as `backend.fast.region` came from.
+    Raises:
+        ConfigError: the first rule that is broken.
+    """
+    _check_server(config, origin)
+    _check_backends(config, origin)
+    _check_buckets(config, origin)
+
+
+def variable_name(name: object) -> str:
+    """How an entry's name stands in variables and keys."""
+    return re.sub(r"[^a-z0-9]", "_", str(name).lower())
+
+
+def _check_server(config: Config, origin: Origin) -> None:
+    server = config.server
+    _check_address(origin, "server.listen", server.listen)
+    if config.control.listen:
+        _check_address(origin, "control.listen", config.control.listen)
+    _check_match(origin, "server.region", server.region, REGION, "a-z, 0-9, -, . and _")
+    if server.domain:
+        _check_match(origin, "server.domain", server.domain, DOMAIN, "a host name without a port")
+    if bool(server.tls_cert) != bool(server.tls_key):
+        key, allowed = "server.tls_cert", "tls_cert and tls_key together"
+        raise ConfigError(origin(key), key, "one without the other", allowed)
+    if not config.data.dir:
+        raise ConfigError(origin("data.dir"), "data.dir", "''", "a directory")
+
+
+def _check_backends(config: Config, origin: Origin) -> None:
+    for backend in config.backends():
+        allowed = "a-z, 0-9 and -, at most 31 characters"
+        _check_match(origin, "backend.name", backend.name, NAME, allowed)
+        where = f"backend.{variable_name(backend.name)}"
+        if isinstance(backend, S3BackendConfig):
+            _check_endpoint(origin, f"{where}.endpoint", backend.endpoint)
+            _check_match(origin, f"{where}.region", backend.region, REGION, "a-z, 0-9, -, . and _")
+        elif not backend.root:
+            key = f"{where}.root"
+            raise ConfigError(origin(key), key, "''", "a directory")
+    _check_unique(origin, "backend.name", [backend.name for backend in config.backends()])
+
+
+def _check_buckets(config: Config, origin: Origin) -> None:
+    names = [backend.name for backend in config.backends()]
+    for bucket in config.bucket:
+        if not is_addressable_bucket(bucket.name):
+            allowed = "3 to 255 of A-Z, a-z, 0-9, ., - and _"
+            raise ConfigError(origin("bucket.name"), "bucket.name", repr(bucket.name), allowed)
+        if bucket.backend not in names:
+            key = f"bucket.{variable_name(bucket.name)}.backend"
+            allowed = "one of " + ", ".join(names)
+            raise ConfigError(origin(key), key, repr(bucket.backend), allowed)
+    _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
+
+
+def _check_address(origin: Origin, key: str, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        allowed = '"host:port", as in "127.0.0.1:9000"'
+        raise ConfigError(origin(key), key, repr(address), allowed)
+
+
+def _check_endpoint(origin: Origin, key: str, endpoint: str) -> None:
+    try:
+        valid = re.fullmatch(r"https?://[^/?#@\s]+/?", endpoint) and urlsplit(endpoint).port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        allowed = "http://host[:port] or https://host[:port]"
+        raise ConfigError(origin(key), key, repr(endpoint), allowed)
+
+
+def _check_match(
+    origin: Origin, key: str, value: str, pattern: re.Pattern[str], allowed: str
+) -> None:
+    if not pattern.fullmatch(value):
+        raise ConfigError(origin(key), key, repr(value), allowed)
+
+
+def _check_unique(origin: Origin, key: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigError(origin(key), key, f"{name!r} twice", "each name once")
+        seen.add(name)
