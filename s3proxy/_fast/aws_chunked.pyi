@@ -6,6 +6,7 @@ Source: AWS, "Signature Calculations ...: Transferring Payload in Multiple Chunk
 
 from typing import final
 
+from s3proxy._fast.checksum import Hasher
 from s3proxy._fast.chunk_signing import ChunkSigner as ChunkSigner
 from s3proxy._fast.signing_key import SigningKey
 
@@ -23,6 +24,7 @@ class Decoder:
         scope: YYYYMMDD/region/s3/aws4_request.
         trailer: whether the form ends with a trailer (its names may still be none when unsigned).
         signed: whether each chunk, and the trailer, carries a signature.
+        hasher: also takes all payload, before the signature of its chunk has come by.
     Raises:
         ValueError: a negative length, or a signed form without key or seed.
     """
@@ -37,6 +39,7 @@ class Decoder:
         scope: str,
         trailer: bool,
         signed: bool,
+        hasher: Hasher | None = None,
     ) -> None: ...
     @property
     def finished(self) -> bool:
@@ -60,7 +63,8 @@ class Decoder:
                 SignatureDoesNotMatch, InvalidChunkSizeError, MalformedTrailerError. The decoder is
                 dead afterwards and raises the same again.
             ValueError: the length is outside of the buffer.
-        Cost: SHA-256 of the payload and one memmove, both without the GIL from 4 KiB on.
+        Cost: one walk over the payload for SHA-256, the hasher and one memmove, without the GIL
+            from 4 KiB of `length` on.
         """
     def finish(self) -> None:
         """Settle the end of the body; all of it has been fed.

@@ -7,6 +7,8 @@ from s3proxy._fast.libcrypto cimport Md5State, Sha1State, Sha256State
 cdef enum:
     CRC_COUNT = 3
     DIGEST_BYTES_MAX = 32
+    # Half of a usual first-level cache: the rest is for tables and the stack.
+    BLOCK_BYTES = 16384
 
 
 cdef class Hasher:

@@ -44,8 +44,6 @@ ALGORITHMS = ("md5", "sha1", "sha256", "crc32", "crc32c", "crc64nvme")
 
 cdef enum:
     MD5, SHA1, SHA256, CRC_FIRST
-    # Half of a usual first-level cache: the rest is for tables and the stack.
-    BLOCK_BYTES = 16384
 
 cdef crc_model crc_models[CRC_COUNT]
 

@@ -33,14 +33,14 @@ cdef const char* EMPTY_SHA256_LINE = (
 
 cdef class ChunkChain:
 
-    cdef void sign(self, bint trailer, Sha256State* hash, char* signature) noexcept:
+    cdef void sign(self, bint trailer, Sha256State* hash, char* signature) noexcept nogil:
         cdef Sha256State running = self.key.hmac.inner
         cdef unsigned char digest[SHA256_BYTES]
         if trailer:
             sha256_update(&running, b"AWS4-HMAC-SHA256-TRAILER\n", ALGORITHM_LINE_BYTES)
         else:
             sha256_update(&running, b"AWS4-HMAC-SHA256-PAYLOAD\n", ALGORITHM_LINE_BYTES)
-        sha256_update(&running, PyBytes_AS_STRING(self.context), PyBytes_GET_SIZE(self.context))
+        sha256_update(&running, self.context_start, self.context_length)
         sha256_update(&running, self.previous, SHA256_HEX)
         sha256_update(&running, b"\n", 1)
         if not trailer:
@@ -51,7 +51,7 @@ cdef class ChunkChain:
         hmac_finish(&self.key.hmac, &running, digest)
         write_hex(digest, SHA256_BYTES, signature)
 
-    cdef void advance(self, const char* signature) noexcept:
+    cdef void advance(self, const char* signature) noexcept nogil:
         memcpy(self.previous, signature, SHA256_HEX)
 
 
@@ -62,6 +62,8 @@ cdef ChunkChain make_chain(SigningKey key, str seed_signature, str amz_date, str
         raise ValueError("a signed body needs a signing key and a seed signature of 64 digits")
     chain.key = key
     chain.context = f"{amz_date}\n{scope}\n".encode("latin-1")
+    chain.context_start = PyBytes_AS_STRING(chain.context)
+    chain.context_length = PyBytes_GET_SIZE(chain.context)
     chain.advance(PyBytes_AS_STRING(seed))
     return chain
 

@@ -138,7 +138,6 @@ class PayloadVerifier:
     ) -> None:
         self._plan = plan
         self._received = 0
-        self._decoder = _decoder(plan, verified) if plan.streaming else None
         self._wanted = set(extra)
         needed = set(self._wanted)
         if plan.form == "signed":
@@ -149,6 +148,7 @@ class PayloadVerifier:
             needed.add(plan.checksum[0])
             self._wanted.add(plan.checksum[0])
         self._hasher = Hasher(sorted(needed)) if needed else None
+        self._decoder = _decoder(plan, verified, self._hasher) if plan.streaming else None
 
     @property
     def finished(self) -> bool:
@@ -176,11 +176,11 @@ class PayloadVerifier:
                 length = self._decoder.feed(buffer, length)
             except ChunkError as error:
                 raise S3Error(error.code, error.message) from error
+        elif self._hasher is not None:
+            self._hasher.update(buffer[:length])
         self._received += length
         if self._received > self._plan.length:
             raise S3Error("IncompleteBody", "The request body is longer than was announced.")
-        if self._hasher is not None and length:
-            self._hasher.update(buffer[:length])
         return length
 
     def finish(self) -> Digests:
@@ -248,7 +248,7 @@ class PayloadVerifier:
             )
 
 
-def _decoder(plan: PayloadPlan, verified: "Verified") -> Decoder:
+def _decoder(plan: PayloadPlan, verified: "Verified", hasher: Hasher | None) -> Decoder:
     authorization = verified.authorization
     signed = plan.form != "streaming-unsigned-trailer"
     return Decoder(
@@ -259,6 +259,7 @@ def _decoder(plan: PayloadPlan, verified: "Verified") -> Decoder:
         scope=authorization.scope,
         trailer=plan.trailer,
         signed=signed,
+        hasher=hasher,
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from s3proxy._fast.aws_chunked import Decoder
+from s3proxy._fast.checksum import Hasher
 from tests._fast.sigv4_requests import AMZ_DATE, EMPTY_SHA256, KEY, SCOPE, python_signature
 
 SEED = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
@@ -46,7 +47,9 @@ def unsigned_body(chunks: Iterable[bytes], trailers: Trailers = ()) -> bytes:
     return body + b"0\r\n" + lines.encode("latin-1") + b"\r\n"
 
 
-def signed_decoder(length: int, *, trailer: bool = False, seed: str = SEED) -> Decoder:
+def signed_decoder(
+    length: int, *, trailer: bool = False, seed: str = SEED, hasher: Hasher | None = None
+) -> Decoder:
     return Decoder(
         decoded_length=length,
         signing_key=KEY,
@@ -55,10 +58,11 @@ def signed_decoder(length: int, *, trailer: bool = False, seed: str = SEED) -> D
         scope=SCOPE,
         trailer=trailer,
         signed=True,
+        hasher=hasher,
     )
 
 
-def unsigned_decoder(length: int, *, trailer: bool = True) -> Decoder:
+def unsigned_decoder(length: int, *, trailer: bool = True, hasher: Hasher | None = None) -> Decoder:
     return Decoder(
         decoded_length=length,
         signing_key=None,
@@ -67,6 +71,7 @@ def unsigned_decoder(length: int, *, trailer: bool = True) -> Decoder:
         scope="",
         trailer=trailer,
         signed=False,
+        hasher=hasher,
     )
 
 

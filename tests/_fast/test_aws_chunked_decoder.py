@@ -1,5 +1,6 @@
 """Bodies that are right, in every form and split."""
 
+import hashlib
 import random
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3proxy._fast.aws_chunked import Decoder
+from s3proxy._fast.checksum import Hasher, digest
 from tests._fast.chunked_bodies import (
     SEED,
     decode,
@@ -146,6 +148,23 @@ def test_decoder_split_at_each_byte_of_the_framing_passes(form: str) -> None:
     framing = [*range(100), *range(8270, 8400), *range(len(body) - 330, len(body))]
     for position in framing:
         assert decode(make(), body, [position]) == PAYLOAD
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("piece", [1, 4095, 4096, 20000, 100_000])
+def test_decoder_with_a_hasher_digests_the_payload_alone(signed: bool, piece: int) -> None:
+    chunks = (PAYLOAD, PAYLOAD[:16384], PAYLOAD[:16385])
+    payload = b"".join(chunks)
+    hasher = Hasher(("md5", "crc32c"))
+    if signed:
+        decoder = signed_decoder(len(payload), trailer=True, hasher=hasher)
+        body = signed_body(chunks, TRAILERS)
+    else:
+        decoder = unsigned_decoder(len(payload), hasher=hasher)
+        body = unsigned_body(chunks, TRAILERS)
+    assert decode(decoder, body, [piece] * (len(body) // piece)) == payload
+    assert hasher.digest("md5") == hashlib.md5(payload).digest()
+    assert hasher.digest("crc32c") == digest("crc32c", payload)
 
 
 def test_decoder_is_not_finished_before_the_last_byte() -> None:
