@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s3proxy import config_loading, log
-from s3proxy.bootstrap import StartError, open_catalog
+from s3proxy.bootstrap import CATALOG_NAME, StartError, open_catalog
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import KeyRecord
@@ -30,13 +31,15 @@ from s3proxy.service import Service, Started
 T = TypeVar("T")
 MENDABLE = (StartError, CatalogError, KvError)
 TABLE_COLUMNS = 250
+USER_NAME_CHARACTERS_MAX = 64  # as IAM has it
 
 config_option = click.option(
     "--config",
     "config_path",
     metavar="FILE",
     envvar="S3PROXY_CONFIG",
-    help="TOML file; without it the defaults hold. S3PROXY_SECTION__KEY variables override both.",
+    help="TOML file, else the one that S3PROXY_CONFIG names, else the defaults."
+    " S3PROXY_SECTION__KEY variables override all.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -108,7 +111,7 @@ def config_group() -> None:
     """Check or show the configuration."""
 
 
-@config_group.command("check")
+@config_group.command("check", short_help="Say whether the configuration is right.")
 @config_option
 def config_check(config_path: str | None) -> None:
     """Say whether the configuration, TLS files included, is right; if not, what is wrong where."""
@@ -133,7 +136,13 @@ def key_group() -> None:
 
 
 @key_group.command("create")
-@click.option("--user", required=True, metavar="NAME", help="Whose key; the user is made if new.")
+@click.option(
+    "--user",
+    required=True,
+    metavar="NAME",
+    callback=lambda _context, _option, name: _user_name(name),
+    help="Whose key; the user is made if new.",
+)
 @config_option
 @json_option
 def key_create(user: str, config_path: str | None, as_json: bool) -> None:
@@ -161,7 +170,7 @@ def key_list(config_path: str | None, as_json: bool) -> None:
     async def read(catalog: Catalog) -> list[KeyRecord]:
         return catalog.list_keys()
 
-    keys = [_shown(record) for record in _with_catalog(config_path, read)]
+    keys = [_shown(record) for record in _with_catalog(config_path, read, made=True)]
     if as_json:
         click.echo(_json(keys))
         return
@@ -178,7 +187,7 @@ def key_list(config_path: str | None, as_json: bool) -> None:
 @config_option
 def key_disable(access_key: str, config_path: str | None) -> None:
     """Refuse ACCESS_KEY from now on, in running gateways too."""
-    _with_catalog(config_path, lambda catalog: catalog.set_key_enabled(access_key, False))
+    _set_enabled(config_path, access_key, False)
     click.echo(f"disabled {access_key}")
 
 
@@ -187,7 +196,7 @@ def key_disable(access_key: str, config_path: str | None) -> None:
 @config_option
 def key_enable(access_key: str, config_path: str | None) -> None:
     """Accept a disabled ACCESS_KEY again."""
-    _with_catalog(config_path, lambda catalog: catalog.set_key_enabled(access_key, True))
+    _set_enabled(config_path, access_key, True)
     click.echo(f"enabled {access_key}")
 
 
@@ -201,9 +210,29 @@ def _load(path: str | None, *, with_files: bool = False) -> Config:
         raise Failure(str(error)) from error
 
 
-def _with_catalog(config_path: str | None, use: Callable[[Catalog], Awaitable[T]]) -> T:
-    """Run `use` on the catalog, beside a gateway that may be running on it."""
+def _user_name(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > USER_NAME_CHARACTERS_MAX:
+        raise click.BadParameter(f"want 1 to {USER_NAME_CHARACTERS_MAX} printable characters")
+    return name
+
+
+def _set_enabled(config_path: str | None, access_key: str, enabled: bool) -> None:
+    _with_catalog(
+        config_path, lambda catalog: catalog.set_key_enabled(access_key, enabled), made=True
+    )
+
+
+def _with_catalog(
+    config_path: str | None, use: Callable[[Catalog], Awaitable[T]], *, made: bool = False
+) -> T:
+    """Run `use` on the catalog, beside a gateway that may be running on it.
+
+    Args:
+        made: one that is not there is a mistake, such as another working directory.
+    """
     config = _load(config_path)
+    if made and not (Path(config.data.dir) / CATALOG_NAME).exists():
+        raise Failure(f"data.dir {config.data.dir}: no catalog is there")
 
     async def run() -> T:
         async with open_catalog(config.data) as (catalog, _):

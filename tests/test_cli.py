@@ -49,6 +49,8 @@ def test_help_names_every_command_in_whole_sentences() -> None:
     for command in ("serve", "config", "key"):
         assert f"\n  {command} " in commands
     assert "..." not in commands
+    for group in ("config", "key"):
+        assert "..." not in run(group, "--help").output.partition("Commands:")[2]
 
 
 def test_version_is_that_of_the_package() -> None:
@@ -132,8 +134,22 @@ def test_key_create_without_user_is_a_usage_error() -> None:
     assert "--user" in result.output
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a" * 65])
+def test_key_create_for_a_name_that_no_list_can_show_is_a_usage_error(name: str) -> None:
+    result = run("key", "create", "--user", name)
+    assert result.exit_code == 2
+    assert "1 to 64 printable characters" in result.output
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("command", [("list",), ("disable", "AKIA"), ("enable", "AKIA")])
+def test_key_commands_beside_no_catalog_say_so_and_make_none(command: tuple[str, ...]) -> None:
+    assert refusal("key", *command) == "data.dir ./data: no catalog is there"
+    assert not Path("data").exists()
+
+
 def test_key_list_has_no_secrets_and_no_cut_columns() -> None:
-    key = created("a-name-of-some-length-that-makes-the-row-wider-than-a-terminal-has-columns")
+    key = created("a-name-of-some-length-that-makes-the-row-wider-than-a-terminal")
     text = run("key", "list").output
     assert key["access_key"] in text
     assert key["user"] in text
@@ -153,6 +169,7 @@ def test_key_disable_then_enable_shows_in_the_list() -> None:
 
 @pytest.mark.parametrize("command", ["enable", "disable"])
 def test_key_of_nobody_is_refused(command: str) -> None:
+    created()
     assert refusal("key", command, "AKIANOBODY") == "there is no access key AKIANOBODY"
 
 
