@@ -45,6 +45,9 @@ class RequestHead(MessageHead):
     @property
     def expect_continue(self) -> bool:
         """Whether the client waits for 100 Continue before it sends the body."""
+    @property
+    def bodyless(self) -> bool:
+        """Whether no body follows, and nothing has to be said before the answer."""
 
 @final
 class ResponseHead(MessageHead):

@@ -83,6 +83,10 @@ cdef class RequestHead(MessageHead):
     def target(self):
         return self.raw[self.target_start:self.target_stop]
 
+    @property
+    def bodyless(self):
+        return self.content_length <= 0 and not self.chunked and not self.expect_continue
+
     cdef int parse_line(self, Py_ssize_t length) except -1:
         """method SP request-target SP HTTP-version (RFC 9112, section 3)."""
         cdef const char* text = self.base

@@ -95,7 +95,7 @@ class Connection:
         self._shared = shared
         self._ahead = b""
         # Not when its task first parks: tasks of connections that came together start in any order.
-        self._accepted_s = trio.current_time()
+        self._accepted_s = transport.now()
         self._fresh = True
         # The last receive took all there was: until the next edge another one would only say so.
         self._drained = False
@@ -168,7 +168,7 @@ class Connection:
             if self._evicted or (shared.draining and not self._fresh):
                 shared.stats.evicted += self._evicted
                 return None
-            self.idle_since_s = self._accepted_s if self._fresh else trio.current_time()
+            self.idle_since_s = self._accepted_s if self._fresh else transport.now()
             await transport.wait_to_receive(self._patience_s())
             self.idle_since_s = math.inf
             count = transport.receive_nowait(scratch)
@@ -242,12 +242,13 @@ class Connection:
         ahead, self._ahead = self._ahead, b""
         body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
         # Reads of a body take what they want, and may leave the next request in the kernel.
-        self._drained = self._drained and body.consumed
+        bodyless = head.bodyless
+        self._drained = self._drained and (bodyless or body.consumed)
         request = Request(head, body, shared.ids.next(), transport.peer, not transport.plain)
         shared.stats.requests += 1
         try:
             response = await shared.handler.handle(request)
-            if body.awaits_continue and response.status < 300:
+            if not bodyless and body.awaits_continue and response.status < 300:
                 # A success without it, as for an empty body, misleads botocore: it then takes the
                 # status of this answer for the next one's on the connection.
                 await body.start()
@@ -258,6 +259,9 @@ class Connection:
         if (keep_alive := await self._answer(request, response)) is None:
             transport.abort()
             return False
+        if keep_alive and bodyless:
+            self._ahead = ahead
+            return True
         if keep_alive and (body.consumed or await body.discard(shared.limits.drain_bytes_max)):
             self._ahead = body.take_ahead()
             return True
@@ -283,7 +287,10 @@ class Connection:
                 response,
                 head.method,
                 head.http_minor,
-                head.keep_alive and not response.close and self._reusable(request.body),
+                head.keep_alive
+                and not response.close
+                and not shared.draining
+                and (head.bodyless or self._reusable(request.body)),
                 request.id,
             )
             head_bytes = answer.head_bytes
@@ -311,7 +318,7 @@ class Connection:
 
     def _reusable(self, body: RequestBody) -> bool:
         """Whether the connection can go on once what is left of the body has been read away."""
-        if self._shared.draining or body.awaits_continue:
+        if body.awaits_continue:
             return False
         return body.consumed or not (
             body.broken or body.remaining > self._shared.limits.drain_bytes_max

@@ -64,7 +64,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if not self._is_old(connection, trio.current_time()) and connection.is_quiet():
+            if not self._is_old(connection, connection.transport.now()) and connection.is_quiet():
                 self.active += 1
                 self.stats.reuses += 1
                 return connection
@@ -119,7 +119,7 @@ class Pool:
             reschedule(self._waiters.popleft(), Value(connection))
             return
         self.active -= 1
-        connection.idle_since_s = trio.current_time()
+        connection.idle_since_s = connection.transport.now()
         self._idle.append(connection)
         if len(self._idle) > self._limits.idle_max:
             self._idle.popleft().close()

@@ -19,18 +19,21 @@ Where epoll is missing the same interface rests on Trio's waits.
 
 import math
 import select
-from collections.abc import Callable
-from typing import Final, NoReturn
+import types
+from collections.abc import Callable, Generator
+from typing import Any, Final, NoReturn
 
 import trio
-from outcome import Error
-from trio.lowlevel import Abort, Task, current_task, reschedule
+from outcome import Error, Outcome, Value
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from s3proxy.http.errors import DeadlineExceeded
 
 EVENTS_PER_POLL_MAX: Final = 256
 # Polls of the set after one wake-up, while they bring events: amortises Trio's own wait.
 POLLS_PER_WAKE_MAX: Final = 16
+# After so few another poll at once would find nothing: Trio's wait is the cheaper way to the next.
+EVENTS_PER_POLL_FEW: Final = 4
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 if HAS_EPOLL:
@@ -48,9 +51,11 @@ class Readiness:
         edge_triggered: use epoll; False takes Trio's waits, as on platforms without epoll.
     """
 
-    __slots__ = ("_endpoints", "_epoll", "_reaper_lot", "_wheel")
+    __slots__ = ("_endpoints", "_epoll", "_reaper_lot", "_wheel", "now")
 
     def __init__(self, *, edge_triggered: bool = HAS_EPOLL) -> None:
+        # Trio's clock; `run` finds it without the two calls that look it up each time.
+        self.now: Callable[[], float] = trio.current_time
         self._epoll = select.epoll() if edge_triggered else None
         self._endpoints: dict[int, Endpoint] = {}
         self._wheel: dict[int, set[Endpoint]] = {}
@@ -73,6 +78,7 @@ class Readiness:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Wake parked tasks until cancelled. Endpoints stay registered; a later `run` goes on."""
+        self.now = trio.lowlevel.current_clock().current_time
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._reap)
             task_status.started()
@@ -92,9 +98,9 @@ class Readiness:
             await trio.lowlevel.wait_readable(descriptor)
             for _ in range(POLLS_PER_WAKE_MAX):
                 events = epoll.poll(0, EVENTS_PER_POLL_MAX)
-                if not events:
-                    break
                 self._wake(events)
+                if len(events) < EVENTS_PER_POLL_FEW:
+                    break
                 await trio.lowlevel.checkpoint()
 
     def _wake(self, events: list[tuple[int, int]]) -> None:
@@ -149,6 +155,24 @@ class Readiness:
 
 # Later than every real tick, so that "earlier than the entry" is one comparison.
 _NO_TICK: Final = 1 << 62
+# What tasks are rescheduled with; one for all, as nobody unwraps it.
+_WOKEN: Final = Value(None)
+
+
+def _trap(abort: Callable[[Callable[[], NoReturn]], Abort]) -> Any:
+    """What `wait_task_rescheduled(abort)` yields to Trio; it can be yielded any number of times."""
+    waiting = wait_task_rescheduled(abort)
+    trap = waiting.send(None)
+    waiting.close()
+    return trap
+
+
+@types.coroutine
+def _park(trap: Any) -> Generator[Any, Outcome[None], None]:
+    """Wait as `wait_task_rescheduled` does, in one frame instead of three."""
+    sent = yield trap
+    if sent is not _WOKEN:
+        sent.unwrap()
 
 
 class Endpoint:
@@ -160,28 +184,35 @@ class Endpoint:
         closed: detached.
         edge_pending: since the last wait to read began, the set saw an edge of readability that
             woke nobody, or the end of the stream.
+        now: Trio's clock.
     """
 
     __slots__ = (
         "_descriptor",
         "_read_deadline",
+        "_read_trap",
         "_reader",
         "_readiness",
         "_tick",
         "_write_deadline",
+        "_write_trap",
         "_writer",
         "closed",
         "edge_pending",
+        "now",
     )
 
     def __init__(self, readiness: Readiness, descriptor: int) -> None:
         self._readiness = readiness
+        self.now = readiness.now
         self._descriptor = descriptor
         self._reader: Task | None = None
         self._writer: Task | None = None
         self._read_deadline = math.inf
         self._write_deadline = math.inf
         self._tick = _NO_TICK
+        self._read_trap: Any = None
+        self._write_trap: Any = None
         self.closed = False
         self.edge_pending = False
         readiness._add(self)
@@ -207,10 +238,12 @@ class Endpoint:
             return
         self._reader = current_task()
         self.edge_pending = False
-        self._read_deadline = deadline = trio.current_time() + timeout_s
+        self._read_deadline = deadline = self.now() + timeout_s
         if deadline < self._tick:
             self._set_deadline(deadline)
-        await trio.lowlevel.wait_task_rescheduled(self._abort_read)
+        if self._read_trap is None:
+            self._read_trap = _trap(self._abort_read)
+        await _park(self._read_trap)
 
     async def wait_writable(self, timeout_s: float) -> None:
         """Wait until writing may succeed; see `wait_readable`."""
@@ -222,10 +255,12 @@ class Endpoint:
             await self._wait_plainly("send", timeout_s)
             return
         self._writer = current_task()
-        self._write_deadline = deadline = trio.current_time() + timeout_s
+        self._write_deadline = deadline = self.now() + timeout_s
         if deadline < self._tick:
             self._set_deadline(deadline)
-        await trio.lowlevel.wait_task_rescheduled(self._abort_write)
+        if self._write_trap is None:
+            self._write_trap = _trap(self._abort_write)
+        await _park(self._write_trap)
 
     def wake_reader(self) -> None:
         """Have the parked reader, if any, try again now."""
@@ -233,7 +268,7 @@ class Endpoint:
             trio.lowlevel.notify_closing(self._descriptor)
         elif (task := self._reader) is not None:
             self._reader = None
-            reschedule(task)
+            reschedule(task, _WOKEN)
 
     def detach(self) -> None:
         """Leave the set, before the descriptor is closed; parked tasks get ClosedResourceError."""
@@ -246,6 +281,7 @@ class Endpoint:
             trio.lowlevel.notify_closing(descriptor)
             return
         reader, writer, self._reader, self._writer = self._reader, self._writer, None, None
+        self._read_trap = self._write_trap = None  # they point back here
         for task in (reader, writer):
             if task is not None:
                 reschedule(task, Error(trio.ClosedResourceError()))
@@ -257,10 +293,10 @@ class Endpoint:
                 self.edge_pending = True
             if task is not None:
                 self._reader = None
-                reschedule(task)
+                reschedule(task, _WOKEN)
         if mask & _WAKES_WRITER and (task := self._writer) is not None:
             self._writer = None
-            reschedule(task)
+            reschedule(task, _WOKEN)
 
     def _set_deadline(self, deadline: float) -> None:
         if deadline != math.inf:

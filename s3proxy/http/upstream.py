@@ -7,8 +7,6 @@ parsed before the next await; only a head that came in pieces is kept aside unti
 import select
 from typing import Final
 
-import trio
-
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import ResponseHead, parse_response
 from s3proxy.http.errors import (
@@ -90,12 +88,13 @@ class UpstreamConnection:
             DeadlineExceeded, ProtocolError.
         After an error or a cancellation the connection is good for nothing.
         """
-        deadline_s = trio.current_time() + timeout_s
+        transport = self.transport
+        deadline_s = transport.now() + timeout_s
         try:
             if quiet:
-                await self.transport.wait_to_receive(timeout_s)
+                await transport.wait_to_receive(timeout_s)
             while (head := self.read_head_nowait(method)) is None:
-                await self.transport.wait_to_receive(deadline_s - trio.current_time())
+                await transport.wait_to_receive(deadline_s - transport.now())
         except DeadlineExceeded as error:
             raise DeadlineExceeded("response head") from error
         return head
