@@ -246,7 +246,7 @@ def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
         record = catalog.get_key(access_key)
         return _credential(catalog, record) if record is not None and record.enabled else None
 
-    return Remembered(catalog.engine, read).get
+    return Remembered(catalog.engine, read).__getitem__
 
 
 def _credential(catalog: Catalog, record: KeyRecord) -> Credential:

@@ -40,6 +40,7 @@ RETRY_WITHIN_S = 5.0
 BACKOFF_S = 0.1  # doubled with each retry, times a random factor of 0.5 to 1.5
 _PORTS = {"http": 80, "https": 443}
 _DAY_S = 86_400
+_PLACES_MAX = 1024
 _SIGNING_KEYS = 8  # one for each day; a clock step back must not derive anew for each request
 
 T = TypeVar("T")
@@ -102,26 +103,56 @@ class S3Requests:
         self._day = -1  # of `_key`, counted from the epoch
         self._key: SigningKey | None = None
         self.origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        self._places: dict[str, tuple[str, bytes]] = {}
         default = parts.port in (None, _PORTS[parts.scheme])
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self._host = host if default else f"{host}:{parts.port}"
 
     def address(self, container: str, key: str) -> tuple[str, bytes]:
         """Host header and encoded path of an object, a bucket ("" key) or the endpoint."""
-        path = b"/" + uri_encode(key.encode(), keep_slash=True)
+        place = self._places.get(container)
+        if place is None:
+            place = self._place(container)
+        host, bucket = place
+        if key or not bucket:
+            return host, bucket + b"/" + uri_encode(key.encode(), keep_slash=True)
+        return host, bucket
+
+    def _place(self, container: str) -> tuple[str, bytes]:
+        """Host header and the part of the path before the key, of a container."""
         if not container:
-            return self._host, b"/"
+            return self._host, b""
         if self._options.addressing == "virtual":
-            return f"{container}.{self._host}", path
-        bucket = b"/" + uri_encode(container.encode(), keep_slash=False)
-        return self._host, bucket + path if key else bucket
+            place = f"{container}.{self._host}", b""
+        else:
+            place = self._host, b"/" + uri_encode(container.encode(), keep_slash=False)
+        if len(self._places) >= _PLACES_MAX:
+            self._places.clear()
+        self._places[container] = place
+        return place
 
     def build(self, ask: Ask) -> bytes:
         """The signed request head."""
         host, path = self.address(ask.container, ask.key)
-        query = encode_query(ask.query)
+        query = encode_query(ask.query) if ask.query else b""
         headers = [("Host", host), *ask.headers]
-        signature = self._sign(ask, path, query, headers)
+        options = self._options
+        now_s = int(self._clock())
+        key = self._key
+        if key is None or now_s // _DAY_S != self._day:
+            key = self._signing_key(now_s)
+        signature = sign(
+            ask.method,
+            path,
+            query,
+            headers,
+            ask.payload_hash,
+            key=key,
+            access_key=options.access_key,
+            region=options.region,
+            timestamp_s=now_s,
+            raw=ask.raw,
+        )
         target = path + b"?" + query if query else path
         return build_request_head(ask.method, target, headers, ask.raw + signature)
 
@@ -225,30 +256,12 @@ class S3Requests:
         """The error for a request that got no usable answer."""
         return from_transport(ask.op, ask.path, self.backend, error)
 
-    def _sign(self, ask: Ask, path: bytes, query: bytes, headers: Headers) -> bytes:
-        now_s = int(self._clock())
-        options = self._options
-        return sign(
-            ask.method,
-            path,
-            query,
-            headers,
-            ask.payload_hash,
-            key=self._signing_key(now_s),
-            access_key=options.access_key,
-            region=options.region,
-            timestamp_s=now_s,
-            raw=ask.raw,
-        )
-
     def _signing_key(self, now_s: int) -> SigningKey:
-        day = now_s // _DAY_S
-        if self._key is None or day != self._day:
-            date = time.strftime("%Y%m%d", time.gmtime(now_s))
-            options = self._options
-            scope = (options.access_key, 0, date, options.region)
-            self._key = self._keys.get(*scope) or self._keys.derive(*scope, options.secret_key)
-            self._day = day
+        self._day = now_s // _DAY_S
+        date = time.strftime("%Y%m%d", time.gmtime(now_s))
+        options = self._options
+        scope = (options.access_key, 0, date, options.region)
+        self._key = self._keys.get(*scope) or self._keys.derive(*scope, options.secret_key)
         return self._key
 
 

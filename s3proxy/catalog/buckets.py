@@ -31,7 +31,7 @@ class BucketTable:
 
     def get_bucket(self, name: str, tenant: str = "main") -> BucketRecord | None:
         """Return the bucket, or None."""
-        return self._remembered.get((tenant, name))
+        return self._remembered[tenant, name]
 
     def _read(self, named: tuple[str, str]) -> BucketRecord | None:
         value = self._engine.get(BUCKETS, _key(*named))

@@ -12,31 +12,27 @@ R = TypeVar("R")
 REMEMBERED_MAX: Final = 4096
 
 
-class Remembered(Generic[N, R]):
-    """The last results of a read, by name; forgotten with every commit.
+class Remembered(dict[N, R], Generic[N, R]):
+    """The last results of a read, by name: `remembered[name]`, None for what is not there.
 
-    A commit of this process is seen before it is answered, one of another process's within
-    `kv.lmdb_engine.FOREIGN_CHECK_S`.
+    All are forgotten with every commit: one of this process before it is answered, one of another
+    process's within `kv.lmdb_engine.FOREIGN_CHECK_S`.
 
     Args:
         read: looks a name up in the store; what it does not find is not remembered.
     """
 
-    __slots__ = ("_engine", "_found", "_read", "_version")
+    __slots__ = ("_read",)
 
     def __init__(self, engine: Engine, read: Callable[[N], R | None]) -> None:
-        self._engine = engine
+        super().__init__()
         self._read = read
-        self._found: dict[N, R] = {}
-        self._version = engine.version
+        engine.on_change(self.clear)
 
-    def get(self, name: N) -> R | None:
-        """Return what `read` would."""
-        version = self._engine.version
-        if version != self._version or len(self._found) > REMEMBERED_MAX:
-            self._found.clear()
-            self._version = version
-        found = self._found.get(name)
-        if found is None and (found := self._read(name)) is not None:
-            self._found[name] = found
+    def __missing__(self, name: N) -> R | None:
+        found = self._read(name)
+        if found is not None:
+            if len(self) >= REMEMBERED_MAX:
+                self.clear()
+            self[name] = found
         return found

@@ -4,6 +4,8 @@ No task is spawned: the caller's own sends, listens and receives.
 """
 
 import ssl
+from collections.abc import Coroutine
+from typing import Any
 
 import trio
 
@@ -46,7 +48,7 @@ class Client:
         self._closed = False
         self.pools: dict[Origin, Pool] = {}
 
-    async def exchange(
+    def exchange(
         self,
         origin: Origin,
         method: str,
@@ -56,7 +58,7 @@ class Client:
         length: int = 0,
         replayable: bool,
         splice: bool = False,
-    ) -> Exchange:
+    ) -> Coroutine[Any, Any, Exchange]:
         """Send one request and wait for the head of its final response.
 
         Args:
@@ -76,17 +78,15 @@ class Client:
         When cancelled the connection is closed.
         """
         pool = self.pools.get(origin) or self._open_pool(origin)
+        # The coroutine itself, not a frame around it: a task that waits comes back through each.
         if body is None:
-            return await self._exchange(pool, method, head, None, replayable=replayable)
+            return self._exchange(pool, method, head, None, replayable=replayable)
         if isinstance(body, bytes):
             if len(body) <= JOINED_BYTES_MAX:
-                return await self._exchange(pool, method, head + body, None, replayable=replayable)
+                return self._exchange(pool, method, head + body, None, replayable=replayable)
             length, body = len(body), BytesBody(body)
         upload = self._plan(origin, body, length, splice)
-        try:
-            return await self._exchange(pool, method, head, upload, replayable=replayable)
-        finally:
-            upload.close()
+        return self._exchange_upload(pool, method, head, upload, replayable=replayable)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Close connections that stayed idle, until cancelled; without it they wait for `take`."""
@@ -108,6 +108,14 @@ class Client:
         self._closed = True
         for pool in self.pools.values():
             pool.close()
+
+    async def _exchange_upload(
+        self, pool: Pool, method: str, head: bytes, upload: Upload, *, replayable: bool
+    ) -> Exchange:
+        try:
+            return await self._exchange(pool, method, head, upload, replayable=replayable)
+        finally:
+            upload.close()
 
     def _open_pool(self, origin: Origin) -> Pool:
         if self._closed:
@@ -170,14 +178,19 @@ class Client:
     ) -> Exchange:
         limits = self._limits
         transport = connection.transport
+        answer = None
         try:
             sent = transport.send_nowait(head)
-            # One that was idle was found quiet when it was taken, and nothing was awaited since.
-            quiet = connection.reused and sent == len(head)
             if sent != len(head):
                 rest = memoryview(head)[max(sent, 0) :]
                 await transport.send_all(rest, timeout_s=limits.progress_timeout_s)
-            answer = await connection.read_head(method, limits.first_byte_timeout_s, quiet=quiet)
+            elif connection.reused:
+                # It was found quiet when it was taken, and nothing was awaited since: no need to
+                # try before waiting.
+                await connection.wait_for_head(limits.first_byte_timeout_s)
+                answer = connection.read_head_nowait(method)
+            if answer is None:
+                answer = await connection.read_head(method, limits.first_byte_timeout_s)
         except Disconnected as error:
             raise UpstreamError(f"{pool.origin}: {error}") from error
         return open_exchange(

@@ -64,7 +64,8 @@ class Pool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if not self._is_old(connection, connection.transport.now()) and connection.is_quiet():
+            now_s = connection.transport.now()
+            if not self._is_old(connection, now_s) and connection.is_quiet():
                 self.active += 1
                 self.stats.reuses += 1
                 return connection

@@ -161,7 +161,7 @@ _WOKEN: Final = Value(None)
 
 def _trap(abort: Callable[[Callable[[], NoReturn]], Abort]) -> Any:
     """What `wait_task_rescheduled(abort)` yields to Trio; it can be yielded any number of times."""
-    waiting = wait_task_rescheduled(abort)
+    waiting = wait_task_rescheduled(abort)  # noqa: ASYNC105 - driven by hand
     trap = waiting.send(None)
     waiting.close()
     return trap

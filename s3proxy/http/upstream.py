@@ -75,28 +75,30 @@ class UpstreamConnection:
         except TransportError:
             return False
 
-    async def read_head(
-        self, method: str, timeout_s: float, *, quiet: bool = False
-    ) -> ResponseHead:
+    async def wait_for_head(self, timeout_s: float) -> None:
+        """Park until a part of a response head may be there.
+
+        Raises:
+            DeadlineExceeded: after `timeout_s`.
+        """
+        try:
+            await self.transport.wait_to_receive(timeout_s)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded("response head") from error
+
+    async def read_head(self, method: str, timeout_s: float) -> ResponseHead:
         """Wait for the final response head of a request with `method`; `ahead` is what follows it.
 
         Args:
             timeout_s: to its last byte.
-            quiet: `is_quiet` was true and nothing was awaited since: no need to try first.
         Raises:
             Disconnected: the connection ended before.
             DeadlineExceeded, ProtocolError.
         After an error or a cancellation the connection is good for nothing.
         """
-        transport = self.transport
-        deadline_s = transport.now() + timeout_s
-        try:
-            if quiet:
-                await transport.wait_to_receive(timeout_s)
-            while (head := self.read_head_nowait(method)) is None:
-                await transport.wait_to_receive(deadline_s - transport.now())
-        except DeadlineExceeded as error:
-            raise DeadlineExceeded("response head") from error
+        deadline_s = self.transport.now() + timeout_s
+        while (head := self.read_head_nowait(method)) is None:
+            await self.wait_for_head(deadline_s - self.transport.now())
         return head
 
     def poll_head(self, method: str) -> ResponseHead | None:

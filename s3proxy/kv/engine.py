@@ -57,14 +57,7 @@ class Commit(Protocol[T_co]):
 
 
 class Engine(Protocol):
-    """An ordered, transactional store with group commit.
-
-    Attributes:
-        version: grows before a commit of this process is answered, and within a fraction of a
-            second of another process's: what was read stands while it does not.
-    """
-
-    version: int
+    """An ordered, transactional store with group commit."""
 
     def open_keyspaces(self, names: Iterable[str], /) -> None:
         """Make sure that the named keyspaces exist; for start-up, before `run`."""
@@ -74,6 +67,13 @@ class Engine(Protocol):
 
     def get(self, keyspace: str, key: bytes, /) -> bytes | None:
         """Return the value under `key` as of now: `read` and `Snapshot.get` in one."""
+
+    def on_change(self, forget: Callable[[], None], /) -> None:
+        """Have `forget` called, in the event loop, whenever what was read may have changed.
+
+        That is before a commit of this process is answered, and within a fraction of a second of
+        another process's.
+        """
 
     def submit(self, change: Callable[[Transaction], T], /) -> Commit[T]:
         """Queue a change at once, in order of the calls.

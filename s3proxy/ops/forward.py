@@ -45,23 +45,25 @@ if TYPE_CHECKING:
 _ONCE = frozenset(
     {"abort_multipart_upload", "complete_multipart_upload", "create_multipart_upload"}
 )
-_NO_HEADERS: tuple[tuple[str, str], ...] = ()
 
 
 async def forward_read(call: Call, store: S3Store) -> Response:
     """GET and HEAD of objects, lists, DELETE: requests without a body."""
     head = call.request.head
     route = call.route
-    ask = Ask(
-        op=route.operation,
-        method=head.method,
-        container=store.container,
-        key=route.key,
-        query=forwarded_query(call),
-        headers=_NO_HEADERS if route.headers is head else hoisted_headers(call, writes=False),
-        raw=request_lines(call, writes=False),
-    )
-    exchange = await store.requests.send(ask, replayable=_replayable(call))
+    if route.plain:
+        ask = Ask(op=route.operation, method=head.method, container=store.container, key=route.key)
+    else:
+        ask = Ask(
+            op=route.operation,
+            method=head.method,
+            container=store.container,
+            key=route.key,
+            query=forwarded_query(call),
+            headers=hoisted_headers(call, writes=False),
+            raw=request_lines(call, writes=False),
+        )
+    exchange = await store.requests.send(ask, replayable=route.plain or _replayable(call))
     return await _relayed(call, store, ask, exchange)
 
 

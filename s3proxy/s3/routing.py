@@ -112,7 +112,7 @@ def _route(head: "RequestHead", domain: str) -> Route:
 # and the bytes it brings.
 MODIFIERS: Final = HeaderNames(
     (
-        *("range", "x-amz-checksum-mode", "x-amz-expected-bucket-owner"),
+        *("range", "x-amz-checksum-mode", "x-amz-expected-bucket-owner", "x-amz-request-payer"),
         *REFUSABLE,
     ),
     ("if-", "x-amz-copy-source", *REFUSABLE_PREFIXES),
