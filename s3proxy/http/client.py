@@ -11,7 +11,7 @@ import trio
 
 from s3proxy.http.body import BytesBody, ByteSource
 from s3proxy.http.dial import dial
-from s3proxy.http.errors import ConnectFailed, Disconnected, UpstreamError
+from s3proxy.http.errors import ConnectFailed, DeadlineExceeded, Disconnected, UpstreamError
 from s3proxy.http.exchange import Exchange, open_exchange
 from s3proxy.http.origin import ClientLimits, Origin
 from s3proxy.http.pool import Pool, PoolStats
@@ -187,12 +187,14 @@ class Client:
             elif connection.reused:
                 # It was found quiet when it was taken, and nothing was awaited since: no need to
                 # try before waiting.
-                await connection.wait_for_head(limits.first_byte_timeout_s)
+                await transport.wait_to_receive(limits.first_byte_timeout_s)
                 answer = connection.read_head_nowait(method)
             if answer is None:
                 answer = await connection.read_head(method, limits.first_byte_timeout_s)
         except Disconnected as error:
             raise UpstreamError(f"{pool.origin}: {error}") from error
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded("response head") from error
         return open_exchange(
             pool, connection, answer, cut_short=False, timeout_s=limits.progress_timeout_s
         )

@@ -61,11 +61,11 @@ class Pool:
 
     def take(self) -> UpstreamConnection | None:
         """The freshest idle connection that is still good, with its slot; None without one."""
-        idle = self._idle
+        idle, age_s_max = self._idle, self._limits.idle_timeout_s
         while idle:
             connection = idle.pop()
-            now_s = connection.transport.now()
-            if not self._is_old(connection, now_s) and connection.is_quiet():
+            age_s = connection.transport.now() - connection.idle_since_s
+            if age_s < age_s_max and connection.is_quiet():
                 self.active += 1
                 self.stats.reuses += 1
                 return connection

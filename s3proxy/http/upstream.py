@@ -75,17 +75,6 @@ class UpstreamConnection:
         except TransportError:
             return False
 
-    async def wait_for_head(self, timeout_s: float) -> None:
-        """Park until a part of a response head may be there.
-
-        Raises:
-            DeadlineExceeded: after `timeout_s`.
-        """
-        try:
-            await self.transport.wait_to_receive(timeout_s)
-        except DeadlineExceeded as error:
-            raise DeadlineExceeded("response head") from error
-
     async def read_head(self, method: str, timeout_s: float) -> ResponseHead:
         """Wait for the final response head of a request with `method`; `ahead` is what follows it.
 
@@ -96,9 +85,13 @@ class UpstreamConnection:
             DeadlineExceeded, ProtocolError.
         After an error or a cancellation the connection is good for nothing.
         """
-        deadline_s = self.transport.now() + timeout_s
-        while (head := self.read_head_nowait(method)) is None:
-            await self.wait_for_head(deadline_s - self.transport.now())
+        transport = self.transport
+        deadline_s = transport.now() + timeout_s
+        try:
+            while (head := self.read_head_nowait(method)) is None:
+                await transport.wait_to_receive(deadline_s - transport.now())
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded("response head") from error
         return head
 
     def poll_head(self, method: str) -> ResponseHead | None:

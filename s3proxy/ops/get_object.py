@@ -37,6 +37,8 @@ async def get_object(call: Call) -> Response:
     record, data = await namespace.find_to_read(key)
     if record is None:
         raise S3Error("NoSuchKey", Key=key)
+    if call.route.plain and data is not None:
+        return Response(200, _object_headers(record, call.route.query), data)
     try:
         status, headers, span = describe(call, record)
     except NotModified:

@@ -70,8 +70,9 @@ def _on_bucket(name: str, function: Function) -> Function:
     forwarded = FORWARDED.get(name)
 
     def perform(call: Call) -> Awaitable[Response]:
-        call.bucket = bucket = find_bucket(call, call.route.bucket)
-        if not call.route.plain:
+        route = call.route
+        call.bucket = bucket = find_bucket(call, route.bucket)
+        if not route.plain:
             check_owner(call, bucket, b"x-amz-expected-bucket-owner")
         if forwarded is not None and bucket.kind != "managed":
             store = call.services.backend(bucket.backend).files(bucket.container)

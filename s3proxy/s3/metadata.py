@@ -93,7 +93,9 @@ def response_headers(
 ) -> list[tuple[str, str]]:
     """Headers of a GET or HEAD answer: system headers, overrides on top, then user metadata."""
     values = {**system, **overrides} if overrides else system
-    headers = [(SYSTEM_HEADERS[name], value) for name, value in values.items()]
+    headers = []
+    for name, value in values.items():  # a comprehension would be one more call
+        headers.append((SYSTEM_HEADERS[name], value))
     if "content-type" not in values:
         headers.append(("Content-Type", DEFAULT_CONTENT_TYPE))
     for name, value in user.items():
