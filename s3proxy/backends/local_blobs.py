@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,23 @@ def stat_of(status: os.stat_result) -> Stat:
     return Stat(size=status.st_size, modified_ns=status.st_mtime_ns)
 
 
+def reading_of(
+    fd: int,
+    key: str,
+    stat_of: Callable[[os.stat_result], Stat],
+    first: int,
+    last: int | None,
+) -> Reading:
+    """Bytes first..last of an open file, which it owns from now on; InvalidRange, OSError."""
+    try:
+        stat = stat_of(os.fstat(fd))
+        offset, length = clip_range(key, stat.size, first, last)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Reading(stat=stat, body=FileBody(fd, offset, length))
+
+
 class LocalBlobStore:
     """The managed role of a local backend. One for all containers: ids are unique."""
 
@@ -69,13 +86,7 @@ class LocalBlobStore:
         """See `Store.open`; opens in the loop, since the collector alone makes blobs go."""
         with os_errors("open", key, self._backend):
             fd = os.open(self._path(key), _READ)
-            try:
-                stat = stat_of(os.fstat(fd))
-                offset, length = clip_range(key, stat.size, first, last)
-            except BaseException:
-                os.close(fd)
-                raise
-        return Reading(stat=stat, body=FileBody(fd, offset, length))
+            return reading_of(fd, key, stat_of, first, last)
 
     async def put(self, key: str, source: ByteSource, options: PutOptions) -> Stat:
         """See `Store.put`; AlreadyExists when the id was used before."""
@@ -96,7 +107,7 @@ class LocalBlobStore:
                 os.close(source_fd)
 
     async def delete(self, key: str) -> None:
-        """See `Store.delete`; a power loss may bring the blob back, which a scrub finds."""
+        """See `Store.delete`; not synced: a blob that a power loss brings back only costs space."""
         path = self._path(key)
         with os_errors("delete", key, self._backend):
             await self._disk.run(_unlink, path)

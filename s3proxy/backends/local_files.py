@@ -29,12 +29,12 @@ from s3proxy.backends.errors import (
     NoSuchContainer,
     PreconditionFailed,
 )
-from s3proxy.backends.local_blobs import clip_range, remove_files, temporary_file
+from s3proxy.backends.local_blobs import reading_of, remove_files, temporary_file
 from s3proxy.backends.local_listing import list_page
 from s3proxy.backends.local_paths import KeyPath, parse_key, stat_of
 from s3proxy.backends.local_uploads import Uploads
 from s3proxy.backends.store import Features, PutOptions, Reading, Stat
-from s3proxy.http.body import ByteSource, FileBody
+from s3proxy.http.body import ByteSource
 from s3proxy.s3.listing import ListPage
 
 _PUBLISH_ATTEMPTS_MAX = 16  # a concurrent delete may take away the parents that were just made
@@ -70,14 +70,7 @@ class LocalFileStore:
         """See `Store.open`; opens in the loop."""
         path = parse_key(key, "open", self._backend)
         with self._errors("open", key):
-            fd = self._open_file(path)
-            try:
-                stat = stat_of(os.fstat(fd))
-                offset, length = clip_range(key, stat.size, first, last)
-            except BaseException:
-                os.close(fd)
-                raise
-        return Reading(stat=stat, body=FileBody(fd, offset, length))
+            return reading_of(self._open_file(path), key, stat_of, first, last)
 
     async def put(self, key: str, source: ByteSource, options: PutOptions) -> Stat:
         """See `Store.put`; a key that ends in "/" takes no bytes."""
