@@ -69,6 +69,20 @@ async def test_put_object_small_on_a_local_backend_makes_no_blob(lab: Lab) -> No
     assert len(lab.blobs()) == 1
 
 
+async def test_put_object_small_ones_lie_in_the_catalog_in_the_order_of_writing(lab: Lab) -> None:
+    ids = []
+    for number in range(3):
+        await lab.put(f"/www/{number}", b"x" * 10)
+        bucket = lab.catalog.get_bucket("www")
+        assert bucket is not None
+        record = lab.catalog.get_object(bucket, str(number))
+        assert record is not None
+        ids.append(record.blobs[0].id)
+        lab.clock.ns += 1
+    assert ids == sorted(set(ids))
+    assert all(len(name) == 32 for name in ids)
+
+
 @BUCKETS
 async def test_get_object_missing_is_no_such_key(lab: Lab, bucket: str) -> None:
     for method in ("GET", "HEAD"):
