@@ -33,10 +33,11 @@ MAP_SIZE_BYTES = 256 << 20
 MAP_SIZE_BYTES_MAX = 4 << 40
 # Bounds the dirty pages of one transaction and the time until its first waiter is answered.
 BATCH_CHANGES_MAX = 1024
-# From so many writers on, a commit waits for more of them: twice the batch is half the fsyncs, the
-# pages and the fights for the interpreter's lock. Fewer writers would only wait longer.
+# From so many writers on, a commit waits for more of them first. A PUT of 1 KiB over 64 connections
+# then takes a fifth less CPU: fewer pages, syncs and fights for the interpreter's lock a change.
 GATHERED_CHANGES_MIN = 16
-GATHERING_S = 0.0005
+# Bounds what a busy event loop adds to a commit.
+GATHERING_S_MAX = 0.002
 # Readers of processes that were killed keep old pages alive until they are found.
 READER_CHECK_S = 60.0
 # How late a commit of another process is noticed at most by who remembers what was read.
@@ -93,8 +94,9 @@ class LmdbEngine:
         self.path = str(path)
         self.batches = 0
         self.changes = 0
-        self._last_batch = 0
         self.commit_s = 0.0
+        self._last_batch = 0
+        self._round_over = threading.Event()
         self._forget: list[Callable[[], None]] = []
         self._map_size_bytes_max = map_size_bytes_max
         self._env = open_environment(self.path, map_size_bytes=map_size_bytes, sync=sync)
@@ -254,11 +256,14 @@ class LmdbEngine:
                 self._changed()
 
     def _take(self) -> list[Pending[object]]:
-        """Wait for changes; return all that are queued, in order. Empty: the end."""
+        """Wait for changes; return all that are queued, in order. Empty: the end.
+
+        What the last batch held and what is queued by now tells how many write at the same time.
+        """
         batch: list[Pending[object]] = []
         pending = self._first()
-        if pending is not None and self._last_batch + self._queue.qsize() >= GATHERED_CHANGES_MIN:
-            time.sleep(GATHERING_S)
+        if self._last_batch + self._queue.qsize() >= GATHERED_CHANGES_MIN:
+            self._gather()
         while pending is not None:
             batch.append(pending)
             if len(batch) == BATCH_CHANGES_MAX or self._queue.empty():
@@ -267,6 +272,13 @@ class LmdbEngine:
         if batch:
             self._queue.put(None)
         return batch
+
+    def _gather(self) -> None:
+        """Let the event loop go round once: whoever had something to submit has then done so."""
+        assert self._token is not None
+        self._round_over.clear()
+        self._token.run_sync_soon(self._round_over.set)
+        self._round_over.wait(GATHERING_S_MAX)
 
     def _first(self) -> Pending[object] | None:
         while True:

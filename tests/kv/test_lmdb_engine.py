@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from s3proxy.kv import lmdb_engine
 from s3proxy.kv.engine import Transaction
 from s3proxy.kv.errors import BadKey, Closed, InvalidStore, KvError, MapFull
-from s3proxy.kv.lmdb_engine import BATCH_CHANGES_MAX, LmdbEngine
+from s3proxy.kv.lmdb_engine import BATCH_CHANGES_MAX, GATHERED_CHANGES_MIN, LmdbEngine
 from tests.kv.engines import running
 
 
@@ -132,6 +133,37 @@ async def test_submit_many_share_commits(tmp_path: Path) -> None:
             await commit.wait()
         assert engine.changes == count
         assert engine.batches <= 10
+
+
+async def test_submit_after_a_large_batch_waits_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmdb_engine, "GATHERING_S_MAX", 60)
+    engine = LmdbEngine(tmp_path / "catalog.mdb", sync=False)
+    engine.open_keyspaces(["a"])
+    for _ in range(GATHERED_CHANGES_MIN):
+        engine.submit(lambda txn: txn.put("a", b"k", b"v"))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.run)
+        while engine.changes < GATHERED_CHANGES_MIN:
+            await trio.lowlevel.checkpoint()
+        # The loop does not go round between these.
+        for commit in [engine.submit(lambda txn: txn.put("a", b"k", b"w")) for _ in range(50)]:
+            await commit.wait()
+        nursery.cancel_scope.cancel()
+    engine.close()
+    assert (engine.changes, engine.batches) == (GATHERED_CHANGES_MIN + 50, 2)
+
+
+async def test_submit_few_writers_are_not_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmdb_engine.LmdbEngine, "_gather", None)
+    async with running(tmp_path) as engine:
+        async with trio.open_nursery() as nursery:
+            for _ in range(GATHERED_CHANGES_MIN // 2 - 1):
+                nursery.start_soon(engine.commit, lambda txn: txn.put("a", b"k", b"v"))
+        assert engine.get("a", b"k") == b"v"
 
 
 async def test_wait_cancelled_change_still_happens(tmp_path: Path) -> None:
