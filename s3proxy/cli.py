@@ -25,6 +25,7 @@ from s3proxy.catalog.users import NewKey
 from s3proxy.config import Config
 from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
+from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
 from s3proxy.s3.time import iso8601
 from s3proxy.service import Service, Started
 
@@ -217,9 +218,12 @@ def _user_name(name: str) -> str:
 
 
 def _set_enabled(config_path: str | None, access_key: str, enabled: bool) -> None:
-    _with_catalog(
-        config_path, lambda catalog: catalog.set_key_enabled(access_key, enabled), made=True
-    )
+    async def change(catalog: Catalog) -> None:
+        await catalog.set_key_enabled(access_key, enabled)
+        # When the command is done, so is the change: by then a running gateway has seen it.
+        await trio.sleep(2 * FOREIGN_CHECK_S)
+
+    _with_catalog(config_path, change, made=True)
 
 
 def _with_catalog(

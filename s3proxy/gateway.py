@@ -131,6 +131,8 @@ class Gateway:
 
 
 def _headers_of(error: S3Error) -> list[tuple[str, str]]:
+    if error.allow:
+        return [("Allow", ", ".join(error.allow))]
     size = error.fields.get("ActualObjectSize") if error.status == 416 else None
     return [] if size is None else [("Content-Range", f"bytes */{size}")]
 

@@ -58,7 +58,9 @@ def split_path(bytes path not None, /):
         return None
     while stop < length and bucket_byte[<unsigned char>text[stop]]:
         stop += 1
-    if not BUCKET_BYTES_MIN < stop <= BUCKET_BYTES_MAX + 1 or stop + 1 >= length or text[stop] != 47:
+    if not BUCKET_BYTES_MIN < stop <= BUCKET_BYTES_MAX + 1:
+        return None
+    if stop + 1 >= length or text[stop] != 47:
         return None
     source = text + stop + 1
     key_length = length - stop - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from litestar import Litestar, MediaType, Response, get
+from litestar import Litestar, MediaType, Response, get, head
 from litestar.openapi.config import OpenAPIConfig
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -36,13 +36,22 @@ def build_app(metrics: Metrics, ready: Probe) -> Litestar:
         healthy = all(state == "ok" for state in parts.values())
         return Response(parts, status_code=200 if healthy else 503)
 
+    @head("/healthz", sync_to_thread=False)
+    def healthz_head() -> None:
+        """As GET, for checks that ask so."""
+
+    @head("/readyz")
+    async def readyz_head() -> Response[None]:
+        """As GET, for checks that ask so."""
+        return Response(None, status_code=(await readyz.fn()).status_code)
+
     @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
     def scrape() -> Response[bytes]:
         """All metrics in Prometheus's text format."""
         return Response(metrics.render(), media_type=METRICS_TYPE)
 
     return Litestar(
-        [healthz, readyz, scrape],
+        [healthz, healthz_head, readyz, readyz_head, scrape],
         openapi_config=OpenAPIConfig(title="s3proxy control API", version="1"),
         logging_config=None,
     )

@@ -19,6 +19,7 @@ from s3proxy.backends.store import Backend, PutOptions, Stat, Store
 from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
+from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
     from s3proxy.http.body import ByteSource
@@ -40,6 +41,10 @@ class WrittenBlob(msgspec.Struct, frozen=True):
     checksums: dict[str, str]
     inline: bytes | None = None
     intents: tuple[str, ...] = ()
+
+
+# Blobs are never changed: one of another size was cut, or replaced, behind the gateway's back.
+DAMAGED = "The object's data at its backend is not what was stored."
 
 
 class BlobWriter:
@@ -101,9 +106,14 @@ class BlobWriter:
         old = source.record.blobs[0]
         blob = self.new_blob(key, old.size)
         options = PutOptions(length=old.size)
-        await self._stored(
-            key, blob, options, write, lambda: self.store.copy(old.name, blob.name, options)
-        )
+
+        async def copied() -> Stat:
+            stat = await self.store.copy(old.name, blob.name, options)
+            if stat.size != old.size:
+                raise S3Error("InternalError", DAMAGED)
+            return stat
+
+        await self._stored(key, blob, options, write, copied)
         record = source.record
         return WrittenBlob(blob, record.etag, record.checksums, intents=(blob.id,))
 

@@ -40,7 +40,7 @@ async def delete_objects(call: Call) -> Response:
     Raises:
         S3Error: MalformedXML; InvalidRequest without a digest of the body.
     """
-    _require_digest(call)
+    require_digest(call)
     request = read_delete(await read_document(call, DELETE_BYTES_MAX))
     outcomes = await _delete_entries(open_namespace(call.services, call.bucket), request.entries)
     deleted = []
@@ -57,8 +57,12 @@ async def delete_objects(call: Call) -> Response:
     return Response(200, XML_HEADERS, document)
 
 
-def _require_digest(call: Call) -> None:
-    """S3 takes this document only with a digest that a proxy cannot have bent unseen."""
+def require_digest(call: Call) -> None:
+    """S3 takes this document only with a digest that a proxy cannot have bent unseen.
+
+    Raises:
+        S3Error: InvalidRequest.
+    """
     headers = call.route.headers
     if headers.get(b"content-md5") is None and not any(
         name not in ("x-amz-checksum-algorithm", "x-amz-checksum-type")

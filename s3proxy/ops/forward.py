@@ -21,6 +21,7 @@ from s3proxy.backends.store import PutOptions
 from s3proxy.http.client import Exchange
 from s3proxy.http.handler import Response
 from s3proxy.ops import copy_object
+from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.forward_body import outgoing_body
 from s3proxy.ops.forward_errors import from_endpoint
 from s3proxy.ops.forward_headers import (
@@ -103,6 +104,8 @@ async def forward_document(call: Call, store: S3Store) -> Response:
     """CreateMultipartUpload, CompleteMultipartUpload, DeleteObjects: small bodies, read whole."""
     operation = call.route.operation
     deletes = operation == "delete_objects"
+    if deletes:
+        require_digest(call)
     limit = DELETE_BYTES_MAX if deletes else COMPLETE_BYTES_MAX
     document = b""
     if operation != "create_multipart_upload":

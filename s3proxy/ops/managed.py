@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.backends.errors import NotFound
+from s3proxy.backends.errors import InvalidRange, NotFound
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
 from s3proxy.http.body import Body, BytesBody, SegmentsBody
-from s3proxy.ops.blob_writer import BlobWriter, WrittenBlob
+from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.s3.conditions import WriteCondition
@@ -143,10 +143,16 @@ class ManagedNamespace:
             return BytesBody(memoryview(data)[first : last + 1])
         store = self._services.backend(blob.backend).blobs(blob.container)
         try:
-            return (await store.open(blob.name, first, last)).body
+            reading = await store.open(blob.name, first, last)
         except NotFound as error:
             message = "The object's data is missing at its backend."
             raise S3Error("InternalError", message) from error
+        except InvalidRange as error:
+            raise S3Error("InternalError", DAMAGED) from error
+        if reading.stat.size != blob.size:
+            await reading.body.aclose()
+            raise S3Error("InternalError", DAMAGED)
+        return reading.body
 
     async def _commit(self, key: str, written: WrittenBlob, write: ObjectWrite) -> ObjectRecord:
         record = ObjectRecord(

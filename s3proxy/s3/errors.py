@@ -4,6 +4,7 @@ Source: Amazon S3 API Reference, "Error responses", and answers observed from th
 page differs.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 _TABLE: Final[dict[str, tuple[int, str]]] = {
@@ -207,9 +208,13 @@ class S3Error(Exception):
         code: the S3 error code. One that is not in STATUSES (an upstream's own) is answered as 500.
         message: the text; empty takes the code's usual wording.
         fields: further elements of the error document, in order (BucketName, Key, Region, ...).
+
+    Attributes:
+        allow: methods that the resource does have, of MethodNotAllowed (RFC 9110, 15.5.6).
     """
 
     def __init__(self, code: str, message: str = "", /, **fields: str) -> None:
+        self.allow: tuple[str, ...] = ()
         self.code = code
         self.message = message or MESSAGES.get(code, code)
         self.fields = fields
@@ -219,6 +224,13 @@ class S3Error(Exception):
     def status(self) -> int:
         """HTTP status of the answer."""
         return STATUSES.get(self.code, 500)
+
+
+def method_not_allowed(method: str, resource_type: str, allow: Iterable[str]) -> S3Error:
+    """MethodNotAllowed for a resource that has the methods `allow`."""
+    error = S3Error("MethodNotAllowed", Method=method, ResourceType=resource_type)
+    error.allow = tuple(sorted(allow))
+    return error
 
 
 def invalid_argument(message: str, name: str, value: str) -> S3Error:

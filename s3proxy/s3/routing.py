@@ -13,7 +13,7 @@ import msgspec
 from s3proxy._fast.http1 import HeaderNames
 from s3proxy._fast.target import split_path
 from s3proxy.s3 import subresources
-from s3proxy.s3.errors import S3Error, invalid_argument
+from s3proxy.s3.errors import S3Error, invalid_argument, method_not_allowed
 from s3proxy.s3.headers import Headers, effective_headers
 from s3proxy.s3.names import check_bucket_name, check_key, check_version_id, is_addressable_bucket
 from s3proxy.s3.refusals import REFUSABLE, REFUSABLE_PREFIXES, refuse_unkept_headers
@@ -150,7 +150,7 @@ def _virtual_bucket(host: str, domain: str) -> str:
 def _service_operation(method: str, query: dict[str, str]) -> str:
     operation = subresources.SERVICE_METHODS.get(method)
     if operation is None:
-        raise S3Error("MethodNotAllowed", Method=method, ResourceType="SERVICE")
+        raise method_not_allowed(method, "SERVICE", subresources.SERVICE_METHODS)
     return operation
 
 
@@ -160,7 +160,7 @@ def _bucket_operation(method: str, query: dict[str, str]) -> str:
     if not operation:
         operation = subresources.BUCKET_METHODS.get(method, "")
         if not operation:
-            raise S3Error("MethodNotAllowed", Method=method, ResourceType="BUCKET")
+            raise method_not_allowed(method, "BUCKET", subresources.BUCKET_METHODS)
         if operation == "list_objects" and "list-type" in query:
             return _list_operation(query["list-type"])
     return _implemented(operation, query)
@@ -179,7 +179,7 @@ def _object_operation(method: str, query: dict[str, str]) -> str:
     if not operation:
         operation = subresources.OBJECT_METHODS.get(method, "")
         if not operation:
-            raise S3Error("MethodNotAllowed", Method=method, ResourceType="OBJECT")
+            raise method_not_allowed(method, "OBJECT", subresources.OBJECT_METHODS)
     if operation == "upload_part" and "partNumber" not in query:
         message = "This operation requires a partNumber beside the uploadId."
         raise invalid_argument(message, "partNumber", "")
@@ -203,7 +203,7 @@ def _subresource_operation(
         raise invalid_argument(message, "ResourceType", named[0])
     operation = table[named[0]].get(method)
     if operation is None:
-        raise S3Error("MethodNotAllowed", Method=method, ResourceType=named[0].upper())
+        raise method_not_allowed(method, named[0].upper(), table[named[0]])
     return operation
 
 

@@ -1,7 +1,12 @@
 import pytest
 
 from s3proxy._fast.errors import HeadError
-from s3proxy._fast.http1 import REQUEST_LINE_BYTES_MAX, RequestHead, parse_request
+from s3proxy._fast.http1 import (
+    REQUEST_LINE_BYTES_MAX,
+    HeaderNames,
+    RequestHead,
+    parse_request,
+)
 from tests._fast.feeding import WAYS, as_request, refusal
 from tests._fast.smuggling import REFUSED, Refused, with_headers
 
@@ -283,3 +288,27 @@ def test_request_head_cannot_be_made_by_hand() -> None:
 
 def test_head_error_says_status_and_reason() -> None:
     assert str(HeadError(400, "malformed")) == "400 malformed"
+
+
+@pytest.mark.parametrize(
+    ("headers", "bodyless"),
+    [
+        ((), True),
+        ((b"Content-Length: 0",), True),
+        ((b"Content-Length: 1",), False),
+        ((b"Transfer-Encoding: chunked",), False),
+        ((b"Content-Length: 0", b"Expect: 100-continue"), False),
+    ],
+)
+def test_parse_request_bodyless_is_without_body_and_without_expectation(
+    headers: tuple[bytes, ...], bodyless: bool
+) -> None:
+    assert parse(request(b"PUT / HTTP/1.1", b"Host: h", *headers)).bodyless is bodyless
+
+
+def test_request_has_any_looks_for_names_and_prefixes_in_any_case() -> None:
+    head = parse(request(b"GET / HTTP/1.1", b"Host: h", b"X-Amz-Meta-A: 1", b"RANGE: bytes=0-"))
+    assert head.has_any(HeaderNames(["range"]))
+    assert head.has_any(HeaderNames([], ["x-amz-meta-"]))
+    assert not head.has_any(HeaderNames(["rang", "ranges", "x-amz-meta"], ["if-", "x-amz-meta-ab"]))
+    assert not head.has_any(HeaderNames([]))

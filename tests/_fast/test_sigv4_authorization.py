@@ -3,12 +3,14 @@
 import pytest
 
 from s3proxy._fast.errors import AuthError
-from s3proxy._fast.sigv4 import parse_authorization
+from s3proxy._fast.sigv4 import SigningKeys, parse_authorization
 from tests._fast.sigv4_requests import (
     ACCESS_KEY,
     AMZ_DATE,
     EMPTY_SHA256,
+    REGION,
     SCOPE,
+    SECRET_KEY,
     TIMESTAMP_S,
     credentials,
     head_of,
@@ -296,3 +298,62 @@ def test_parse_query_of_version_2_is_refused() -> None:
 )
 def test_parse_query_that_only_resembles_one_is_anonymous(query: str) -> None:
     assert parse_authorization(head_of("GET", f"/k?{query}", [("Host", "h")])) is None
+
+
+IN_ORDER = [
+    ("Host", "h"),
+    ("x-amz-date", AMZ_DATE),
+    ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+    credentials("host", "0" * 64),
+]
+
+
+def test_in_order_of_a_usual_request_within_the_skew() -> None:
+    authorization = parsed(head_of("GET", "/k?prefix=a", IN_ORDER))
+    for off_s, held in [(0, True), (900, True), (-900, True), (901, False), (-900.5, False)]:
+        assert authorization.in_order(REGION, TIMESTAMP_S + off_s, 900) is held
+
+
+@pytest.mark.parametrize(
+    ("target", "extra", "region"),
+    [
+        ("/k", (), "eu-west-1"),
+        ("/k", [("x-amz-security-token", "t")], REGION),
+        ("/k?X-Amz-Security-Token=t", (), REGION),
+    ],
+)
+def test_in_order_with_another_region_or_a_token_is_left_to_the_caller(
+    target: str, extra: list[tuple[str, str]], region: str
+) -> None:
+    authorization = parsed(head_of("GET", target, [*IN_ORDER, *extra]))
+    assert not authorization.in_order(region, TIMESTAMP_S, 900)
+
+
+def test_in_order_of_a_presigned_request_is_left_to_the_caller() -> None:
+    query = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={ACCESS_KEY}%2F{SCOPE}"
+        f"&X-Amz-Date={AMZ_DATE}&X-Amz-Expires=60&X-Amz-SignedHeaders=host"
+        f"&X-Amz-Signature={'0' * 64}"
+    ).replace("/", "%2F")
+    authorization = parsed(head_of("GET", f"/k?{query}", [("Host", "h")]))
+    assert authorization.presigned
+    assert authorization.payload_plain
+    assert not authorization.in_order(REGION, TIMESTAMP_S, 900)
+
+
+@pytest.mark.parametrize(
+    ("payload_hash", "plain"),
+    [("UNSIGNED-PAYLOAD", True), (EMPTY_SHA256, True), ("0" * 64, False), ("UNSIGNED", False)],
+)
+def test_payload_plain_is_none_or_unsigned(payload_hash: str, plain: bool) -> None:
+    headers = [(n, payload_hash if n == "x-amz-content-sha256" else v) for n, v in IN_ORDER]
+    assert parsed(head_of("GET", "/k", headers)).payload_plain is plain
+
+
+def test_find_gives_the_key_that_was_derived_for_the_claim() -> None:
+    keys = SigningKeys()
+    claim = parsed(head_of("GET", "/k", IN_ORDER))
+    assert keys.find(claim, 1) is None
+    key = keys.derive(ACCESS_KEY, 1, claim.date, claim.region, SECRET_KEY)
+    assert keys.find(claim, 1) is key
+    assert keys.find(claim, 2) is None

@@ -265,3 +265,21 @@ def test_delete_objects_without_a_digest_is_refused(s3: Asker) -> None:
     document = b"<Delete><Object><Key>digits</Key></Object></Delete>"
     assert error(s3.post("?delete", document)) == (400, "InvalidRequest")
     assert s3.head("digits").status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_line", "allow"),
+    [
+        ("PATCH /", "GET"),
+        ("PATCH /bucket/key", "DELETE, GET, HEAD, PUT"),
+        ("HEAD /bucket/key?acl", "GET, PUT"),
+        ("DELETE /bucket?uploads", "GET"),
+    ],
+)
+def test_method_that_is_not_allowed_names_those_that_are(
+    s3: Asker, request_line: str, allow: str
+) -> None:
+    method, _, target = request_line.partition(" ")
+    answer = s3.ask(method, target)
+    assert answer.status == 405
+    assert answer.headers["allow"] == allow

@@ -50,6 +50,14 @@ async def test_readyz_one_part_down_is_unavailable_and_names_it() -> None:
         assert (answer.status_code, answer.json()) == (503, await one_down())
 
 
+async def test_head_answers_as_get_does_without_a_body() -> None:
+    async with control() as client:
+        answers = [await client.head(path) for path in ("/healthz", "/readyz")]
+        assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 2
+    async with control(one_down) as client:
+        assert (await client.head("/readyz")).status_code == 503
+
+
 async def test_metrics_are_prometheus_text() -> None:
     async with control() as client:
         answer = await client.get("/metrics")

@@ -78,7 +78,7 @@ async def test_put_object_small_ones_lie_in_the_catalog_in_the_order_of_writing(
         record = lab.catalog.get_object(bucket, str(number))
         assert record is not None
         ids.append(record.blobs[0].id)
-        lab.clock.ns += 1
+        lab.clock.ns += 1_000_000  # times are kept in whole milliseconds
     assert ids == sorted(set(ids))
     assert all(len(name) == 32 for name in ids)
 
