@@ -4,6 +4,7 @@ A common prefix is skipped with one seek to its successor, however many keys it 
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from s3proxy.catalog import keys
@@ -25,12 +26,17 @@ def walk(
     prefix, delimiter, _ = wanted
     start: bytes | None = _first(wanted)
     stop = keys.successor(prefix)
+    if start is not None and not delimiter:
+        rows = keys.scan(view, keyspace, node, start)
+        # (stop,) > (key, value) is stop > key, compared in C.
+        yield from rows if stop is None else takewhile((stop,).__gt__, rows)
+        return
     while start is not None:
         common = b""
         for key, value in keys.scan(view, keyspace, node, start):
             if stop is not None and key >= stop:
                 return
-            if delimiter and (cut := key.find(delimiter, len(prefix))) >= 0:
+            if (cut := key.find(delimiter, len(prefix))) >= 0:
                 common = key[: cut + len(delimiter)]
                 break
             yield key, value

@@ -59,11 +59,6 @@ def escape(text: str) -> str:
     return text.translate(_REFERENCES) if _SPECIAL.search(text) is not None else text
 
 
-def needs_escape(text: str) -> bool:
-    """Whether any character of the text needs a reference; for checking many values at once."""
-    return _SPECIAL.search(text) is not None
-
-
 def element(name: str, text: str) -> str:
     """An element with escaped text."""
     return f"<{name}>{escape(text)}</{name}>"
@@ -77,6 +72,17 @@ def readable_element(name: str, text: str) -> str:
 def document(root: str, content: str) -> bytes:
     """A whole document with S3's namespace."""
     return f"{DECLARATION}<{root}{NAMESPACE}>{content}</{root}>".encode()
+
+
+def document_around(root: str, before: str, rows: bytes, after: str) -> bytes:
+    """A whole document whose middle is encoded already."""
+    return b"".join(
+        (
+            f"{DECLARATION}<{root}{NAMESPACE}>{before}".encode(),
+            rows,
+            f"{after}</{root}>".encode(),
+        )
+    )
 
 
 def owner_element(owner: Owner, name: str = "Owner") -> str:

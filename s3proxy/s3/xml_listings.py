@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from s3proxy._fast.listing_xml import contents
 from s3proxy._fast.sigv4 import uri_encode
 from s3proxy.s3.checksums import element_name
 from s3proxy.s3.listing import (
-    ListedObject,
     ListPage,
     ListParameters,
     ListPartsParameters,
@@ -18,9 +18,9 @@ from s3proxy.s3.time import iso8601
 from s3proxy.s3.xml import (
     Owner,
     document,
+    document_around,
     element,
     escape,
-    needs_escape,
     owner_element,
     readable_element,
 )
@@ -93,9 +93,11 @@ def list_objects(
         content.append("<EncodingType>url</EncodingType>")
     content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
     shown = owner if parameters.version == 1 or parameters.fetch_owner else None
-    content.extend(_contents(page.objects, encode, owner_element(shown) if shown else ""))
-    content.extend(_common_prefixes(page.common_prefixes, encode))
-    return document("ListBucketResult", "".join(content))
+    rows = contents(
+        page.objects, owner_element(shown).encode() if shown else b"", parameters.url_encoded
+    )
+    prefixes = "".join(_common_prefixes(page.common_prefixes, encode))
+    return document_around("ListBucketResult", "".join(content), rows, prefixes)
 
 
 def list_multipart_uploads(
@@ -171,37 +173,6 @@ def _positions_v2(
         content.append(element("NextContinuationToken", make_token(page.next_after)))
     content.append(f"<KeyCount>{len(page.objects) + len(page.common_prefixes)}</KeyCount>")
     return content
-
-
-def _contents(
-    objects: Sequence[ListedObject], encode: Callable[[str], str], owner: str
-) -> list[str]:
-    keys = [entry.key for entry in objects]
-    # One look at all keys together costs a fraction of one for each; nearly no key needs it.
-    if encode is not escape or needs_escape("".join(keys)):
-        keys = [encode(key) for key in keys]
-    if needs_escape("".join([entry.etag + entry.storage_class for entry in objects])):
-        objects = [_escaped(entry) for entry in objects]
-    return [
-        f"<Contents><Key>{key}</Key><LastModified>{iso8601(entry.modified_ns)}</LastModified>"
-        f"<ETag>&quot;{entry.etag}&quot;</ETag>{_checksum_kind_of(entry)}"
-        f"<Size>{entry.size}</Size>{owner}<StorageClass>{entry.storage_class}</StorageClass>"
-        "</Contents>"
-        for key, entry in zip(keys, objects, strict=True)
-    ]
-
-
-def _escaped(entry: ListedObject) -> ListedObject:
-    """The object with texts that another server may have made up safe to stand in a document."""
-    return msgspec.structs.replace(
-        entry, etag=escape(entry.etag), storage_class=escape(entry.storage_class)
-    )
-
-
-def _checksum_kind_of(entry: ListedObject) -> str:
-    if not entry.checksum_algorithm:
-        return ""
-    return _checksum_kind(entry.checksum_algorithm, entry.checksum_type)
 
 
 def _checksum_kind(algorithm: str, checksum_type: str) -> str:
