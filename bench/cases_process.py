@@ -107,7 +107,11 @@ def list_objects(lab: Lab, seconds: float) -> Finding:
     for name in ("large", "small"):
         client.create_bucket(Bucket=name)  # type: ignore[attr-defined]
     trio.run(_fill_catalog, lab.folder / "s3proxy" / "data")
-    large, small = (_list_cpu_us(lab, name, seconds) for name in ("large", "small"))
+    used = {"large": 0.0, "small": 0.0}
+    # There and back: what warms up, and what else the machine does, meets both alike.
+    for name in ("large", "small", "small", "large"):
+        used[name] += _list_cpu_us(lab, name, seconds) / 2
+    large, small = used["large"], used["small"]
     return Finding(
         "ListObjectsV2 of 1,000 keys in 1,000,000", "the same in 10,000",
         large / 1000, small / 1000,
