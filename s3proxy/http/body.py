@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from s3proxy.http.buffers import BUFFERS
+from s3proxy.http.bulk import send_in_bulk
 from s3proxy.http.errors import BodyCutShort
 from s3proxy.http.request_body import RequestBody as RequestBody
 from s3proxy.http.transport import Transport
@@ -124,6 +125,7 @@ class FileBody:
             os.close(self._fd)
 
     async def _sendfile(self, sink: Transport, timeout_s: float) -> None:
+        send_in_bulk(sink, self._remaining)
         while self._remaining:
             wanted = min(self._remaining, SENDFILE_BYTES_MAX)
             try:

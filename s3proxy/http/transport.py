@@ -194,6 +194,14 @@ class Transport(Endpoint):
         if not self.closed:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
+    def set_unsent_low_water(self, count: int) -> None:
+        """Wake writers only once fewer than `count` bytes wait to be sent; twice as many may wait.
+
+        For TCP on Linux. Does nothing once closed.
+        """
+        if not self.closed and self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * count)
+
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more comes; reading goes on. Never raises for a dead peer."""
         try:
