@@ -300,3 +300,18 @@ def test_reset_option_is_the_kernels_struct_linger():
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("peer", "chosen"), [("127.0.0.1:9", True), ("[::1]:9", True), ("192.0.2.1:9", False)]
+)
+async def test_transport_to_this_machine_paces_nothing(
+    readiness: Readiness, peer: str, chosen: bool
+) -> None:
+    sock, other = tcp_pair()
+    with other:
+        before = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+        transport = Transport(readiness, sock, peer)
+        found = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+        assert found.rstrip(b"\0") == (b"reno" if chosen else before.rstrip(b"\0"))
+        transport.close()
