@@ -185,6 +185,7 @@ class Endpoint:
         edge_pending: since the last wait to read began, the set saw an edge of readability that
             woke nobody, or the end of the stream.
         now: Trio's clock.
+        burst: operations in a row that did not park; for whoever keeps count.
     """
 
     __slots__ = (
@@ -197,6 +198,7 @@ class Endpoint:
         "_write_deadline",
         "_write_trap",
         "_writer",
+        "burst",
         "closed",
         "edge_pending",
         "now",
@@ -205,6 +207,7 @@ class Endpoint:
     def __init__(self, readiness: Readiness, descriptor: int) -> None:
         self._readiness = readiness
         self.now = readiness.now
+        self.burst = 0
         self._descriptor = descriptor
         self._reader: Task | None = None
         self._writer: Task | None = None
@@ -231,6 +234,7 @@ class Endpoint:
         """
         if self.closed:
             raise trio.ClosedResourceError
+        self.burst = 0
         if self._reader is not None:
             raise trio.BusyResourceError("another task waits to read from this socket")
         if self._readiness._epoll is None:
@@ -249,6 +253,7 @@ class Endpoint:
         """Wait until writing may succeed; see `wait_readable`."""
         if self.closed:
             raise trio.ClosedResourceError
+        self.burst = 0
         if self._writer is not None:
             raise trio.BusyResourceError("another task waits to write to this socket")
         if self._readiness._epoll is None:

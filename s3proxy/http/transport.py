@@ -44,14 +44,13 @@ class Transport(Endpoint):
         peer: "ip:port" for logs.
     """
 
-    __slots__ = ("_socket", "burst", "bytes_sent", "peer")
+    __slots__ = ("_socket", "bytes_sent", "peer")
 
     # Whether the kernel may move the bytes itself (sendfile, splice).
     plain: bool = True
 
     def __init__(self, readiness: Readiness, sock: socket.socket, peer: str = "") -> None:
         self._socket = sock
-        self.burst = 0
         # What has left through this transport; whoever splices into it adds its own count.
         self.bytes_sent = 0
         self.peer = peer
@@ -147,10 +146,8 @@ class Transport(Endpoint):
             else:
                 parts = _after(parts, sent)
 
-    def wait_to_receive(self, timeout_s: float) -> Coroutine[Any, Any, None]:
-        """Park until a receive that would have blocked may be tried again."""
-        self.burst = 0
-        return self.wait_readable(timeout_s)
+    # Parks until a receive that would have blocked may be tried again.
+    wait_to_receive = Endpoint.wait_readable
 
     async def wait_to_send(self, timeout_s: float) -> None:
         """Park until a send that would have blocked may be tried again.
@@ -159,7 +156,6 @@ class Transport(Endpoint):
         a slow peer may take minutes to reach: as long as the queue shrinks from look to look, a
         timeout apart, it is not cut. A peer that stopped is cut after one timeout, or two.
         """
-        self.burst = 0
         queued = self._queued_bytes()
         try:
             await self.wait_until_sendable(timeout_s)
@@ -319,7 +315,6 @@ class TlsTransport(Transport):
 
     def wait_to_receive(self, timeout_s: float) -> Coroutine[Any, Any, None]:
         """Park in the direction that TLS asked for."""
-        self.burst = 0
         # The other task is parked there already: what it sends moves this side on, too.
         if self._receive_needs_write and self._writer is None:
             return self.wait_writable(timeout_s)
