@@ -172,7 +172,10 @@ def _park(trap: Any) -> Generator[Any, Outcome[None], None]:
     """Wait as `wait_task_rescheduled` does, in one frame instead of three."""
     sent = yield trap
     if sent is not _WOKEN:
-        sent.unwrap()
+        try:
+            sent.unwrap()
+        finally:
+            del sent  # it holds the exception, whose traceback holds this frame
 
 
 class Endpoint:

@@ -1,7 +1,10 @@
 """The readiness set: wake-ups, cancellation, closing, deadlines."""
 
+import gc
 import math
 import socket
+import weakref
+from contextlib import suppress
 
 import pytest
 import trio
@@ -138,6 +141,35 @@ async def test_wait_second_task_same_direction_raises_busy(
                 with pytest.raises(trio.BusyResourceError):
                     await getattr(pair.endpoint, direction)(60)
                 scope.cancel()
+
+
+@pytest.mark.parametrize("end", ["cancelled", "too late", "closed"])
+async def test_wait_that_fails_leaves_no_garbage_behind(epoll_readiness: Readiness, end: str):
+    class Local:
+        """What a frame of the task holds: a traceback in a cycle would keep it."""
+
+    held: list[weakref.ref[Local]] = []
+
+    async def wait(endpoint: Endpoint) -> None:
+        local = Local()
+        held.append(weakref.ref(local))
+        with suppress(DeadlineExceeded, trio.ClosedResourceError):
+            await endpoint.wait_readable(0 if end == "too late" else 60)
+
+    gc.disable()
+    try:
+        with Pair(epoll_readiness) as pair:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait, pair.endpoint)
+                await wait_all_tasks_blocked()
+                if end == "cancelled":
+                    nursery.cancel_scope.cancel()
+                elif end == "closed":
+                    pair.endpoint.detach()
+        await wait_all_tasks_blocked()
+        assert [reference() for reference in held] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("direction", ["wait_readable", "wait_writable"])
