@@ -178,6 +178,7 @@ class Client:
     ) -> Exchange:
         limits = self._limits
         transport = connection.transport
+        timeout_s = limits.first_byte_timeout_s
         answer = None
         try:
             sent = transport.send_nowait(head)
@@ -187,13 +188,18 @@ class Client:
             elif connection.reused:
                 # It was found quiet when it was taken, and nothing was awaited since: no need to
                 # try before waiting.
-                await transport.wait_to_receive(limits.first_byte_timeout_s)
+                began_s = transport.now()
+                await transport.wait_to_receive(timeout_s)
                 answer = connection.read_head_nowait(method)
+                if answer is None:
+                    timeout_s += began_s - transport.now()
             if answer is None:
-                answer = await connection.read_head(method, limits.first_byte_timeout_s)
+                answer = await connection.read_head(method, timeout_s)
         except Disconnected as error:
             raise UpstreamError(f"{pool.origin}: {error}") from error
         except DeadlineExceeded as error:
+            if error.what != "receive":
+                raise
             raise DeadlineExceeded("response head") from error
         return open_exchange(
             pool, connection, answer, cut_short=False, timeout_s=limits.progress_timeout_s

@@ -358,6 +358,41 @@ async def test_exchange_with_a_dripping_head_exceeds_the_deadline(
     assert 30 <= trio.current_time() - began_s <= 32
 
 
+async def test_exchange_with_a_late_and_dripping_head_has_one_deadline_for_all_of_it(
+    readiness: Readiness, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def drip(peer: Peer) -> None:
+        await peer.read_head()
+        await peer.send(OK)
+        await peer.read_head()
+        await trio.sleep(25)
+        await peer.send(b"HTTP/1.1 200 OK\r\nX: ")
+        while True:
+            await trio.sleep(5)
+            await peer.send(b"y")
+
+    client = Client(readiness, ClientLimits(first_byte_timeout_s=30))
+    upstream = await start(nursery, drip)
+    assert await ask_all(client, upstream.origin) == b"hello"
+    began_s = trio.current_time()
+    with pytest.raises(DeadlineExceeded, match="response head"):
+        await ask(client, upstream.origin)
+    assert client.pools[upstream.origin].stats.reuses == 1
+    assert 30 <= trio.current_time() - began_s <= 32
+
+
+async def test_exchange_with_a_request_that_is_not_taken_says_so(
+    readiness: Readiness, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def deaf(_: Peer) -> None:
+        await trio.sleep(3600)
+
+    client = Client(readiness, ClientLimits(progress_timeout_s=30))
+    upstream = await start(nursery, deaf)
+    with pytest.raises(DeadlineExceeded, match="send"):
+        await client.exchange(upstream.origin, "GET", bytes(64 << 20), replayable=True)
+
+
 async def test_exchange_with_a_body_that_stops_exceeds_the_deadline(
     readiness: Readiness, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
