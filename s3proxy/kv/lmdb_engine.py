@@ -258,7 +258,7 @@ class LmdbEngine:
             forget()
 
     async def _notice_others(self) -> None:
-        last = self._env.info()["last_txnid"]
+        last = -1  # what was read before this began may have changed since
         while True:
             await trio.sleep(FOREIGN_CHECK_S)
             now = self._env.info()["last_txnid"]

@@ -48,6 +48,28 @@ async def test_get_sees_the_commit_of_another_store_of_the_same_file(
         assert kept[b"k"] == b"new"
 
 
+async def test_get_before_the_store_runs_forgets_what_another_changed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmdb_engine, "FOREIGN_CHECK_S", 0.001)
+    engine = lmdb_engine.LmdbEngine(tmp_path / "catalog.mdb", sync=False)
+    engine.open_keyspaces(["a"])
+    kept = Remembered(engine, lambda name: engine.get("a", name))
+    for value in (b"old", b"new"):
+        with engine._env.begin(write=True) as txn:
+            txn.put(b"k", value, db=engine._databases["a"])
+        assert kept[b"k"] == b"old"
+    async with trio.open_nursery() as nursery:
+        told = trio.Event()
+        engine.on_change(told.set)
+        await nursery.start(engine.run)
+        with trio.fail_after(5):
+            await told.wait()
+        assert kept[b"k"] == b"new"
+        nursery.cancel_scope.cancel()
+    engine.close()
+
+
 async def test_get_of_many_names_keeps_a_bounded_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
