@@ -25,6 +25,7 @@ RESERVED_PREFIX = ".s3proxy"
 STATE_DIRECTORY = ".s3proxy"  # in the attached directory, thus on its file system
 MARKER = ".s3proxy-marker"
 NAME_BYTES_MAX = 255  # NAME_MAX of every Linux file system in use
+MODIFIED_NS_MAX = 2**63 - 1  # the year 2262; file systems go on
 MAKE_ATTEMPTS_MAX = 16  # a concurrent delete may remove a parent that was just made
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})  # what a missing key looks like
@@ -87,9 +88,10 @@ def foreign_etag(size: int, modified_ns: int, inode: int = 0) -> str:
 
 
 def stat_of(status: os.stat_result) -> Stat:
-    """Stat of an attached file, with the stand-in ETag."""
+    """Stat of an attached file, with the stand-in ETag; its time within what listings hold."""
     etag = foreign_etag(status.st_size, status.st_mtime_ns, status.st_ino)
-    return Stat(size=status.st_size, modified_ns=status.st_mtime_ns, etag=etag)
+    modified_ns = max(-MODIFIED_NS_MAX, min(status.st_mtime_ns, MODIFIED_NS_MAX))
+    return Stat(size=status.st_size, modified_ns=modified_ns, etag=etag)
 
 
 @contextmanager
