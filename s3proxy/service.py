@@ -97,13 +97,12 @@ class Service:
             closing(_access_log(config.log.access)) as access_log,
         ):
             async with open_catalog(config.data) as (catalog, engine):
-                root = await ensure_root(catalog, self._environ)
                 await attach_buckets(catalog, config)
                 self._metrics.add_source(lambda: gauges.of_engine(engine))
                 self._metrics.add_source(lambda: gauges.of_access_log(access_log))
                 async with self._transport() as (readiness, client):
                     parts = _Parts(catalog, readiness, client, access_log, listener)
-                    await self._serve(parts, root, task_status)
+                    await self._serve(parts, task_status)
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[tuple[Readiness, Client]]:
@@ -120,9 +119,7 @@ class Service:
                     await client.aclose()
             nursery.cancel_scope.cancel()
 
-    async def _serve(
-        self, parts: _Parts, root: NewKey | None, task_status: trio.TaskStatus[Started]
-    ) -> None:
+    async def _serve(self, parts: _Parts, task_status: trio.TaskStatus[Started]) -> None:
         config = self._config
         tls = _tls(config)
         with trio.open_signal_receiver(*SIGNALS) as signals:
@@ -133,6 +130,8 @@ class Service:
                 self._metrics.add_source(lambda: gauges.of_server(server))
                 background = self._background(parts, backends)
                 async with background as control_url, trio.open_nursery() as nursery:
+                    # Last: a start that fails has made no secret that it could not show.
+                    root = await ensure_root(parts.catalog, self._environ)
                     await nursery.start(server.serve, [parts.listener])
                     url = _url(parts.listener, tls)
                     task_status.started(Started(url, control_url, config.server.region, root))

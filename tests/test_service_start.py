@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateways import ROOT, SECRET_KEY, STOP_S_MAX, Gateway, client
+from tests.gateways import ROOT, SECRET_KEY, STOP_S_MAX, Gateway, client, local_backend
 from tests.http.sockets import write_certificate
 
 WAIT_S_MAX = 20.0
@@ -64,6 +64,22 @@ def test_later_starts_print_no_credentials(tmp_path: Path) -> None:
     with gateway:
         client(gateway.url, *first).list_buckets()
     assert printed_keys(gateway) == [first]
+
+
+def test_credentials_are_printed_by_the_first_start_that_succeeds(tmp_path: Path) -> None:
+    tmp_path.joinpath("occupied").write_text("no directory")
+    gateway = Gateway(tmp_path, local_backend("disk", tmp_path / "occupied"), **UNSET_ROOT)
+    with pytest.raises(AssertionError, match="backend: "):
+        gateway.start()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = Gateway(tmp_path, S3PROXY_CONTROL__LISTEN=address, **UNSET_ROOT)
+        with pytest.raises(AssertionError, match="already in use"):
+            refused.start()
+    with Gateway(tmp_path, **UNSET_ROOT) as gateway:
+        wait_for_log(gateway, "Paste this")
+        ((access_key, secret_key),) = printed_keys(gateway)
+        client(gateway.url, access_key, secret_key).list_buckets()
 
 
 def test_preset_root_key_is_not_printed_and_a_changed_secret_takes_effect(tmp_path: Path) -> None:
