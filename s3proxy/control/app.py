@@ -1,4 +1,4 @@
-"""The control port: /healthz, /readyz and /metrics (Litestar)."""
+"""The control port: /healthz, /readyz, /metrics and /schema (Litestar)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from litestar import Litestar, MediaType, Response, get, head
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from s3proxy.metrics import Metrics
@@ -52,6 +53,9 @@ def build_app(metrics: Metrics, ready: Probe) -> Litestar:
 
     return Litestar(
         [healthz, healthz_head, readyz, readyz_head, scrape],
-        openapi_config=OpenAPIConfig(title="s3proxy control API", version="1"),
+        # As JSON alone: the pages Litestar has for it run scripts from other people's servers.
+        openapi_config=OpenAPIConfig(
+            title="s3proxy control API", version="1", render_plugins=[JsonRenderPlugin(path="/")]
+        ),
         logging_config=None,
     )

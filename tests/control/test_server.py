@@ -82,3 +82,11 @@ async def test_serve_control_on_a_taken_address_raises_os_error() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(OSError, match="in use"):
             await serve_control(build_app(Metrics(), all_well), listen)
+
+
+async def test_schema_is_openapi_and_loads_nothing_from_elsewhere() -> None:
+    async with control() as client:
+        answer = await client.get("/schema")
+        assert set(answer.json()["paths"]) == {"/healthz", "/readyz", "/metrics"}
+        pages = [await client.get(f"/schema/{name}") for name in ("swagger", "redoc", "elements")]
+        assert [page.status_code for page in pages] == [404] * 3
