@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tests.gateways import Gateway
+from tests.gateways import ROOT, Gateway
 
 DRAIN_S_MAX = 15.0  # Gateway configures grace_s = 20
 
@@ -74,3 +75,11 @@ def test_service_sighup_while_draining_does_not_end_the_process(gateway: Watched
 def test_service_metrics_have_prometheus_content_type(gateway: Watched) -> None:
     answer = httpx.get(f"{gateway.control_url}/metrics", timeout=5)
     assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
+
+
+def test_service_metrics_are_all_on_the_operations_page(gateway: Watched) -> None:
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    text = httpx.get(f"{gateway.control_url}/metrics", timeout=5).text
+    names = set(re.findall(r"^# TYPE s3proxy_(\w+) ", text, re.MULTILINE))
+    assert "requests_total" in names
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
