@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PrivateKeyTypes,
+)
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from msgspec import Struct
@@ -55,8 +59,8 @@ def check_files(config: Config, origin: str, environ: Mapping[str, str]) -> None
 
 
 def _check_pair(certificate: _Named, key: _Named) -> None:
-    first = _certificates(certificate)[0]
-    if _private_key(key).public_key() != first.public_key():
+    public = _public_key(certificate)
+    if _private_key(key).public_key() != public:
         found = f"{key.path!r}, the key of another certificate"
         raise key.refusal(found, f"the key of the first certificate in {certificate.path}")
     _check_usable(lambda: TlsContext(certificate.path, key.path), certificate)
@@ -70,12 +74,23 @@ def _certificates(file: _Named) -> list[Certificate]:
         raise file.refusal(f"{file.path!r}, something else", allowed) from error
 
 
+def _public_key(file: _Named) -> CertificatePublicKeyTypes:
+    first = _certificates(file)[0]
+    try:
+        return first.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        allowed = "a certificate of a key that TLS knows"
+        raise file.refusal(f"{file.path!r}: {error}", allowed) from error
+
+
 def _private_key(file: _Named) -> PrivateKeyTypes:
     allowed = "a readable PEM file of a private key without a passphrase"
     try:
         return load_pem_private_key(_content(file, allowed), password=None)
     except TypeError as error:
         raise file.refusal(f"{file.path!r}, an encrypted key", allowed) from error
+    except UnsupportedAlgorithm as error:
+        raise file.refusal(f"{file.path!r}: {error}", allowed) from error
     except ValueError as error:
         raise file.refusal(f"{file.path!r}, something else", allowed) from error
 

@@ -19,6 +19,25 @@ from s3proxy.config_files import check_files
 from s3proxy.config_loading import ConfigError
 from tests.http.sockets import write_certificate
 
+# Made with OpenSSL: genpkey -algorithm EC -pkeyopt ec_paramgen_curve:SM2; req -x509.
+SM2_KEY = """-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqBHM9VAYItBG0wawIBAQQgLVPuyUKKjXaT5Ljo
+WSEzEaGtJpr44APkEcxbuX36hZChRANCAAS1KeVFY/1OV1MmThgpH24vWIeFvph8
+neHYBfQPPaLrYffm7hpSrX6kQFVdHyCzgzh4m2CQQQu0xhvY4XSiR3KP
+-----END PRIVATE KEY-----
+"""
+SM2_CERTIFICATE = """-----BEGIN CERTIFICATE-----
+MIIBbTCCAROgAwIBAgIUOREZH5Y5prmF9C8Pw6OZn0GMYjwwCgYIKoEcz1UBg3Uw
+DDEKMAgGA1UEAwwBbDAeFw0yNjExMjEwNTQwMzdaFw0yNjEyMjEwNTQwMzdaMAwx
+CjAIBgNVBAMMAWwwWTATBgcqhkjOPQIBBggqgRzPVQGCLQNCAAS1KeVFY/1OV1Mm
+ThgpH24vWIeFvph8neHYBfQPPaLrYffm7hpSrX6kQFVdHyCzgzh4m2CQQQu0xhvY
+4XSiR3KPo1MwUTAdBgNVHQ4EFgQUM4fA1JA87KvfkavG2J+uVkwv4LkwHwYDVR0j
+BBgwFoAUM4fA1JA87KvfkavG2J+uVkwv4LkwDwYDVR0TAQH/BAUwAwEB/zAKBggq
+gRzPVQGDdQNIADBFAiEA3u+G3xxtJqwOEM+xchAWugBFocH0rw7AKNIR0hJbIMQC
+IB8sl5ukkUZOwxBYJZLtUmDAMgKlE16rLCcztGOvUOvf
+-----END CERTIFICATE-----
+"""
+
 
 def config(certificate: Path, key: Path, ca_file: str = "") -> Config:
     return Config(
@@ -87,6 +106,19 @@ def test_check_files_encrypted_key_is_refused(tmp_path: Path) -> None:
 def test_check_files_path_with_nul_is_refused(tmp_path: Path) -> None:
     _, key = write_certificate(tmp_path)
     assert "null byte" in refusal(Path("a\0b"), key).found
+
+
+def test_check_files_of_a_kind_nobody_takes_are_refused(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    sm2_key, sm2_certificate = tmp_path / "sm2.key", tmp_path / "sm2.pem"
+    sm2_key.write_text(SM2_KEY)
+    sm2_certificate.write_text(SM2_CERTIFICATE)
+    for error, name in (
+        (refusal(certificate, sm2_key), "server.tls_key"),
+        (refusal(sm2_certificate, key), "server.tls_cert"),
+    ):
+        assert error.key == name
+        assert "is not supported" in error.found
 
 
 def test_check_files_what_only_openssl_refuses_is_told(tmp_path: Path) -> None:
