@@ -52,7 +52,9 @@ class BackendError(Exception):
         self.upstream_request_id = ""
 
     def __str__(self) -> str:
-        text = f"{type(self).__name__}: {self.op} {self.path!r}"
+        text = f"{type(self).__name__}: {self.op}"
+        if self.path:
+            text += f" {self.path!r}"
         if self.backend:
             text += f" on {self.backend}"
         if self.hint:

@@ -1,5 +1,6 @@
 """A connection to an origin: names, addresses, TLS, within one bound."""
 
+import os
 import socket
 import ssl
 
@@ -61,13 +62,20 @@ async def _connect(origin: Origin, timeout_s: float) -> socket.socket:
     except trio.TooSlowError as error:
         raise ConnectFailed(f"{origin}: no connection within {timeout_s:g} s") from error
     except (OSError, UnicodeError) as error:
-        raise ConnectFailed(f"{origin}: {error}") from error
+        raise ConnectFailed(f"{origin}: {_reasons(error)}") from error
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
     # Trio's streams keep little unsent, for prompt answers; bodies want the buffer full.
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 0)
     return sock
+
+
+def _reasons(error: Exception) -> str:
+    """What was wrong with the addresses: Trio's own message says only that all of them failed."""
+    tried = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else ()
+    numbers = dict.fromkeys(e.errno for e in tried if isinstance(e, OSError) and e.errno)
+    return ", ".join(map(os.strerror, numbers)) or str(error)
 
 
 def _peer(sock: socket.socket) -> str:

@@ -282,7 +282,7 @@ async def test_exchange_closed_before_its_body_closes_the_connection(
 async def test_exchange_refused_by_the_host_fails_to_connect(client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
-    with pytest.raises(ConnectFailed):
+    with pytest.raises(ConnectFailed, match="Connection refused"):
         await ask(client, origin)
     pool = client.pools[origin]
     assert (pool.stats.connect_failures, counts(pool)) == (1, (0, 0, 0))
