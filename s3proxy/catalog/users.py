@@ -120,7 +120,7 @@ class UserTable:
             return [tables.keys.decode(value) for _, value in view.scan(KEYS, b"")]
 
     async def set_key_enabled(self, access_key: str, enabled: bool) -> KeyRecord:
-        """Enable or disable a key; a gateway's next request sees it.
+        """Enable or disable a key; a gateway running elsewhere sees it in a fraction of a second.
 
         Raises:
             UnknownKey: there is none.
