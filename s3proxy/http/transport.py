@@ -199,8 +199,12 @@ class Transport(Endpoint):
 
         For TCP on Linux. Does nothing once closed.
         """
-        if not self.closed and self._socket.family in (socket.AF_INET, socket.AF_INET6):
+        if self.closed or self._socket.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * count)
+        except OSError:
+            return  # a kernel without it: it only saves wake-ups
 
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more comes; reading goes on. Never raises for a dead peer."""
