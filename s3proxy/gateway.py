@@ -15,6 +15,7 @@ from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
+from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import authorize
 from s3proxy.s3 import xml
 from s3proxy.s3.auth import Authenticator, Verified
@@ -33,7 +34,6 @@ HEAD_CODES = {
     501: "NotImplemented",
     505: "HTTPVersionNotSupported",
 }
-XML_HEADERS = [("Content-Type", "application/xml")]
 
 
 class Exchange:

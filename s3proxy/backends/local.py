@@ -22,7 +22,6 @@ from s3proxy.backends.local_blobs import TEMPORARIES, LocalBlobStore, is_fan_out
 from s3proxy.backends.local_files import LocalFileStore
 from s3proxy.backends.local_paths import refusal
 from s3proxy.backends.options import LocalOptions
-from s3proxy.backends.store import Capacity
 
 
 class LocalBackend:
@@ -79,12 +78,6 @@ class LocalBackend:
             status = os.statvfs(self._root)
             if status.f_flag & os.ST_RDONLY or not os.access(self._root, os.W_OK | os.X_OK):
                 raise PermissionError(13, "the root is not writable")
-
-    def capacity(self) -> Capacity:
-        """See `Backend.capacity`."""
-        with os_errors("capacity", str(self._root), self.name):
-            status = os.statvfs(self._root)
-        return Capacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
     async def recover(self) -> int:
         """See `Backend.recover`; multipart uploads stay, as they outlive a restart."""

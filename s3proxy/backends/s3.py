@@ -12,7 +12,6 @@ from s3proxy.backends.s3_headers import length_line
 from s3proxy.backends.s3_request import Ask, S3Requests
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.s3_xml import write_location
-from s3proxy.backends.store import Capacity
 from s3proxy.http.client import Client
 
 KEY_BYTES_MAX = 1024  # S3: of a key, encoded
@@ -83,10 +82,6 @@ class S3Backend:
     async def check(self) -> None:
         """See `Backend.check`: the endpoint knows the credentials."""
         await self.requests.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
-
-    def capacity(self) -> Capacity:
-        """S3 does not tell."""
-        return Capacity()
 
     async def recover(self) -> int:
         """Nothing to remove: the endpoint leaves nothing half-written."""

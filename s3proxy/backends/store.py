@@ -115,13 +115,6 @@ class Reading(Struct):
     head: ResponseHead | None = None
 
 
-class Capacity(Struct, frozen=True):
-    """Bytes at a backend; -1 where it does not tell."""
-
-    total_bytes: int = -1
-    free_bytes: int = -1
-
-
 class Store(Protocol):
     """One container of one backend, in one role. Closes with its backend."""
 
@@ -185,9 +178,6 @@ class Backend(Protocol):
 
     async def check(self) -> None:
         """Raise unless the backend answers."""
-
-    def capacity(self) -> Capacity:
-        """Space in total and left."""
 
     async def recover(self) -> int:
         """Remove what an interrupted process left half-written; returns how many."""

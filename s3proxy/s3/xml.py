@@ -20,7 +20,6 @@ from s3proxy.s3.time import iso8601
 if TYPE_CHECKING:
     from s3proxy.s3.errors import S3Error
 
-CONTENT_TYPE: Final = "application/xml"
 DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _SCHEMA_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"

@@ -198,7 +198,6 @@ async def test_put_if_none_match_race_has_one_winner(place: Place) -> None:
 async def test_backend_answers_check_and_recover(place: Place) -> None:
     await place.backend.check()
     assert await place.backend.recover() == 0
-    place.backend.capacity()
 
 
 async def test_list_gives_what_was_put(place: Place) -> None:

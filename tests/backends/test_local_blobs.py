@@ -158,8 +158,3 @@ async def test_check_of_a_vanished_root_fails(tmp_path: Path) -> None:
     (tmp_path / "root").rmdir()
     with pytest.raises(NotFound):
         await backend.check()
-
-
-async def test_capacity_tells_the_disk(tmp_path: Path) -> None:
-    capacity = opened(tmp_path).capacity()
-    assert 0 < capacity.free_bytes <= capacity.total_bytes
