@@ -14,8 +14,9 @@ from s3proxy.backends.errors import (
     PreconditionFailed,
 )
 from s3proxy.backends.store import PutOptions
-from s3proxy.s3.listing import ListedObject, ListPage, PageBuilder
+from s3proxy.s3.listing import ListedObject, ListPage
 from tests.backends.stores import MIB, FailingSource, Place, Source, SourceError, keys, put, read
+from tests.s3.page_model import PageBuilder
 
 ODD_KEYS = (
     "with space",

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from s3proxy.s3.listing import (
     ListedObject,
     ListPage,
-    PageBuilder,
     common_prefix,
     make_token,
     parse_list_buckets,
@@ -17,6 +16,7 @@ from s3proxy.s3.listing import (
     read_token,
 )
 from tests.s3.heads import raises_s3
+from tests.s3.page_model import PageBuilder
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
