@@ -102,7 +102,7 @@ class Gateway:
         """The answer to a head that could not be parsed; the connection closes after it."""
         refusal = S3Error(HEAD_CODES.get(reason.status, "BadRequest"), reason.reason)
         self._metrics.observe("none", refusal.code, 0.0, 0, 0)
-        logger.info("head refused", request_id=request_id, remote=peer, reason=reason.reason)
+        logger.debug("head refused", request_id=request_id, remote=peer, reason=reason.reason)
         # As for a body that does not come: S3 has no 408.
         status = refusal.status if reason.status == 408 else reason.status
         return Response(status, XML_HEADERS, xml.error(refusal, "", request_id), close=True)
