@@ -11,16 +11,18 @@ import time
 
 from s3proxy._fast.errors import HeadError
 from s3proxy.http.handler import Request, Response
+from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
+from s3proxy.ops.bucket_configs import cors_rules
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import authorize
-from s3proxy.s3 import xml
+from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
-from s3proxy.s3.routing import Route, route
+from s3proxy.s3.routing import PREFLIGHT, Route, route
 from s3proxy.s3.time import iso8601
 
 logger = get_logger("gateway")
@@ -79,13 +81,57 @@ class Gateway:
         try:
             exchange.route = found = route(request.head, domain=self._domain)
             exchange.operation = found.operation
+            if found.operation == PREFLIGHT:
+                return self._preflight(found)
             exchange.sender = sender = self._authenticate(request.head)
             call = Call(request, found, self._services, sender)
-            return await authorize(call).function(call)
+            response = await authorize(call).function(call)
         except S3Error as error:
-            return self._error(request, error)
+            response = self._error(request, error)
         except Exception as error:
-            return self._error(request, self._mapped(request, error))
+            response = self._error(request, self._mapped(request, error))
+        if exchange.route is None or not exchange.route.plain:
+            self._share(request, exchange, response)
+        return response
+
+    def _preflight(self, found: Route) -> Response:
+        """The answer to what a browser asks before a request from another origin."""
+        head = found.headers
+        headers = cors.preflight(
+            self._cors_rules(found, None),
+            head.get(b"origin"),
+            head.get(b"access-control-request-method"),
+            head.get(b"access-control-request-headers") or "",
+        )
+        return Response(200, headers)
+
+    def _share(self, request: Request, exchange: Exchange, response: Response) -> None:
+        """Let a browser give the answer to a page of another origin, where the bucket says so.
+
+        An error too, and that of a bad signature: the page has to see why.
+        """
+        origin = request.head.get(b"origin")
+        if origin is None or exchange.route is None:
+            return
+        rules = self._cors_rules(exchange.route, exchange.sender) or ()
+        rule = cors.find_rule(rules, origin, request.head.method)
+        if rule is not None:
+            response.headers = [*response.headers, *rule.answer(origin, "")]
+
+    def _cors_rules(
+        self, found: Route, sender: Verified | None
+    ) -> tuple[cors.CorsRule, ...] | None:
+        """The rules of the bucket; None: it has none, or is not there."""
+        catalog = self._services.catalog
+        try:
+            if sender is None:
+                bucket = catalog.get_bucket(found.bucket)
+            else:
+                bucket = catalog.get_bucket(found.bucket, sender.identity.tenant)
+            return None if bucket is None else cors_rules(self._services, bucket)
+        except KvError as error:
+            logger.warning("no cors rules to be had", bucket=found.bucket, cause=str(error))
+            return None
 
     def _mapped(self, request: Request, error: Exception) -> S3Error:
         """The S3 error for what a lower layer raised; what is not known there is a bug."""

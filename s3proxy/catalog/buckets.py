@@ -8,7 +8,15 @@ from s3proxy.catalog import keys, tables
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.remembered import Remembered
-from s3proxy.catalog.tables import ATTRIBUTES, BUCKETS, OBJECTS, UPLOADS, allocate_id, encode
+from s3proxy.catalog.tables import (
+    ATTRIBUTES,
+    BUCKET_CONFIGS,
+    BUCKETS,
+    OBJECTS,
+    UPLOADS,
+    allocate_id,
+    encode,
+)
 from s3proxy.kv.engine import Engine, Transaction
 
 _SEPARATOR = b"\x00"
@@ -81,6 +89,7 @@ class BucketTable:
             if not all(keys.is_empty(txn, table, record.id) for table in (OBJECTS, UPLOADS)):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
+            _clear_configs(txn, record.id)
             return record
 
         deleted = await self._engine.commit(change)
@@ -91,6 +100,12 @@ class BucketTable:
 
 def _key(tenant: str, name: str) -> bytes:
     return tenant.encode() + _SEPARATOR + name.encode()
+
+
+def _clear_configs(txn: Transaction, bucket_id: bytes) -> None:
+    found = txn.scan(BUCKET_CONFIGS, bucket_id, keys.successor(bucket_id))
+    for key in [key for key, _ in found]:  # a handful
+        txn.delete(BUCKET_CONFIGS, key)
 
 
 def _clear_attributes(txn: Transaction, bucket_id: bytes) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from s3proxy.catalog.attributes import AttributesTable
+from s3proxy.catalog.bucket_configs import BucketConfigTable
 from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
 from s3proxy.catalog.deployment import DeploymentTable
@@ -52,7 +53,7 @@ class Catalog:
         self.container_seed = DeploymentTable(engine).container_seed
         self.gateway = gateway or secrets.token_hex(8)
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
-        self._join_buckets(BucketTable(engine), AttributesTable(engine))
+        self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
         self._join_objects(ObjectTable(engine, garbage.due_ns))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
         self._join_uploads(
@@ -62,11 +63,16 @@ class Catalog:
         )
         self._join_users(UserTable(engine, seal, now_ns))
 
-    def _join_buckets(self, buckets: BucketTable, attributes: AttributesTable) -> None:
+    def _join_buckets(
+        self, buckets: BucketTable, attributes: AttributesTable, configs: BucketConfigTable
+    ) -> None:
         self.get_bucket = buckets.get_bucket
         self.list_buckets = buckets.list_buckets
         self.create_bucket = buckets.create_bucket
         self.delete_bucket = buckets.delete_bucket
+        self.get_bucket_config = configs.get_bucket_config
+        self.put_bucket_config = configs.put_bucket_config
+        self.delete_bucket_config = configs.delete_bucket_config
         self.get_attributes = attributes.get_attributes
         self.put_attributes = attributes.put_attributes
         self.delete_attributes = attributes.delete_attributes
@@ -78,6 +84,7 @@ class Catalog:
         self.scan_objects = objects.scan_objects
         self.list_page = objects.list_page
         self.put_object = objects.put_object
+        self.put_tags = objects.put_tags
         self.delete_object = objects.delete_object
         self.delete_objects = objects.delete_objects
 

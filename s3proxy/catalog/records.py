@@ -61,6 +61,7 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
     user: dict[str, str] = {}
     blobs: tuple[BlobRef, ...] = ()
     parts: tuple[PartSize, ...] = ()
+    tags: dict[str, str] = {}
 
 
 class ListedFields(msgspec.Struct, array_like=True, frozen=True):
@@ -89,6 +90,7 @@ class UploadRecord(Record, frozen=True, kw_only=True):
     backend_upload_id: str = ""
     blob: BlobRef | None = None
     owner: str = ""
+    tags: dict[str, str] = {}
 
 
 class PartRecord(Record, frozen=True, kw_only=True):
@@ -100,6 +102,12 @@ class PartRecord(Record, frozen=True, kw_only=True):
     modified_ns: int
     checksums: dict[str, str] = {}
     blob: BlobRef | None = None
+
+
+class ConfigRecord(Record, frozen=True, kw_only=True):
+    """One configuration of a bucket, as an XML document."""
+
+    document: bytes
 
 
 class CompletedRecord(Record, frozen=True, kw_only=True):
@@ -170,3 +178,4 @@ class AttributesRecord(Record, frozen=True, kw_only=True):
     checksums: dict[str, str] = {}
     checksum_type: str = ""
     parts: tuple[PartSize, ...] = ()
+    tags: dict[str, str] = {}

@@ -13,6 +13,7 @@ from s3proxy.catalog.records import (
     AttributesRecord,
     BucketRecord,
     CompletedRecord,
+    ConfigRecord,
     GarbageRecord,
     IntentRecord,
     KeyRecord,
@@ -26,6 +27,7 @@ from s3proxy.kv.engine import Transaction
 
 META = "meta"
 BUCKETS = "buckets"
+BUCKET_CONFIGS = "bucket_configs"
 OBJECTS = "objects"
 INLINE = "inline"
 INTENTS = "intents"
@@ -41,6 +43,7 @@ KEYS = "keys"
 KEYSPACES = (
     META,
     BUCKETS,
+    BUCKET_CONFIGS,
     OBJECTS,
     INLINE,
     INTENTS,
@@ -62,6 +65,7 @@ Record = (
     AttributesRecord
     | BucketRecord
     | CompletedRecord
+    | ConfigRecord
     | GarbageRecord
     | IntentRecord
     | KeyRecord
@@ -104,6 +108,7 @@ listed = Codec(ListedFields)
 uploads = Codec(UploadRecord)
 parts = Codec(PartRecord)
 completed = Codec(CompletedRecord)
+configs = Codec(ConfigRecord)
 users = Codec(UserRecord)
 keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)

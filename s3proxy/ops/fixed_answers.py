@@ -44,12 +44,6 @@ async def get_object_acl(call: Call) -> Response:
     return await get_bucket_acl(call)
 
 
-async def get_object_tagging(call: Call) -> Response:
-    """GetObjectTagging: none, for an object that is there."""
-    await _require_object(call)
-    return Response(200, XML_HEADERS, xml.tagging())
-
-
 async def _require_object(call: Call) -> None:
     namespace = open_namespace(call.services, call.bucket)
     if await namespace.find(call.route.key) is None:
@@ -59,7 +53,6 @@ async def _require_object(call: Call) -> None:
 # operation -> (function, action)
 ANSWERS: dict[str, tuple[Function, str]] = {
     "get_bucket_acl": (get_bucket_acl, "s3:GetBucketAcl"),
-    "get_bucket_cors": (_absent("NoSuchCORSConfiguration"), "s3:GetBucketCORS"),
     "get_bucket_encryption": (
         _absent("ServerSideEncryptionConfigurationNotFoundError"),
         "s3:GetEncryptionConfiguration",
@@ -87,7 +80,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
         _document(xml.request_payment),
         "s3:GetBucketRequestPayment",
     ),
-    "get_bucket_tagging": (_absent("NoSuchTagSet"), "s3:GetBucketTagging"),
     "get_bucket_versioning": (_document(xml.versioning), "s3:GetBucketVersioning"),
     "get_bucket_website": (_absent("NoSuchWebsiteConfiguration"), "s3:GetBucketWebsite"),
     "get_object_acl": (get_object_acl, "s3:GetObjectAcl"),
@@ -95,7 +87,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
         _absent("ObjectLockConfigurationNotFoundError"),
         "s3:GetBucketObjectLockConfiguration",
     ),
-    "get_object_tagging": (get_object_tagging, "s3:GetObjectTagging"),
     "get_public_access_block": (
         _absent("NoSuchPublicAccessBlockConfiguration"),
         "s3:GetBucketPublicAccessBlock",

@@ -24,8 +24,10 @@ from s3proxy.ops import (
     multipart_complete,
     multipart_lists,
     object_attributes,
+    object_tagging,
     put_object,
 )
+from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.call import Call
 from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.resolve import check_owner, find_bucket
@@ -96,6 +98,9 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
         object_attributes.get_object_attributes,
         "s3:GetObjectAttributes",
     ),
+    "get_object_tagging": (object_tagging.get_object_tagging, "s3:GetObjectTagging"),
+    "put_object_tagging": (object_tagging.put_object_tagging, "s3:PutObjectTagging"),
+    "delete_object_tagging": (object_tagging.delete_object_tagging, "s3:DeleteObjectTagging"),
     "put_object": (put_object.put_object, "s3:PutObject"),
     "copy_object": (copy_object.copy_object, "s3:PutObject"),
     "delete_object": (delete_object.delete_object, "s3:DeleteObject"),
@@ -114,6 +119,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
         "s3:ListBucketMultipartUploads",
     ),
     **fixed_answers.ANSWERS,
+    **CONFIGURATIONS,
 }
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(

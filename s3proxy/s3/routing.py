@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["Route", "parse_query", "route"]
 
 _NO_QUERY: Final[dict[str, str]] = {}
+# What a browser asks before a request from another origin: nobody signs it, it is no operation.
+PREFLIGHT: Final = "preflight"
 # Operations that name a version of an object; elsewhere versionId is refused.
 _VERSIONED: Final = frozenset(
     {
         "delete_object",
+        "delete_object_tagging",
         "get_object",
         "get_object_acl",
         "get_object_attributes",
         "get_object_tagging",
         "head_object",
+        "put_object_tagging",
     }
 )
 
@@ -69,8 +73,7 @@ def route(head: "RequestHead", *, domain: str = "") -> Route:
 
     Raises:
         S3Error: NotImplemented naming the sub-resource or header, MethodNotAllowed, InvalidURI,
-            InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion, AccessForbidden
-            (CORS preflight).
+            InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion.
     """
     if not head.query and not (domain and _virtual_bucket(head.host, domain)):
         named = split_path(head.path)
@@ -85,9 +88,7 @@ def _route(head: "RequestHead", domain: str) -> Route:
     query = parse_query(head.query) if head.query else _NO_QUERY
     method = head.method
     if method == "OPTIONS":
-        raise S3Error(
-            "AccessForbidden", Method=method, ResourceType="OBJECT" if raw_key else "BUCKET"
-        )
+        return Route(PREFLIGHT, bucket, percent_decode(raw_key), query, head)
     if not bucket:
         return Route(_service_operation(method, query), "", "", query, head)
     if not is_addressable_bucket(bucket):
@@ -112,7 +113,8 @@ def _route(head: "RequestHead", domain: str) -> Route:
 # and the bytes it brings.
 MODIFIERS: Final = HeaderNames(
     (
-        *("range", "x-amz-checksum-mode", "x-amz-expected-bucket-owner", "x-amz-request-payer"),
+        *("origin", "range", "x-amz-checksum-mode", "x-amz-expected-bucket-owner"),
+        "x-amz-request-payer",
         *REFUSABLE,
     ),
     ("if-", "x-amz-copy-source", *REFUSABLE_PREFIXES),

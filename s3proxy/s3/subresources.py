@@ -110,7 +110,6 @@ OBJECT_METHODS: Final[dict[str, str]] = {
 FIXED_ANSWERS: Final = frozenset(
     {
         "get_bucket_acl",
-        "get_bucket_cors",
         "get_bucket_encryption",
         "get_bucket_lifecycle_configuration",
         "get_bucket_logging",
@@ -120,18 +119,22 @@ FIXED_ANSWERS: Final = frozenset(
         "get_bucket_policy_status",
         "get_bucket_replication",
         "get_bucket_request_payment",
-        "get_bucket_tagging",
         "get_bucket_versioning",
         "get_bucket_website",
         "get_object_acl",
         "get_object_lock_configuration",
-        "get_object_tagging",
         "get_public_access_block",
     }
 )
 
+# Documents that are kept as they were put.
+CONFIGURATIONS: Final = frozenset(
+    f"{verb}_bucket_{name}" for name in ("cors", "tagging") for verb in ("get", "put", "delete")
+)
+
 IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
     {
+        *CONFIGURATIONS,
         "abort_multipart_upload",
         "complete_multipart_upload",
         "copy_object",
@@ -139,10 +142,12 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "create_multipart_upload",
         "delete_bucket",
         "delete_object",
+        "delete_object_tagging",
         "delete_objects",
         "get_bucket_location",
         "get_object",
         "get_object_attributes",
+        "get_object_tagging",
         "head_bucket",
         "head_object",
         "list_buckets",
@@ -151,6 +156,7 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "list_objects_v2",
         "list_parts",
         "put_object",
+        "put_object_tagging",
         "upload_part",
         "upload_part_copy",
     }

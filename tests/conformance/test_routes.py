@@ -131,7 +131,7 @@ def test_delete_of_a_subresource_never_deletes(
 
 @pytest.mark.parametrize(
     "query",
-    ["acl", "policy", "cors", "lifecycle", "tagging", "website", "encryption", "versioning"],
+    ["acl", "policy", "lifecycle", "website", "encryption", "versioning"],
 )
 def test_put_of_bucket_configuration_is_not_implemented(s3: Asker, query: str) -> None:
     answer = s3.put(f"?{query}", b"<Anything/>")
@@ -142,7 +142,7 @@ def test_put_of_bucket_configuration_is_not_implemented(s3: Asker, query: str) -
 @pytest.mark.parametrize("query", ["policy", "cors", "not-yet-invented", "acl", "uploads"])
 def test_delete_of_bucket_configuration_never_deletes(s3: Asker, query: str) -> None:
     assert s3.delete("digits").status == 204
-    assert s3.delete(f"?{query}").status in (405, 501)
+    assert s3.delete(f"?{query}").status in (204, 405, 501)
     assert s3.head().status == 200
 
 
@@ -157,7 +157,7 @@ def test_delete_of_bucket_configuration_never_deletes(s3: Asker, query: str) -> 
         ("TRACE", "digits", NOT_ALLOWED),
         ("GET", "digits?torrent", NOT_IMPLEMENTED),
         ("GET", "digits?uploads", NOT_ALLOWED),
-        ("OPTIONS", "digits", (403, "AccessForbidden")),
+        ("OPTIONS", "digits", (400, "BadRequest")),
     ],
 )
 def test_other_requests_are_refused(

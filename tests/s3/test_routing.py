@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from s3proxy._fast.http1 import RequestHead
 from s3proxy.s3 import subresources
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.routing import Route, _route, route
+from s3proxy.s3.routing import PREFLIGHT, Route, _route, route
 from tests.s3.heads import head_of, make_head, raises_s3
 
 # Operations of the model that share method and sub-resource with another, which is the one named.
@@ -189,7 +189,6 @@ def test_route_of_the_root_of_a_virtual_host_lists_the_bucket() -> None:
         ("PATCH", "/bucket", "MethodNotAllowed", {"Method": "PATCH", "ResourceType": "BUCKET"}),
         ("POST", "/bucket/k", "MethodNotAllowed", {"Method": "POST", "ResourceType": "OBJECT"}),
         ("HEAD", "/bucket?acl", "MethodNotAllowed", {"Method": "HEAD", "ResourceType": "ACL"}),
-        ("OPTIONS", "/bucket/k", "AccessForbidden", {"Method": "OPTIONS"}),
         ("GET", "/ab", "InvalidBucketName", {"BucketName": "ab"}),
         ("GET", "/b%20t/key", "InvalidBucketName", {"BucketName": "b t"}),
         ("GET", "//key", "InvalidBucketName", {"BucketName": ""}),
@@ -234,6 +233,13 @@ def test_action_name_of_every_operation_is_words() -> None:
         assert re.fullmatch(r"([A-Z][a-z0-9]*)+", subresources.action_name(operation))
 
 
+@pytest.mark.parametrize("target", ["/bucket/a%20b", "/bucket", "/", "/x/y?versionId=1"])
+def test_route_of_options_is_a_preflight_whatever_it_is_about(target: str) -> None:
+    found = route(make_head("OPTIONS", target))
+    assert found.operation == PREFLIGHT
+    assert not found.plain
+
+
 _ANY_HEADER = st.sampled_from(
     [
         *("Range", "If-Match", "if-none-match", "x-amz-checksum-mode", "X-Amz-Acl"),
@@ -272,7 +278,9 @@ def test_route_of_a_plain_request_is_what_the_long_way_finds(
     assert _outcome(route, head) == _outcome(lambda head: _route(head, ""), head)
 
 
-@pytest.mark.parametrize("name", ["Range", "If-Match", "x-amz-checksum-mode", "x-amz-acl"])
+@pytest.mark.parametrize(
+    "name", ["Origin", "Range", "If-Match", "x-amz-checksum-mode", "x-amz-acl"]
+)
 def test_route_with_a_modifier_is_not_plain(name: str) -> None:
     plain = head_of("GET", "/bucket/key", [("Host", "h"), ("x-amz-date", "x")])
     assert route(plain).plain
