@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
+from urllib.parse import quote, urlencode
 
 from s3proxy._fast.http1 import ResponseHead
 from s3proxy.backends.s3_xml import unquote_etag
@@ -16,11 +17,13 @@ USER_PREFIX = "x-amz-meta-"
 
 
 def metadata_headers(options: PutOptions) -> list[tuple[str, str]]:
-    """Headers that describe the object: system, user, storage class."""
+    """Headers that describe the object: system, user, storage class, tags."""
     headers = [(SYSTEM_HEADERS.get(name, name), value) for name, value in options.system.items()]
     headers += [(USER_PREFIX + name, value) for name, value in options.user.items()]
     if options.storage_class and options.storage_class != "STANDARD":
         headers.append(("x-amz-storage-class", options.storage_class))
+    if options.tags:
+        headers.append(("x-amz-tagging", urlencode(options.tags, quote_via=quote)))
     return headers
 
 

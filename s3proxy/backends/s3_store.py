@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from s3proxy.backends.errors import InvalidRange, NotFound, Unavailable
+from s3proxy.backends.errors import InvalidRange, NotFound, Rejected, Unavailable, Unsupported
 from s3proxy.backends.s3_errors import ERROR_BYTES_MAX
 from s3proxy.backends.s3_headers import (
     condition_headers,
@@ -31,7 +31,9 @@ from s3proxy.backends.s3_xml import LIST_BYTES_MAX, read_copy, read_list
 from s3proxy.backends.store import Features, PutOptions, Reading, Stat
 from s3proxy.http.body import ByteSource
 from s3proxy.http.request_body import RequestBody
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListPage, common_prefix
+from s3proxy.s3.tagging import TAGGING_BYTES_MAX, read_tagging
 
 KEYS_MAX = 1000  # S3: the most that one ListObjectsV2 answers with
 _HIGHEST = "\U0010ffff"  # sorts behind what any key in use continues a prefix with
@@ -79,6 +81,20 @@ class S3Store:
             hint = "the endpoint ignored the range"
             raise Unavailable("open", ask.path, hint, self.requests.backend)
         return Reading(stat=stat, body=exchange.body, head=exchange.head)
+
+    async def get_tags(self, key: str) -> dict[str, str]:
+        """The tags of an object; none where the endpoint does not have tags."""
+        query = [("tagging", "")]
+        ask = Ask(op="get_tags", method="GET", container=self.container, key=key, query=query)
+        try:
+            answer = await self.requests.call(ask, bytes_max=TAGGING_BYTES_MAX)
+        except (Unsupported, Rejected):
+            return {}
+        try:
+            return dict(read_tagging(answer.body))
+        except S3Error as error:
+            hint = f"the endpoint's answer: {error}"
+            raise Unavailable("get_tags", ask.path, hint, self.requests.backend) from error
 
     async def put(self, key: str, source: ByteSource, options: PutOptions) -> Stat:
         """See `Store.put`."""

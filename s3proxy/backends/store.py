@@ -82,7 +82,7 @@ class PutOptions(Struct, kw_only=True):
     Attributes:
         length: bytes that the source will give; a source that gives fewer or more is rejected
             with BodyRejected. Ignored by create_upload, copy and complete_upload.
-        system, user: metadata to keep where Features.metadata says so.
+        system, user, tags: metadata to keep where Features.metadata says so; `copy` takes no tags.
         if_none_match_any: fail with PreconditionFailed when the key exists.
         if_match: fail with PreconditionFailed unless the current ETag is this one.
         sha256: hex digest of the payload when it is known beforehand.
@@ -100,6 +100,7 @@ class PutOptions(Struct, kw_only=True):
     if_match: str = ""
     sha256: str = ""
     md5: bytes = b""
+    tags: dict[str, str] = field(default_factory=dict)
     published: Callable[[], Awaitable[None]] | None = None
 
 

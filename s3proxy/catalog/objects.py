@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.errors import ObjectChanged
@@ -167,6 +169,28 @@ class ObjectTable:
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
             return old
+
+        return await self._engine.commit(change)
+
+    async def put_tags(self, bucket: BucketRecord, key: str, tags: dict[str, str]) -> bool:
+        """Make `tags` the tags of the object under `key`; all else of it stays as it is.
+
+        Returns:
+            False when there is no object.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+        encoded = key.encode()
+
+        def change(txn: Transaction) -> bool:
+            require(txn, bucket)
+            record = find(txn, bucket, encoded)
+            if record is None:
+                return False
+            tagged = msgspec.structs.replace(record, tags=tags)
+            keys.put(txn, OBJECTS, bucket.id, encoded, encode(tagged))
+            return True
 
         return await self._engine.commit(change)
 

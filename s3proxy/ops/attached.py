@@ -25,8 +25,9 @@ from s3proxy.backends.errors import (
     NotFound,
     Unsupported,
 )
+from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.store import PutOptions, Stat, Store
-from s3proxy.catalog.errors import CatalogError
+from s3proxy.catalog.errors import CatalogError, ObjectChanged
 from s3proxy.catalog.records import (
     AttributesRecord,
     BucketRecord,
@@ -119,6 +120,8 @@ class AttachedNamespace:
         if source.key == key and self.keeps_attributes:
             async with self._locks.hold(self.bucket.id, key):
                 await self._check(key, write.condition)
+                if await self._find(key) != record:
+                    raise ObjectChanged(key)  # its tags or digests may be others now
                 placed.parts = record.parts
                 return await self._keep(key, placed, await self._store.head(key))
         if not self._store.features.copy:
@@ -137,6 +140,7 @@ class AttachedNamespace:
             options: those that `store` uses; completed here.
         """
         options.system, options.user = placed.write.system, placed.write.user
+        options.tags = placed.write.tags
         condition = placed.write.condition
         if condition is not None:
             options.if_none_match_any = condition.if_none_match_any
@@ -155,6 +159,30 @@ class AttachedNamespace:
             return await self._keep(key, placed, await store())
         finally:
             hold.release()
+
+    async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
+        """See `Namespace.find_tags`; an S3 endpoint is asked for them."""
+        return await self._store.get_tags(key) if isinstance(self._store, S3Store) else record.tags
+
+    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
+        """See `Namespace.put_tags`; a file that others placed gets a row by this."""
+        async with self._locks.hold(self.bucket.id, key):
+            record = await self._find(key)
+            if record is None:
+                return False
+            row = AttributesRecord(
+                size=record.size,
+                mtime_ns=record.modified_ns,
+                etag=record.etag,
+                system=record.system,
+                user=record.user,
+                checksums=record.checksums,
+                checksum_type=record.checksum_type,
+                parts=record.parts,
+                tags=tags,
+            )
+            await self._catalog.put_attributes(self.bucket, key, row)
+        return True
 
     async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
         """See `Namespace.delete`."""
@@ -260,6 +288,7 @@ class AttachedNamespace:
             checksums=placed.checksums,
             checksum_type=placed.checksum_type,
             parts=placed.parts,
+            tags=placed.write.tags,
         )
         await self._catalog.put_attributes(self.bucket, key, row)
         return _record_of(key, stat, row)
@@ -282,6 +311,7 @@ def _record_of(key: str, stat: Stat, row: AttributesRecord | None) -> ObjectReco
             system=row.system,
             user=row.user,
             parts=row.parts,
+            tags=row.tags,
         )
     return ObjectRecord(
         size=stat.size,

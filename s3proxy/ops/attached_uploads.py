@@ -70,6 +70,7 @@ class AttachedUploads:
             user=upload.user,
             storage_class=upload.storage_class,
             condition=completion.condition,
+            tags=upload.tags,
         )
         placed = Placed(write)
         placed.etag, placed.checksums = completion.etag, completion.checksums

@@ -17,10 +17,11 @@ from s3proxy.s3 import xml_objects
 from s3proxy.s3.checksums import parse_algorithm
 from s3proxy.s3.conditions import check_copy_source, parse_write_condition
 from s3proxy.s3.copy_source import parse_copy_source
-from s3proxy.s3.errors import S3Error, not_implemented_header
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.metadata import parse_directive, parse_metadata, parse_storage_class
 from s3proxy.s3.ranges import parse_copy_range
+from s3proxy.s3.tagging import parse_tagging_directive, parse_tagging_header
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -53,7 +54,7 @@ async def copy_object(call: Call) -> Response:
     """
     source = await find_source(call)
     target = open_namespace(call.services, call.bucket)
-    write = _write_of(call, source, target)
+    write = _write_of(call, source, target, await _tags_of(call, source))
     if source.record.size > call.services.settings.put_bytes_max:
         message = "The specified copy source is larger than the maximum allowable size: 5368709120"
         raise S3Error("InvalidRequest", message)
@@ -122,12 +123,18 @@ def same_object(source: Source, target: BucketRecord, key: str) -> bool:
     return source.namespace.bucket.id == target.id and source.key == key
 
 
-def _write_of(call: Call, source: Source, target: Namespace) -> ObjectWrite:
+async def _tags_of(call: Call, source: Source) -> dict[str, str]:
+    """Tags of the copy, by their directive; with COPY those of the request are ignored."""
+    headers = call.route.headers
+    if parse_tagging_directive(headers) == "REPLACE":
+        return parse_tagging_header(headers)
+    return await source.namespace.find_tags(source.key, source.record)
+
+
+def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str]) -> ObjectWrite:
     """Metadata and condition of the copy, by its directive."""
     headers = call.route.headers
     directive = parse_directive(headers)
-    if (headers.get(b"x-amz-tagging-directive") or "COPY") not in ("COPY", "REPLACE"):
-        raise not_implemented_header("x-amz-tagging-directive")
     condition = parse_write_condition(headers)
     if directive == "REPLACE":
         metadata = parse_metadata(headers)
@@ -136,6 +143,7 @@ def _write_of(call: Call, source: Source, target: Namespace) -> ObjectWrite:
             user=metadata.user,
             storage_class=metadata.storage_class,
             condition=condition,
+            tags=tags,
         )
     if same_object(source, target.bucket, call.route.key):
         raise S3Error("InvalidRequest", _TO_ITSELF)
@@ -144,6 +152,7 @@ def _write_of(call: Call, source: Source, target: Namespace) -> ObjectWrite:
         user=source.record.user,
         storage_class=parse_storage_class(headers),
         condition=condition,
+        tags=tags,
     )
 
 

@@ -37,6 +37,7 @@ from s3proxy.ops.resolve import XML_HEADERS, find_bucket
 from s3proxy.s3 import xml_objects
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.listing import parse_part_number
+from s3proxy.s3.tagging import TAGGING_BYTES_MAX
 from s3proxy.s3.xml_listings import url_encode
 from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, DELETE_BYTES_MAX
 
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
 _ONCE = frozenset(
     {"abort_multipart_upload", "complete_multipart_upload", "create_multipart_upload"}
 )
+_DOCUMENT_BYTES_MAX = {
+    "complete_multipart_upload": COMPLETE_BYTES_MAX,
+    "delete_objects": DELETE_BYTES_MAX,
+    "put_object_tagging": TAGGING_BYTES_MAX,
+}
+# Documents that S3 takes with a digest only.
+_DIGESTED = frozenset({"delete_objects", "put_object_tagging"})
 
 
 async def forward_read(call: Call, store: S3Store) -> Response:
@@ -101,21 +109,21 @@ async def forward_upload(call: Call, store: S3Store) -> Response:
 
 
 async def forward_document(call: Call, store: S3Store) -> Response:
-    """CreateMultipartUpload, CompleteMultipartUpload, DeleteObjects: small bodies, read whole."""
+    """Small bodies, which are read whole: what starts and ends uploads, DeleteObjects, tags."""
     operation = call.route.operation
-    deletes = operation == "delete_objects"
-    if deletes:
+    digested = operation in _DIGESTED
+    if digested:
         require_digest(call)
-    limit = DELETE_BYTES_MAX if deletes else COMPLETE_BYTES_MAX
     document = b""
-    if operation != "create_multipart_upload":
-        document = await read_document(call, limit, checksums_of_body=deletes)
+    if operation in _DOCUMENT_BYTES_MAX:
+        limit = _DOCUMENT_BYTES_MAX[operation]
+        document = await read_document(call, limit, checksums_of_body=digested)
     headers = hoisted_headers(call, writes=True)
-    if deletes:
+    if digested:
         headers.append(("Content-MD5", b64encode(digest("md5", document)).decode()))
     ask = Ask(
         op=operation,
-        method="POST",
+        method=call.request.head.method,
         container=store.container,
         key=call.route.key,
         query=forwarded_query(call),
@@ -228,6 +236,7 @@ FORWARDED = {
     "head_object": forward_read,
     "get_object_attributes": forward_read,
     "get_object_tagging": forward_read,
+    "delete_object_tagging": forward_read,
     "delete_object": forward_read,
     "abort_multipart_upload": forward_read,
     "put_object": forward_upload,
@@ -235,6 +244,7 @@ FORWARDED = {
     "create_multipart_upload": forward_document,
     "complete_multipart_upload": forward_document,
     "delete_objects": forward_document,
+    "put_object_tagging": forward_document,
     "copy_object": forward_copy,
     "upload_part_copy": forward_copy,
 }

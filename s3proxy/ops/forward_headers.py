@@ -43,6 +43,7 @@ _WRITE = (
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-storage-class",
+    "x-amz-tagging",
     "x-amz-tagging-directive",
 )
 _WRITE_PREFIXES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-")

@@ -121,6 +121,8 @@ def _object_headers(record: ObjectRecord, query: dict[str, str]) -> Headers:
     headers += response_headers(record.system, record.user, overrides)
     if record.storage_class != "STANDARD":
         headers.append(("x-amz-storage-class", record.storage_class))
+    if record.tags:
+        headers.append(("x-amz-tagging-count", str(len(record.tags))))
     return headers
 
 

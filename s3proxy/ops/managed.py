@@ -76,6 +76,14 @@ class ManagedNamespace:
             return None
         return await self._commit(key, await writer.copy(source, key, write), write)
 
+    async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
+        """See `Namespace.find_tags`."""
+        return record.tags
+
+    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
+        """See `Namespace.put_tags`; one transaction."""
+        return await self._catalog.put_tags(self.bucket, key, tags)
+
     async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
         """See `Namespace.delete`."""
         await self._catalog.delete_object(self.bucket, key, condition=condition)
@@ -165,6 +173,7 @@ class ManagedNamespace:
             system=write.system,
             user=write.user,
             blobs=(written.blob,),
+            tags=write.tags,
         )
         try:
             await self._catalog.put_object(
@@ -187,6 +196,7 @@ class ManagedNamespace:
             system=write.system,
             user=write.user,
             storage_class=write.storage_class,
+            tags=write.tags,
         )
         await self._catalog.put_object(
             self.bucket, key, record, condition=write.condition, replaces=old

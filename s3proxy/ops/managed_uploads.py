@@ -179,6 +179,7 @@ def _object_of(
         user=upload.user,
         blobs=blobs,
         parts=part_sizes(completion),
+        tags=upload.tags,
     )
 
 

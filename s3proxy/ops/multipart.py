@@ -20,6 +20,7 @@ from s3proxy.s3.checksums import (
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.metadata import parse_metadata
+from s3proxy.s3.tagging import parse_tagging_header
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -44,6 +45,7 @@ async def create_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         storage_class=metadata.storage_class,
         owner=call.sender.identity.user_id,
+        tags=parse_tagging_header(headers),
     )
     await open_namespace(call.services, call.bucket).create_upload(upload)
     answer = list(XML_HEADERS)

@@ -61,6 +61,7 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
     user: dict[str, str]
     storage_class: str = "STANDARD"
     condition: WriteCondition | None = None
+    tags: dict[str, str] = {}
 
 
 class CopyFrom(msgspec.Struct, frozen=True):
@@ -111,6 +112,12 @@ class Namespace(Protocol):
 
     async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> ObjectRecord | None:
         """Copy without the bytes passing here; None: that cannot be done, read and put."""
+
+    async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
+        """The tags of what `find` gave, also where the record has not got them."""
+
+    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
+        """Replace the tags of the object and nothing else; False when there is none."""
 
     async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
         """Delete; a key that is not there is no error."""

@@ -13,6 +13,7 @@ from s3proxy.ops.resolve import open_namespace
 from s3proxy.s3.conditions import parse_write_condition
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.metadata import parse_metadata
+from s3proxy.s3.tagging import parse_tagging_header
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -31,6 +32,7 @@ async def put_object(call: Call) -> Response:
         user=metadata.user,
         storage_class=metadata.storage_class,
         condition=parse_write_condition(headers),
+        tags=parse_tagging_header(headers),
     )
     payload = request_payload(call)
     check_put_size(call, payload.length)

@@ -19,6 +19,8 @@ _WRITES: Final = frozenset(
         *("upload_part", "upload_part_copy"),
     }
 )
+# Whose objects get the tags of x-amz-tagging; a copy is routed as the PUT that it looks like.
+_TAGGED: Final = frozenset({"copy_object", "create_multipart_upload", "put_object"})
 
 _REFUSED_PREFIXES: Final = (
     "x-amz-copy-source-server-side-encryption",
@@ -72,7 +74,8 @@ def refuse_unkept_headers(headers: Headers, operation: str) -> None:
             )
     elif operation in _WRITES:
         for name, value in headers.prefixed(b"x-amz-"):
-            _check_header(name, value)
+            if name != "x-amz-tagging" or operation not in _TAGGED:
+                _check_header(name, value)
 
 
 def _check_header(name: str, value: str) -> None:

@@ -39,10 +39,7 @@ def parse_tagging(document: bytes, *, tags_max: int) -> dict[str, str]:
     Raises:
         S3Error: MalformedXML; InvalidTag (key, value, duplicate, reserved); BadRequest (too many).
     """
-    root = parse(document, "Tagging", TAGGING_BYTES_MAX)
-    if [child.name for child in root.children] != ["TagSet"]:
-        raise S3Error("MalformedXML")
-    pairs = [_pair(child) for child in root.children[0].children]
+    pairs = read_tagging(document)
     _check_count(len(pairs), tags_max)
     tags: dict[str, str] = {}
     for key, value in pairs:
@@ -52,6 +49,18 @@ def parse_tagging(document: bytes, *, tags_max: int) -> dict[str, str]:
             raise S3Error("InvalidTag", message, TagKey=key)
         tags[key] = value
     return tags
+
+
+def read_tagging(document: bytes) -> list[tuple[str, str]]:
+    """Keys and values of a Tagging document, unchecked: what others keep is theirs to judge.
+
+    Raises:
+        S3Error: MalformedXML.
+    """
+    root = parse(document, "Tagging", TAGGING_BYTES_MAX)
+    if [child.name for child in root.children] != ["TagSet"]:
+        raise S3Error("MalformedXML")
+    return [_pair(child) for child in root.children[0].children]
 
 
 def parse_tagging_header(headers: Headers) -> dict[str, str]:

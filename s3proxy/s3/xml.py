@@ -166,8 +166,3 @@ def logging_status() -> bytes:
 def request_payment() -> bytes:
     """RequestPaymentConfiguration: the bucket's owner pays."""
     return document("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")
-
-
-def tagging() -> bytes:
-    """Tagging of an object without tags."""
-    return document("Tagging", "<TagSet></TagSet>")

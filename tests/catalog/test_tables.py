@@ -3,7 +3,13 @@ import pytest
 
 from s3proxy.catalog import tables
 from s3proxy.catalog.errors import UnsupportedRecord
-from s3proxy.catalog.records import BlobRef, ObjectRecord, PartSize
+from s3proxy.catalog.records import (
+    AttributesRecord,
+    BlobRef,
+    ObjectRecord,
+    PartSize,
+    UploadRecord,
+)
 
 FULL = ObjectRecord(
     size=7,
@@ -16,6 +22,7 @@ FULL = ObjectRecord(
     user={"a": "é"},
     blobs=(BlobRef("1" * 32, "disk", "c", "n", 7),),
     parts=(PartSize(1, 7, {"crc32": "AAAAAA=="}),),
+    tags={"k": "v"},
 )
 
 
@@ -40,7 +47,20 @@ def test_decode_record_of_fewer_and_more_fields_is_read() -> None:
     fields = msgspec.msgpack.decode(tables.encode(FULL))
     assert tables.objects.decode(tables.encode([*fields, "later"])) == FULL
     shorter = tables.objects.decode(tables.encode(fields[:-1]))
-    assert shorter == msgspec.structs.replace(FULL, parts=())
+    assert shorter == msgspec.structs.replace(FULL, tags={})
+    shorter = tables.objects.decode(tables.encode(fields[:-2]))
+    assert shorter == msgspec.structs.replace(FULL, parts=(), tags={})
+
+
+def test_decode_records_made_before_there_were_tags_have_none() -> None:
+    upload = UploadRecord(upload_id="u", key="k", initiated_ns=1, owner="o", tags={"k": "v"})
+    fields = msgspec.msgpack.decode(tables.encode(upload))
+    older = tables.uploads.decode(tables.encode(fields[:-1]))
+    assert older == msgspec.structs.replace(upload, tags={})
+    row = AttributesRecord(size=1, mtime_ns=2, etag="e", tags={"k": "v"})
+    fields = msgspec.msgpack.decode(tables.encode(row))
+    older_row = tables.attributes.decode(tables.encode(fields[:-1]))
+    assert older_row == msgspec.structs.replace(row, tags={})
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x91\x01", b"\xff" * 20])

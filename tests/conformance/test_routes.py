@@ -87,7 +87,7 @@ def test_bucket_of_a_bad_configuration_is_not_made(
     ("query", "code"),
     [
         ("acl", NOT_IMPLEMENTED),
-        ("tagging", NOT_IMPLEMENTED),
+        ("tagging", (400, "InvalidRequest")),
         ("retention", NOT_IMPLEMENTED),
         ("legal-hold", NOT_IMPLEMENTED),
         ("policy", NOT_IMPLEMENTED),
@@ -114,7 +114,6 @@ def test_put_of_a_subresource_never_overwrites(
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("tagging", NOT_IMPLEMENTED),
         ("not-yet-invented", NOT_IMPLEMENTED),
         ("acl", NOT_ALLOWED),
         ("uploads", NOT_ALLOWED),
@@ -176,7 +175,6 @@ def test_service_has_no_other_method(s3: Asker, method: str) -> None:
     [
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", 'id="1"'),
-        ("x-amz-tagging", "a=b"),
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-website-redirect-location", "/"),

@@ -17,7 +17,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"),
         ("x-amz-object-lock-legal-hold", "ON"),
-        ("x-amz-tagging", "a=b"),
         ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'),
         ("x-amz-grant-full-control", "id=1"),
         ("x-amz-acl", "public-read"),
@@ -65,6 +64,18 @@ def test_refuse_unkept_headers_names_what_is_not_kept(
 def test_refuse_unkept_headers_lets_harmless_ones_pass(name: str, value: str) -> None:
     head = head_of("PUT", "/bucket/key", [("Host", "h"), (name, value)])
     refuse_unkept_headers(head, "put_object")
+
+
+@pytest.mark.parametrize("operation", ["put_object", "copy_object", "create_multipart_upload"])
+def test_refuse_unkept_headers_lets_tags_of_new_objects_pass(operation: str) -> None:
+    refuse_unkept_headers(make_head("PUT", x_amz_tagging="a=b"), operation)
+
+
+@pytest.mark.parametrize("operation", ["upload_part", "create_bucket", "delete_object"])
+def test_refuse_unkept_headers_of_tags_that_would_be_dropped(operation: str) -> None:
+    with raises_s3("NotImplemented") as caught:
+        refuse_unkept_headers(make_head("PUT", x_amz_tagging="a=b"), operation)
+    assert caught.value.fields == {"Header": "x-amz-tagging"}
 
 
 def test_refuse_unkept_headers_of_an_unknown_acl_is_invalid() -> None:

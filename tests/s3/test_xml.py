@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from s3proxy.s3 import xml
 from s3proxy.s3.errors import MESSAGES, STATUSES, S3Error
+from s3proxy.s3.tagging import tagging
 from tests.s3.documents import parse, parse_error
 
 OWNER = xml.Owner("user-1", "alice & co")
@@ -123,7 +124,8 @@ def test_access_control_policy_gives_all_to_the_owner(operation: str) -> None:
         ("GetBucketNotificationConfiguration", xml.notification(), {}),
         ("GetBucketLogging", xml.logging_status(), {}),
         ("GetBucketRequestPayment", xml.request_payment(), {"Payer": "BucketOwner"}),
-        ("GetObjectTagging", xml.tagging(), {"TagSet": []}),
+        ("GetObjectTagging", tagging({}), {"TagSet": []}),
+        ("GetObjectTagging", tagging({"a": "<"}), {"TagSet": [{"Key": "a", "Value": "<"}]}),
     ],
 )
 def test_fixed_document_reads_back(

@@ -1,0 +1,60 @@
+"""Tags of an object: PutObjectTagging, GetObjectTagging, DeleteObjectTagging.
+
+They change neither the object's ETag nor its Last-Modified.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy.http.handler import Response
+from s3proxy.ops.delete_object import require_digest
+from s3proxy.ops.payload_source import read_document
+from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging, tagging
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Call
+
+
+async def put_object_tagging(call: Call) -> Response:
+    """PutObjectTagging: the tags given take the place of all that were there.
+
+    Raises:
+        S3Error: NoSuchKey; MalformedXML, InvalidTag, BadRequest; InvalidRequest without a digest.
+    """
+    require_digest(call)
+    document = await read_document(call, TAGGING_BYTES_MAX)
+    await _put_tags(call, parse_tagging(document, tags_max=OBJECT_TAGS_MAX))
+    return Response(200)
+
+
+async def get_object_tagging(call: Call) -> Response:
+    """GetObjectTagging; an object without tags has an empty set.
+
+    Raises:
+        S3Error: NoSuchKey.
+    """
+    namespace = open_namespace(call.services, call.bucket)
+    key = call.route.key
+    record = await namespace.find(key)
+    if record is None:
+        raise S3Error("NoSuchKey", Key=key)
+    return Response(200, XML_HEADERS, tagging(await namespace.find_tags(key, record)))
+
+
+async def delete_object_tagging(call: Call) -> Response:
+    """DeleteObjectTagging: 204 whether there were tags or not.
+
+    Raises:
+        S3Error: NoSuchKey.
+    """
+    await _put_tags(call, {})
+    return Response(204)
+
+
+async def _put_tags(call: Call, tags: dict[str, str]) -> None:
+    namespace = open_namespace(call.services, call.bucket)
+    if not await namespace.put_tags(call.route.key, tags):
+        raise S3Error("NoSuchKey", Key=call.route.key)
