@@ -7,6 +7,8 @@ from functools import partial
 import pytest
 import trio
 
+from s3proxy.ops.namespace import CopyFrom, ObjectWrite
+from s3proxy.ops.resolve import open_namespace
 from s3proxy.s3.tagging import tagging
 from tests.ops.lab import Answer, Lab, md5
 from tests.s3.heads import raises_s3
@@ -153,6 +155,23 @@ async def test_copy_object_onto_itself_keeps_or_replaces_tags(lab: Lab, bucket: 
     assert await tags_of(lab, path) == {"a": "1"}
     await copy(x_amz_tagging_directive="REPLACE", x_amz_tagging="b=2")
     assert await tags_of(lab, path) == {"b": "2"}
+
+
+@BUCKETS
+async def test_copy_object_onto_itself_never_undoes_a_tagging_meanwhile(
+    lab: Lab, bucket: str
+) -> None:
+    await lab.put(f"/{bucket}/k", b"x", x_amz_tagging="a=1")
+    record_of_bucket = lab.catalog.get_bucket(bucket)
+    assert record_of_bucket is not None
+    namespace = open_namespace(lab.services, record_of_bucket)
+    record = await namespace.find("k")
+    assert record is not None
+    await put_tags(lab, f"/{bucket}/k", tagging({"b": "2"}))
+    write = ObjectWrite(system=record.system, user={"c": "3"}, tags=record.tags)
+    with raises_s3("ConditionalRequestConflict"):
+        await namespace.copy(CopyFrom("k", record), "k", write)
+    assert await tags_of(lab, f"/{bucket}/k") == {"b": "2"}
 
 
 @BUCKETS
