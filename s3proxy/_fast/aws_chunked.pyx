@@ -31,6 +31,7 @@ from s3proxy._fast.libcrypto cimport (
     sha256_start,
     sha256_update,
 )
+from s3proxy._fast.octets cimport octets_hex
 from s3proxy._fast.signing_key cimport SigningKey
 
 from s3proxy._fast.chunk_signing import ChunkSigner
@@ -75,16 +76,6 @@ cdef object mismatch():
         "The request signature we calculated does not match the signature you provided. "
         "Check your key and signing method.",
     )
-
-
-cdef inline int hex_digit(char byte) noexcept nogil:
-    if 48 <= byte <= 57:
-        return byte - 48
-    if 97 <= byte <= 102:
-        return byte - 87
-    if 65 <= byte <= 70:
-        return byte - 55
-    return -1
 
 
 cdef class Decoder:
@@ -223,7 +214,7 @@ cdef class Decoder:
         cdef int position = 0
         cdef int digit
         while position < self.line_length:
-            digit = hex_digit(self.line[position])
+            digit = octets_hex(<unsigned char>self.line[position])
             if digit < 0:
                 break
             if position == SIZE_DIGITS_MAX or size >> 58:

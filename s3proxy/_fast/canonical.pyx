@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memchr, memcmp, memcpy
 
 from s3proxy._fast.message_head cimport HeaderSpan, MessageHead
+from s3proxy._fast.octets cimport octets_hex
 
 cdef enum:
     PARAMETERS_INLINE = 32
@@ -29,21 +30,15 @@ cdef struct Parameter:
 cdef const char* SIGNATURE_NAME = b"X-Amz-Signature"
 cdef const char* HEX = b"0123456789ABCDEF"
 cdef unsigned char byte_class[256]
-cdef signed char hex_value[256]
 
 
 cdef int prepare_tables() except -1:
     cdef int i
     for i in range(256):
         byte_class[i] = 0
-        hex_value[i] = -1
     for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~":
         byte_class[<unsigned char>byte] = KEEP
     byte_class[47] = SLASH
-    for i in range(10):
-        hex_value[48 + i] = i
-    for i in range(6):
-        hex_value[65 + i] = hex_value[97 + i] = 10 + i
     return 0
 
 
@@ -112,9 +107,9 @@ cdef inline Py_ssize_t decode_byte(
 ) noexcept nogil:
     # Returns how many bytes the next decoded byte took; a "%" without two digits stands for itself.
     byte[0] = data[0]
-    if data[0] != 37 or left < 3 or hex_value[data[1]] < 0 or hex_value[data[2]] < 0:
+    if data[0] != 37 or left < 3 or octets_hex(data[1]) < 0 or octets_hex(data[2]) < 0:
         return 1
-    byte[0] = <unsigned char>(hex_value[data[1]] << 4 | hex_value[data[2]])
+    byte[0] = <unsigned char>(octets_hex(data[1]) << 4 | octets_hex(data[2]))
     return 3
 
 

@@ -105,6 +105,14 @@ cdef extern from *:
         return value;
     }
 
+    /* Value of a HEXDIG in either case (RFC 5234, B.1); -1: none. */
+    static inline int octets_hex(unsigned char byte) {
+        unsigned char lower = byte | 0x20;
+        if (byte >= '0' && byte <= '9') return byte - '0';
+        if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
+        return -1;
+    }
+
     static inline int octets_is_alnum(unsigned char byte) {
         return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
     }
@@ -144,5 +152,6 @@ cdef extern from *:
     bint octets_is_text(const char* text, Py_ssize_t length) noexcept nogil
     bint octets_is_target(const char* text, Py_ssize_t length) noexcept nogil
     long long octets_decimal(const char* text, Py_ssize_t length) noexcept nogil
+    int octets_hex(unsigned char byte) noexcept nogil
     bint octets_is_authority(const char* text, Py_ssize_t length) noexcept nogil
     const unsigned char[256] octets_lower

@@ -4,26 +4,22 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr
 
+from s3proxy._fast.octets cimport octets_hex
+
 cdef enum:
     BUCKET_BYTES_MIN = 3
     BUCKET_BYTES_MAX = 255
     KEY_BYTES_MAX = 1024
 
 cdef unsigned char bucket_byte[256]
-cdef signed char hex_value[256]
 
 
 cdef int prepare_tables() except -1:
     cdef int i
     for i in range(256):
         bucket_byte[i] = 0
-        hex_value[i] = -1
     for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-":
         bucket_byte[<unsigned char>byte] = 1
-    for i in range(10):
-        hex_value[48 + i] = i
-    for i in range(6):
-        hex_value[65 + i] = hex_value[97 + i] = 10 + i
     return 0
 
 
@@ -39,8 +35,8 @@ cdef Py_ssize_t decode(const unsigned char* text, Py_ssize_t length, char* targe
         if text[i] != 37:
             target[written] = <char>text[i]
             i += 1
-        elif i + 2 < length and hex_value[text[i + 1]] >= 0 and hex_value[text[i + 2]] >= 0:
-            target[written] = <char>(hex_value[text[i + 1]] << 4 | hex_value[text[i + 2]])
+        elif i + 2 < length and octets_hex(text[i + 1]) >= 0 and octets_hex(text[i + 2]) >= 0:
+            target[written] = <char>(octets_hex(text[i + 1]) << 4 | octets_hex(text[i + 2]))
             i += 3
         else:
             return -1

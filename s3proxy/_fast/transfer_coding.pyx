@@ -3,7 +3,7 @@
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memmove
 
-from s3proxy._fast.octets cimport octets_is_text, octets_token
+from s3proxy._fast.octets cimport octets_hex, octets_is_text, octets_token
 
 from s3proxy._fast.errors import HeadError
 
@@ -32,15 +32,6 @@ cdef enum State:
     LAST_LF
     FINISHED
     FAILED
-
-
-cdef int hex_digit(unsigned char byte) noexcept nogil:
-    """Value of a HEXDIG; -1: none."""
-    if c"0" <= byte <= c"9":
-        return byte - c"0"
-    if c"a" <= (byte | 0x20) <= c"f":
-        return (byte | 0x20) - c"a" + 10
-    return -1
 
 
 cdef bint is_token(unsigned char byte) noexcept nogil:
@@ -116,7 +107,7 @@ cdef class ChunkedDecoder:
         return FAILED
 
     cdef State step_size(self, unsigned char byte) noexcept nogil:
-        cdef int digit = hex_digit(byte)
+        cdef int digit = octets_hex(byte)
         if digit >= 0:
             if self.digits == SIZE_DIGITS_MAX or self.remaining > CHUNK_BYTES_MAX >> 4:
                 return FAILED
