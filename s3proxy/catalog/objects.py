@@ -68,19 +68,11 @@ class ObjectTable:
         self, bucket: BucketRecord, key: str
     ) -> tuple[ObjectRecord | None, bytes | None]:
         """Return the object and, if its only blob is inline, the data: one snapshot."""
-        encoded = key.encode()
         with self._engine.read() as view:
-            if len(encoded) <= keys.PIECE_BYTES:
-                value = view.get(OBJECTS, bucket.id + encoded)
-            else:
-                value = keys.get(view, OBJECTS, bucket.id, encoded)
-            if value is None:
-                return None, None
-            record = tables.objects.decode(value)
-            blobs = record.blobs
-            if len(blobs) != 1 or blobs[0].backend:
+            record = find(view, bucket, key.encode())
+            if record is None or len(record.blobs) != 1 or record.blobs[0].backend:
                 return record, None
-            return record, view.get(INLINE, blobs[0].id.encode())
+            return record, view.get(INLINE, record.blobs[0].id.encode())
 
     def get_inline(self, blob_id: str) -> bytes | None:
         """Return the bytes of an inline blob; None when its object was replaced meanwhile."""

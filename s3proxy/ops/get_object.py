@@ -37,14 +37,10 @@ async def get_object(call: Call) -> Response:
     record, data = await namespace.find_to_read(key)
     if record is None:
         raise S3Error("NoSuchKey", Key=key)
-    status, span = 200, None
-    if call.route.plain:
-        headers = _object_headers(record, call.route.query)
-    else:
-        try:
-            status, headers, span = describe(call, record)
-        except NotModified:
-            return _not_modified(record)
+    try:
+        status, headers, span = describe(call, record)
+    except NotModified:
+        return _not_modified(record)
     if data is not None:
         return Response(status, headers, data if span is None else data[span[0] : span[1] + 1])
     first, last = span or (0, record.size - 1)
@@ -63,8 +59,6 @@ async def head_object(call: Call) -> Response:
     record = await namespace.find(call.route.key)
     if record is None:
         raise S3Error("NoSuchKey", Key=call.route.key)
-    if call.route.plain:
-        return Response(200, _object_headers(record, call.route.query), length=record.size)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
@@ -81,6 +75,8 @@ def describe(call: Call, record: ObjectRecord) -> tuple[int, Headers, tuple[int,
         S3Error: PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest.
     """
     route = call.route
+    if route.plain:
+        return 200, _object_headers(record, route.query), None
     request = route.headers
     if request.prefixed(b"if-"):
         check_read(request, record.etag, record.modified_ns)
