@@ -115,8 +115,7 @@ class AttachedNamespace:
         if source.algorithm and source.algorithm not in record.checksums:
             return None
         placed = Placed(write)
-        placed.etag, placed.checksums = record.etag, record.checksums
-        placed.checksum_type = record.checksum_type
+        placed.take_from(record)
         if source.key == key and self.keeps_attributes:
             async with self._locks.hold(self.bucket.id, key):
                 await self._check(key, write.condition)
@@ -170,18 +169,11 @@ class AttachedNamespace:
             record = await self._find(key)
             if record is None:
                 return False
-            row = AttributesRecord(
-                size=record.size,
-                mtime_ns=record.modified_ns,
-                etag=record.etag,
-                system=record.system,
-                user=record.user,
-                checksums=record.checksums,
-                checksum_type=record.checksum_type,
-                parts=record.parts,
-                tags=tags,
-            )
-            await self._catalog.put_attributes(self.bucket, key, row)
+            placed = Placed(ObjectWrite(system=record.system, user=record.user, tags=tags))
+            placed.take_from(record)
+            placed.parts = record.parts
+            stat = Stat(size=record.size, modified_ns=record.modified_ns)
+            await self._keep(key, placed, stat)
         return True
 
     async def delete(self, key: str, condition: WriteCondition | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3proxy.catalog.records import PartSize
+from s3proxy.catalog.records import ObjectRecord, PartSize
 from s3proxy.ops.namespace import ObjectWrite
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ class Placed:
         self.checksums: dict[str, str] = {}
         self.checksum_type = ""
         self.parts: tuple[PartSize, ...] = ()
+
+    def take_from(self, record: ObjectRecord) -> None:
+        """Take what is known of the same bytes already, all but their parts."""
+        self.etag = record.etag
+        self.checksums = record.checksums
+        self.checksum_type = record.checksum_type
 
     def take(self, digests: Digests) -> None:
         """Take what reading the payload gave."""
