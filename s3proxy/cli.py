@@ -6,6 +6,7 @@ What they print is for people; `--json` is for programs.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
 from s3proxy.s3.time import iso8601
-from s3proxy.service import Service, Started
+from s3proxy.service import SIGNALS, Service, Started
 
 T = TypeVar("T")
 MENDABLE = (StartError, CatalogError, KvError)
@@ -73,6 +74,10 @@ def serve(config_path: str | None) -> None:
     config = _load(config_path, with_files=True)
     log.configure(config.log.level)
     service = Service(config, os.environ)
+    for number in SIGNALS:
+        # While it runs the service takes them. One that comes when its receiver has closed again
+        # finds a process that is ending by itself, and must not change its exit status.
+        signal.signal(number, signal.SIG_IGN)
     _guard(lambda: trio.run(_serve, service))
 
 

@@ -92,6 +92,7 @@ class Service:
         """
         config = self._config
         with (
+            trio.open_signal_receiver(*SIGNALS) as signals,
             data_directory(config.data),
             _listen(config.server.listen, config.server.backlog) as listener,
             closing(_access_log(config.log.access)) as access_log,
@@ -101,7 +102,7 @@ class Service:
                 self._metrics.add_source(lambda: gauges.of_engine(engine))
                 self._metrics.add_source(lambda: gauges.of_access_log(access_log))
                 async with self._transport() as (readiness, client):
-                    parts = _Parts(catalog, readiness, client, access_log, listener)
+                    parts = _Parts(catalog, readiness, client, access_log, listener, signals)
                     await self._serve(parts, task_status)
 
     @asynccontextmanager
@@ -122,24 +123,23 @@ class Service:
     async def _serve(self, parts: _Parts, task_status: trio.TaskStatus[Started]) -> None:
         config = self._config
         tls = _tls(config)
-        with trio.open_signal_receiver(*SIGNALS) as signals:
-            async with self._backends(parts.client) as backends:
-                await recover(parts.catalog, backends)
-                gateway = self._gateway(parts, backends, await parts.catalog.container_seed())
-                server = Server(gateway, parts.readiness, _limits(config), tls)
-                self._metrics.add_source(lambda: gauges.of_server(server))
-                background = self._background(parts, backends)
-                async with background as control_url, trio.open_nursery() as nursery:
-                    # Last: a start that fails has made no secret that it could not show.
-                    root = await ensure_root(parts.catalog, self._environ)
-                    await nursery.start(server.serve, [parts.listener])
-                    url = _url(parts.listener, tls)
-                    task_status.started(Started(url, control_url, config.server.region, root))
-                    await _wait_for_stop(signals, tls)
-                    self._draining.set()
-                    nursery.start_soon(_cut_short, signals, tls, nursery.cancel_scope)
-                    await server.drain(config.server.grace_s)
-                    nursery.cancel_scope.cancel()
+        async with self._backends(parts.client) as backends:
+            await recover(parts.catalog, backends)
+            gateway = self._gateway(parts, backends, await parts.catalog.container_seed())
+            server = Server(gateway, parts.readiness, _limits(config), tls)
+            self._metrics.add_source(lambda: gauges.of_server(server))
+            background = self._background(parts, backends)
+            async with background as control_url, trio.open_nursery() as nursery:
+                # Last: a start that fails has made no secret that it could not show.
+                root = await ensure_root(parts.catalog, self._environ)
+                await nursery.start(server.serve, [parts.listener])
+                url = _url(parts.listener, tls)
+                task_status.started(Started(url, control_url, config.server.region, root))
+                await _wait_for_stop(parts.signals, tls)
+                self._draining.set()
+                nursery.start_soon(_cut_short, parts.signals, tls, nursery.cancel_scope)
+                await server.drain(config.server.grace_s)
+                nursery.cancel_scope.cancel()
 
     @asynccontextmanager
     async def _background(
@@ -216,6 +216,7 @@ class _Parts:
     client: Client
     access_log: AccessLog
     listener: socket.socket
+    signals: AsyncIterator[int]
 
 
 async def _wait_for_stop(signals: AsyncIterator[int], tls: TlsContext | None) -> None:

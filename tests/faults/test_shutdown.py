@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import signal
@@ -152,6 +153,15 @@ def test_signals_end_the_gateway_with_status_0(tmp_path: Path, number: signal.Si
     os.kill(gateway.pid, number)
     assert gateway.stop() == 0
     assert logged_bugs(gateway) == []
+
+
+def test_sigterm_again_and_again_to_the_very_end_leaves_status_0(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path).start()
+    stopping = Stopping(gateway)
+    while stopping.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(gateway.pid, signal.SIGTERM)
+    assert stopping.result() == 0
 
 
 def test_second_gateway_on_the_same_data_is_refused(tmp_path: Path) -> None:
