@@ -1,11 +1,19 @@
-"""Configurations of buckets, each a document under its name, such as "cors"."""
+"""Configurations of buckets, each a document under its name, such as "cors".
 
-from s3proxy.catalog import tables
-from s3proxy.catalog.buckets import require
+Of some kinds a bucket has several, told apart by an id: these are named `kind + NUL + id`. The
+bucket's record notes which kinds there are.
+"""
+
+import msgspec
+
+from s3proxy.catalog import keys, tables
+from s3proxy.catalog.buckets import require, store
 from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
-from s3proxy.catalog.tables import BUCKET_CONFIGS, encode
+from s3proxy.catalog.tables import BUCKET_CONFIGS, ID_BYTES, encode
 from s3proxy.kv.engine import Engine, Transaction
+
+_SEPARATOR = "\0"
 
 
 class BucketConfigTable:
@@ -16,8 +24,25 @@ class BucketConfigTable:
         self._remembered = Remembered(engine, self._read)
 
     def get_bucket_config(self, bucket: BucketRecord, name: str) -> bytes | None:
-        """Return the document, or None."""
+        """Return the document, or None; nothing is read where the bucket has none of its kind.
+
+        Args:
+            bucket: as just looked up: it says what there is to be found.
+        """
+        noted = bucket.configs
+        if noted is not None and name.partition(_SEPARATOR)[0] not in noted:
+            return None
         return self._remembered[bucket.id + name.encode()]
+
+    def list_bucket_configs(
+        self, bucket: BucketRecord, kind: str, after: str = ""
+    ) -> list[tuple[str, bytes]]:
+        """Return (id, document) of a kind that has ids, in the order of the ids above `after`."""
+        prefix = bucket.id + (kind + _SEPARATOR).encode()
+        with self._engine.read() as view:
+            rows = list(view.scan(BUCKET_CONFIGS, prefix, keys.successor(prefix)))
+        found = ((key[len(prefix) :].decode(), tables.configs.decode(row)) for key, row in rows)
+        return [(identifier, config.document) for identifier, config in found if identifier > after]
 
     async def put_bucket_config(self, bucket: BucketRecord, name: str, document: bytes) -> None:
         """Store a document in place of the one before.
@@ -28,24 +53,36 @@ class BucketConfigTable:
         record = ConfigRecord(document=document)
 
         def change(txn: Transaction) -> None:
-            require(txn, bucket)
+            current = require(txn, bucket)
             txn.put(BUCKET_CONFIGS, bucket.id + name.encode(), encode(record))
+            _note(txn, current)
 
         await self._engine.commit(change)
 
-    async def delete_bucket_config(self, bucket: BucketRecord, name: str) -> None:
-        """Remove a document, if it is there.
+    async def delete_bucket_config(self, bucket: BucketRecord, name: str) -> bool:
+        """Remove a document; False when it was not there.
 
         Raises:
             NoSuchBucket: the bucket is gone.
         """
 
-        def change(txn: Transaction) -> None:
-            require(txn, bucket)
-            txn.delete(BUCKET_CONFIGS, bucket.id + name.encode())
+        def change(txn: Transaction) -> bool:
+            current = require(txn, bucket)
+            found = txn.delete(BUCKET_CONFIGS, bucket.id + name.encode())
+            _note(txn, current)
+            return found
 
-        await self._engine.commit(change)
+        return await self._engine.commit(change)
 
     def _read(self, key: bytes) -> bytes | None:
         value = self._engine.get(BUCKET_CONFIGS, key)
         return None if value is None else tables.configs.decode(value).document
+
+
+def _note(txn: Transaction, bucket: BucketRecord) -> None:
+    """Write the kinds of configuration that the bucket has into its record."""
+    rows = txn.scan(BUCKET_CONFIGS, bucket.id, keys.successor(bucket.id))
+    names = {key[ID_BYTES:].decode().partition(_SEPARATOR)[0] for key, _ in rows}
+    configs = tuple(sorted(names))
+    if configs != bucket.configs:
+        store(txn, msgspec.structs.replace(bucket, configs=configs))

@@ -23,11 +23,22 @@ _SEPARATOR = b"\x00"
 _CLEARED_PER_COMMIT = 1000
 
 
-def require(txn: Transaction, bucket: BucketRecord) -> None:
-    """Raise NoSuchBucket unless `bucket` is still there (and not a namesake made later)."""
+def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
+    """Return `bucket` as it is now.
+
+    Raises:
+        NoSuchBucket: it is gone, or is a namesake made later.
+    """
     value = txn.get(BUCKETS, _key(bucket.tenant, bucket.name))
-    if value is None or tables.buckets.decode(value).id != bucket.id:
+    found = None if value is None else tables.buckets.decode(value)
+    if found is None or found.id != bucket.id:
         raise NoSuchBucket(bucket.name)
+    return found
+
+
+def store(txn: Transaction, bucket: BucketRecord) -> None:
+    """Keep what changed of a bucket that `require` gave."""
+    txn.put(BUCKETS, _key(bucket.tenant, bucket.name), encode(bucket))
 
 
 class BucketTable:
@@ -63,7 +74,7 @@ class BucketTable:
         def change(txn: Transaction) -> BucketRecord:
             if txn.get(BUCKETS, key) is not None:
                 raise BucketExists(record.name)
-            created = msgspec.structs.replace(record, id=allocate_id(txn))
+            created = msgspec.structs.replace(record, id=allocate_id(txn), configs=())
             txn.put(BUCKETS, key, encode(created))
             return created
 

@@ -71,6 +71,7 @@ class Catalog:
         self.create_bucket = buckets.create_bucket
         self.delete_bucket = buckets.delete_bucket
         self.get_bucket_config = configs.get_bucket_config
+        self.list_bucket_configs = configs.list_bucket_configs
         self.put_bucket_config = configs.put_bucket_config
         self.delete_bucket_config = configs.delete_bucket_config
         self.get_attributes = attributes.get_attributes

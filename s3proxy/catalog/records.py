@@ -17,7 +17,11 @@ class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 class BucketRecord(Record, frozen=True, kw_only=True):
-    """A bucket; `id` (8 bytes, never used twice) is given by the catalog at creation."""
+    """A bucket; `id` (8 bytes, never used twice) is given by the catalog at creation.
+
+    `configs` names the kinds of configuration it has, so that a request need not look for one that
+    is not there; None: not noted, in records of before.
+    """
 
     name: str
     kind: str
@@ -28,6 +32,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     owner: str = ""
     tenant: str = "main"
     id: bytes = b""
+    configs: tuple[str, ...] | None = None
 
 
 class BlobRef(msgspec.Struct, array_like=True, frozen=True):
