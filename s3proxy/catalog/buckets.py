@@ -1,5 +1,6 @@
 """Buckets by (tenant, name)."""
 
+from collections.abc import Callable
 from itertools import islice
 
 import msgspec
@@ -14,6 +15,7 @@ from s3proxy.catalog.tables import (
     BUCKETS,
     OBJECTS,
     UPLOADS,
+    VERSIONS,
     allocate_id,
     encode,
 )
@@ -21,6 +23,8 @@ from s3proxy.kv.engine import Engine, Transaction
 
 _SEPARATOR = b"\x00"
 _CLEARED_PER_COMMIT = 1000
+# What may not hold anything of a bucket that is deleted.
+_HOLDERS = (OBJECTS, VERSIONS, UPLOADS)
 
 
 def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
@@ -80,6 +84,22 @@ class BucketTable:
 
         return await self._engine.commit(change)
 
+    async def update_bucket(
+        self, bucket: BucketRecord, change: Callable[[BucketRecord], BucketRecord]
+    ) -> BucketRecord:
+        """Store what `change` makes of the bucket as it is now; returns that.
+
+        Raises:
+            NoSuchBucket: the bucket is gone. What `change` raises: nothing was stored.
+        """
+
+        def changing(txn: Transaction) -> BucketRecord:
+            changed = change(require(txn, bucket))
+            store(txn, changed)
+            return changed
+
+        return await self._engine.commit(changing)
+
     async def delete_bucket(self, name: str, tenant: str = "main") -> BucketRecord:
         """Remove an empty bucket; returns what it was.
 
@@ -88,7 +108,7 @@ class BucketTable:
 
         Raises:
             NoSuchBucket: it is not there.
-            BucketNotEmpty: it holds objects or uploads.
+            BucketNotEmpty: it holds versions of objects, or uploads.
         """
         key = _key(tenant, name)
 
@@ -97,7 +117,7 @@ class BucketTable:
             if value is None:
                 raise NoSuchBucket(name)
             record = tables.buckets.decode(value)
-            if not all(keys.is_empty(txn, table, record.id) for table in (OBJECTS, UPLOADS)):
+            if not all(keys.is_empty(txn, table, record.id) for table in _HOLDERS):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
             _clear_configs(txn, record.id)

@@ -22,6 +22,7 @@ from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.upload_listing import UploadLister
 from s3proxy.catalog.uploads import UploadTable
 from s3proxy.catalog.users import UserTable
+from s3proxy.catalog.version_listing import VersionLister
 from s3proxy.kv.engine import Engine
 
 # A reader that found a blob's name may open it on the backend this much later.
@@ -54,7 +55,7 @@ class Catalog:
         self.gateway = gateway or secrets.token_hex(8)
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
-        self._join_objects(ObjectTable(engine, garbage.due_ns))
+        self._join_objects(ObjectTable(engine, now_ns, garbage.due_ns), VersionLister(engine))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
         self._join_uploads(
             UploadTable(engine, garbage.due_ns),
@@ -69,6 +70,7 @@ class Catalog:
         self.get_bucket = buckets.get_bucket
         self.list_buckets = buckets.list_buckets
         self.create_bucket = buckets.create_bucket
+        self.update_bucket = buckets.update_bucket
         self.delete_bucket = buckets.delete_bucket
         self.get_bucket_config = configs.get_bucket_config
         self.list_bucket_configs = configs.list_bucket_configs
@@ -78,14 +80,16 @@ class Catalog:
         self.put_attributes = attributes.put_attributes
         self.delete_attributes = attributes.delete_attributes
 
-    def _join_objects(self, objects: ObjectTable) -> None:
+    def _join_objects(self, objects: ObjectTable, lister: VersionLister) -> None:
         self.get_object = objects.get_object
         self.get_object_with_inline = objects.get_object_with_inline
+        self.get_latest = objects.get_latest
         self.get_inline = objects.get_inline
         self.scan_objects = objects.scan_objects
         self.list_page = objects.list_page
+        self.list_versions = lister.list_versions
         self.put_object = objects.put_object
-        self.put_tags = objects.put_tags
+        self.update_object = objects.update_object
         self.delete_object = objects.delete_object
         self.delete_objects = objects.delete_objects
 

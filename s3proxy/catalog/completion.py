@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.catalog import objects, tables, uploads
+from s3proxy.catalog import objects, tables, uploads, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
 from s3proxy.catalog.garbage import discard
@@ -37,6 +37,7 @@ class Completion(msgspec.Struct, frozen=True):
     etag: str
     checksums: dict[str, str]
     checksum_type: str
+    version_id: str = ""
     replayed: bool = False
 
 
@@ -85,7 +86,7 @@ class CompletionTable:
         now_ns, due_ns, digest = self._now_ns(), self._due_ns(), _digest(key, parts)
 
         def change(txn: Transaction) -> Completion:
-            require(txn, bucket)
+            now = require(txn, bucket)
             if uploads.find(txn, bucket, key, upload_id) is None:
                 replayed = _replay(txn, bucket, upload_id, digest)
                 if replayed is None:
@@ -93,10 +94,10 @@ class CompletionTable:
                 return replayed
             stored = uploads.stored_parts(txn, bucket, upload_id)
             final = _with_blobs(record, _named(stored, parts, upload_id))
-            old = objects.find(txn, bucket, key.encode())
+            old = versions.find_current(txn, bucket, key.encode())
             if condition is not None:
                 condition.check(old.etag if old else None)
-            objects.replace(txn, bucket, key.encode(), final, old=old, due_ns=due_ns)
+            final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)
             return _remember(txn, uploads.parts_prefix(bucket, upload_id), final, digest, now_ns)
@@ -130,7 +131,7 @@ def _replay(
     record = tables.completed.decode(value)
     if record.digest != digest:
         return None
-    return Completion(record.etag, record.checksums, record.checksum_type, replayed=True)
+    return _completion(record, replayed=True)
 
 
 def _remember(
@@ -142,10 +143,17 @@ def _remember(
         checksums=record.checksums,
         checksum_type=record.checksum_type,
         completed_ns=now_ns,
+        version_id=record.version_id,
     )
     txn.put(COMPLETED, identifier, encode(completed))
     txn.put(COMPLETED_ORDER, now_ns.to_bytes(_TIME_BYTES, "big") + identifier, identifier)
-    return Completion(record.etag, record.checksums, record.checksum_type)
+    return _completion(record)
+
+
+def _completion(record: CompletedRecord | ObjectRecord, *, replayed: bool = False) -> Completion:
+    return Completion(
+        record.etag, record.checksums, record.checksum_type, record.version_id, replayed
+    )
 
 
 def _named(

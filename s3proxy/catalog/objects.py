@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.catalog import keys, tables
+from s3proxy.catalog import keys, tables, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.errors import ObjectChanged
 from s3proxy.catalog.garbage import discard
@@ -17,6 +17,7 @@ from s3proxy.catalog.listing import Range, walk
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import INLINE, OBJECTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListedObject, ListPage
 
 if TYPE_CHECKING:
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
 
 # Rows read in one snapshot by a scan: short enough to hold no page of the store for long.
 _SCAN_ROWS = 256
-
-
-def find(view: Snapshot, bucket: BucketRecord, key: bytes) -> ObjectRecord | None:
-    """Return the object under `key` as `view` sees it."""
-    value = keys.get(view, OBJECTS, bucket.id, key)
-    return None if value is None else tables.objects.decode(value)
+# Times of objects are kept in whole milliseconds.
+_MARKER_NS = 1_000_000
 
 
 def replace(
@@ -40,39 +37,67 @@ def replace(
     *,
     old: ObjectRecord | None,
     due_ns: int,
-) -> None:
-    """Make `record` the object under `key`; what only `old` pointed at becomes garbage."""
-    keys.put(txn, OBJECTS, bucket.id, key, encode(record))
-    if old is not None:
+) -> ObjectRecord:
+    """Make `record` the current object under `key`; what is no version any more becomes garbage.
+
+    Args:
+        bucket: as it is in this transaction.
+        old: the current object.
+    Returns:
+        The record as it was stored, with its version id.
+    """
+    stored = versions.stamped(txn, bucket, record)
+    lost = versions.keep(txn, bucket, key, old)
+    keys.put(txn, OBJECTS, bucket.id, key, encode(stored))
+    if lost is not None:
         kept = {blob.id for blob in record.blobs}
-        discard(txn, (blob for blob in old.blobs if blob.id not in kept), due_ns)
+        discard(txn, (blob for blob in lost.blobs if blob.id not in kept), due_ns)
+    return stored
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """What is to be deleted: a key, or one version of it; `condition`: of what is deleted."""
+
+    key: str
+    version_id: str = ""
+    condition: WriteCondition | None = None
 
 
 class ObjectTable:
     """Object records in the byte order of their keys."""
 
-    def __init__(self, engine: Engine, due_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+    ) -> None:
         self._engine = engine
+        self._now_ns = now_ns
         self._due_ns = due_ns
 
-    def get_object(self, bucket: BucketRecord, key: str) -> ObjectRecord | None:
-        """Return the object, or None."""
+    def get_object(
+        self, bucket: BucketRecord, key: str, version_id: str = ""
+    ) -> ObjectRecord | None:
+        """Return the object, or the version of it with that id, which may be a delete marker."""
         encoded = key.encode()
-        if len(encoded) <= keys.PIECE_BYTES:
+        if not version_id and len(encoded) <= keys.PIECE_BYTES:
             value = self._engine.get(OBJECTS, bucket.id + encoded)
             return None if value is None else tables.objects.decode(value)
         with self._engine.read() as view:
-            return find(view, bucket, encoded)
+            return _find(view, bucket, encoded, version_id)
 
     def get_object_with_inline(
-        self, bucket: BucketRecord, key: str
+        self, bucket: BucketRecord, key: str, version_id: str = ""
     ) -> tuple[ObjectRecord | None, bytes | None]:
-        """Return the object and, if its only blob is inline, the data: one snapshot."""
+        """Return what `get_object` does and, if its only blob is inline, the data: one snapshot."""
         with self._engine.read() as view:
-            record = find(view, bucket, key.encode())
+            record = _find(view, bucket, key.encode(), version_id)
             if record is None or len(record.blobs) != 1 or record.blobs[0].backend:
                 return record, None
             return record, view.get(INLINE, record.blobs[0].id.encode())
+
+    def get_latest(self, bucket: BucketRecord, key: str) -> ObjectRecord | None:
+        """Return the current version of `key`, object or delete marker, or None."""
+        with self._engine.read() as view:
+            return versions.find_latest(view, bucket, key.encode())
 
     def get_inline(self, blob_id: str) -> bytes | None:
         """Return the bytes of an inline blob; None when its object was replaced meanwhile."""
@@ -131,15 +156,16 @@ class ObjectTable:
         intents: Sequence[str] = (),
         inline: bytes | None = None,
         replaces: ObjectRecord | None = None,
-    ) -> ObjectRecord | None:
-        """Make `record` the object under `key`; returns the one it replaced.
+    ) -> ObjectRecord:
+        """Make `record` the object under `key`; returns it as it was stored.
 
         Args:
             condition: checked against the current object in the same transaction.
             intents: the blobs' intents, settled in the same transaction.
             inline: bytes of `record.blobs[0]`, whose backend is "".
             replaces: the current object has to equal this one. Needed where `record` goes on
-                pointing at its blobs (a copy onto itself), which would else be deleted under it.
+                pointing at its blobs (a copy onto itself), which would else be deleted under it;
+                and the bucket may have no versions, which would share them.
 
         Raises:
             NoSuchBucket: the bucket is gone.
@@ -148,92 +174,132 @@ class ObjectTable:
         """
         encoded, due_ns = key.encode(), self._due_ns()
 
-        def change(txn: Transaction) -> ObjectRecord | None:
-            require(txn, bucket)
-            old = find(txn, bucket, encoded)
+        def change(txn: Transaction) -> ObjectRecord:
+            now = require(txn, bucket)
+            old = versions.find_current(txn, bucket, encoded)
             if condition is not None:
                 condition.check(old.etag if old else None)
-            if replaces is not None and old != replaces:
+            if replaces is not None and (old != replaces or now.versioning):
                 raise ObjectChanged(key)
             check_open(txn, intents)
-            replace(txn, bucket, encoded, record, old=old, due_ns=due_ns)
+            stored = replace(txn, now, encoded, record, old=old, due_ns=due_ns)
             settle(txn, intents)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
-            return old
+            return stored
 
         return await self._engine.commit(change)
 
-    async def put_tags(self, bucket: BucketRecord, key: str, tags: dict[str, str]) -> bool:
-        """Make `tags` the tags of the object under `key`; all else of it stays as it is.
+    async def update_object(
+        self,
+        bucket: BucketRecord,
+        key: str,
+        change: Callable[[ObjectRecord], ObjectRecord],
+        *,
+        version_id: str = "",
+    ) -> ObjectRecord | None:
+        """Change a version in its place: neither its blobs nor its time; returns it after that.
 
+        Args:
+            change: gets the version as it is in the transaction; what it raises, nothing changes.
+            version_id: "" for the current object.
         Returns:
-            False when there is no object.
+            None when there is no such version; a delete marker as it is, without `change`.
 
         Raises:
             NoSuchBucket: the bucket is gone.
         """
         encoded = key.encode()
 
-        def change(txn: Transaction) -> bool:
+        def store(txn: Transaction) -> ObjectRecord | None:
             require(txn, bucket)
-            record = find(txn, bucket, encoded)
-            if record is None:
-                return False
-            tagged = msgspec.structs.replace(record, tags=tags)
-            keys.put(txn, OBJECTS, bucket.id, encoded, encode(tagged))
-            return True
+            record = _find(txn, bucket, encoded, version_id)
+            if record is None or record.delete_marker:
+                return record
+            changed = change(record)
+            versions.update(txn, bucket, encoded, changed)
+            return changed
 
-        return await self._engine.commit(change)
+        return await self._engine.commit(store)
 
     async def delete_object(
-        self, bucket: BucketRecord, key: str, *, condition: WriteCondition | None = None
+        self,
+        bucket: BucketRecord,
+        key: str,
+        *,
+        version_id: str = "",
+        condition: WriteCondition | None = None,
     ) -> ObjectRecord | None:
-        """Remove the object under `key`; returns it, or None when there was none.
+        """Delete the object, or one version of it for good.
+
+        Args:
+            condition: checked against the current object, or the version.
+        Returns:
+            The version that was removed, or the delete marker that was made; None when there was
+            nothing to remove.
 
         Raises:
             NoSuchBucket, S3Error: as put_object.
         """
-        encoded, due_ns = key.encode(), self._due_ns()
-
-        def change(txn: Transaction) -> ObjectRecord | None:
-            require(txn, bucket)
-            old = find(txn, bucket, encoded)
-            if condition is not None:
-                condition.check(old.etag if old else None)
-            _remove(txn, bucket, encoded, old, due_ns)
-            return old
-
-        return await self._engine.commit(change)
+        (outcome,) = await self.delete_objects(bucket, [Deletion(key, version_id, condition)])
+        if isinstance(outcome, S3Error):
+            raise outcome
+        return outcome
 
     async def delete_objects(
-        self, bucket: BucketRecord, names: Sequence[str]
-    ) -> list[ObjectRecord | None]:
-        """Remove the objects under `names` in one transaction; returns them in that order.
+        self, bucket: BucketRecord, deletions: Sequence[Deletion]
+    ) -> list[ObjectRecord | S3Error | None]:
+        """Do several deletions in one transaction.
+
+        Returns:
+            In order, what delete_object returns or raises for each by itself.
 
         Raises:
             NoSuchBucket: the bucket is gone; nothing was removed.
         """
         due_ns = self._due_ns()
+        now_ns = self._now_ns() // _MARKER_NS * _MARKER_NS
 
-        def change(txn: Transaction) -> list[ObjectRecord | None]:
-            require(txn, bucket)
-            removed = []
-            for name in names:
-                old = find(txn, bucket, name.encode())
-                _remove(txn, bucket, name.encode(), old, due_ns)
-                removed.append(old)
-            return removed
+        def change(txn: Transaction) -> list[ObjectRecord | S3Error | None]:
+            now = require(txn, bucket)
+            outcomes: list[ObjectRecord | S3Error | None] = []
+            for deletion in deletions:
+                try:
+                    outcomes.append(_delete(txn, now, deletion, due_ns, now_ns))
+                except S3Error as error:  # raised before anything is changed
+                    outcomes.append(error)
+            return outcomes
 
         return await self._engine.commit(change)
 
 
-def _remove(
-    txn: Transaction, bucket: BucketRecord, key: bytes, old: ObjectRecord | None, due_ns: int
-) -> None:
+def _find(view: Snapshot, bucket: BucketRecord, key: bytes, version_id: str) -> ObjectRecord | None:
+    if version_id:
+        return versions.find(view, bucket, key, version_id)
+    return versions.find_current(view, bucket, key)
+
+
+def _delete(
+    txn: Transaction, bucket: BucketRecord, deletion: Deletion, due_ns: int, now_ns: int
+) -> ObjectRecord | None:
+    key = deletion.key.encode()
+    if deletion.condition is not None:
+        found = _find(txn, bucket, key, deletion.version_id)
+        deletion.condition.check(found.etag if found else None)
+    if deletion.version_id:
+        return versions.remove(txn, bucket, key, deletion.version_id, due_ns)
+    old = versions.find_current(txn, bucket, key)
+    lost = versions.keep(txn, bucket, key, old)
+    if lost is not None:
+        discard(txn, lost.blobs, due_ns)
     if old is not None:
         keys.delete(txn, OBJECTS, bucket.id, key)
-        discard(txn, old.blobs, due_ns)
+    if not bucket.versioning:
+        return old
+    marker = ObjectRecord(size=0, etag="", modified_ns=now_ns, delete_marker=True)
+    stored = versions.stamped(txn, bucket, marker)
+    versions.insert(txn, bucket, key, stored)
+    return stored
 
 
 def _listed(key: bytes, value: bytes) -> ListedObject:

@@ -8,6 +8,8 @@ number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (
 import msgspec
 
 FORMAT = 1
+# What S3 calls the version of an object that was written while its bucket gave no version ids.
+NULL_VERSION = "null"
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -19,8 +21,10 @@ class Record(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 class BucketRecord(Record, frozen=True, kw_only=True):
     """A bucket; `id` (8 bytes, never used twice) is given by the catalog at creation.
 
-    `configs` names the kinds of configuration it has, so that a request need not look for one that
-    is not there; None: not noted, in records of before.
+    Attributes:
+        configs: the kinds of configuration it has, so that a request need not look for one that is
+            not there; None: not noted, in records of before.
+        versioning: "Enabled", "Suspended", or "" where it never was on.
     """
 
     name: str
@@ -33,6 +37,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     tenant: str = "main"
     id: bytes = b""
     configs: tuple[str, ...] | None = None
+    versioning: str = ""
 
 
 class BlobRef(msgspec.Struct, array_like=True, frozen=True):
@@ -54,7 +59,14 @@ class PartSize(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ObjectRecord(Record, frozen=True, kw_only=True):
-    """An object. What a listing needs comes first, so that ListedFields can stop there."""
+    """A version of an object; what a listing needs comes first, where ListedFields can stop.
+
+    Attributes:
+        version_id: "" for the null version.
+        sequence: puts the versions of a key in order; 0 for what was written before the bucket had
+            versions.
+        delete_marker: the object was deleted here; all but the time is empty.
+    """
 
     size: int
     etag: str
@@ -67,6 +79,14 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
     blobs: tuple[BlobRef, ...] = ()
     parts: tuple[PartSize, ...] = ()
     tags: dict[str, str] = {}
+    version_id: str = ""
+    sequence: int = 0
+    delete_marker: bool = False
+
+    @property
+    def named_version(self) -> str:
+        """The version id as S3 gives it."""
+        return self.version_id or NULL_VERSION
 
 
 class ListedFields(msgspec.Struct, array_like=True, frozen=True):
@@ -126,6 +146,7 @@ class CompletedRecord(Record, frozen=True, kw_only=True):
     completed_ns: int
     checksums: dict[str, str] = {}
     checksum_type: str = ""
+    version_id: str = ""
 
 
 class UserRecord(Record, frozen=True, kw_only=True):

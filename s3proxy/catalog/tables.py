@@ -29,6 +29,7 @@ META = "meta"
 BUCKETS = "buckets"
 BUCKET_CONFIGS = "bucket_configs"
 OBJECTS = "objects"
+VERSIONS = "versions"
 INLINE = "inline"
 INTENTS = "intents"
 GARBAGE = "garbage"
@@ -45,6 +46,7 @@ KEYSPACES = (
     BUCKETS,
     BUCKET_CONFIGS,
     OBJECTS,
+    VERSIONS,
     INLINE,
     INTENTS,
     GARBAGE,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3proxy.backends.errors import InvalidRange, NotFound
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
 from s3proxy.http.body import Body, BytesBody, SegmentsBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
@@ -82,7 +83,11 @@ class ManagedNamespace:
 
     async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
         """See `Namespace.put_tags`; one transaction."""
-        return await self._catalog.put_tags(self.bucket, key, tags)
+
+        def tagged(record: ObjectRecord) -> ObjectRecord:
+            return msgspec.structs.replace(record, tags=tags)
+
+        return await self._catalog.update_object(self.bucket, key, tagged) is not None
 
     async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
         """See `Namespace.delete`."""
@@ -90,7 +95,7 @@ class ManagedNamespace:
 
     async def delete_many(self, keys: list[str]) -> list[Exception | None]:
         """See `Namespace.delete_many`; one transaction for all."""
-        await self._catalog.delete_objects(self.bucket, keys)
+        await self._catalog.delete_objects(self.bucket, [Deletion(key) for key in keys])
         return [None] * len(keys)
 
     async def list_page(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import AttributesRecord
 from tests.catalog.catalogs import bucket_record, object_record, open_catalog, upload_record
 
@@ -71,7 +72,7 @@ async def test_writes_to_deleted_and_remade_bucket_are_refused(tmp_path: Path) -
         with pytest.raises(NoSuchBucket):
             await catalog.create_upload(old, upload_record("k", "u"))
         with pytest.raises(NoSuchBucket):
-            await catalog.delete_objects(old, ["k"])
+            await catalog.delete_objects(old, [Deletion("k")])
 
 
 async def test_delete_bucket_attached_clears_its_side_table(tmp_path: Path) -> None:

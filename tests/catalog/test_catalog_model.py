@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
@@ -85,19 +86,20 @@ class CatalogModel(RuleBasedStateMachine):
         condition = WriteCondition(if_none_match_any=absent)
         old = self.objects.get(key)
         try:
-            replaced = self.step(
+            stored = self.step(
                 lambda catalog, bucket: catalog.put_object(bucket, key, record, condition=condition)
             )
         except S3Error as error:
             assert absent and old is not None and error.code == "PreconditionFailed"
             return
-        assert replaced == old
+        assert stored == record
         self.drop(*(old.blobs if old else ()))
         self.objects[key] = record
 
     @rule(keys=st.lists(KEYS, max_size=3, unique=True))
     def delete(self, keys: list[str]) -> None:
-        removed = self.step(lambda catalog, bucket: catalog.delete_objects(bucket, keys))
+        deletions = [Deletion(key) for key in keys]
+        removed = self.step(lambda catalog, bucket: catalog.delete_objects(bucket, deletions))
         expected = [self.objects.pop(key, None) for key in keys]
         assert removed == expected
         for record in expected:

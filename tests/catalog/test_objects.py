@@ -6,6 +6,7 @@ import trio
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import IntentLost, ObjectChanged
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
@@ -22,15 +23,15 @@ ABSENT = WriteCondition(if_none_match_any=True)
 
 
 @pytest.mark.parametrize("key", ["k", "k" * 480, "k" * 481, "é" * 512])
-async def test_put_object_replaced_returns_old_and_queues_its_blobs(
+async def test_put_object_replaces_the_old_one_and_queues_its_blobs(
     tmp_path: Path, key: str
 ) -> None:
     async with open_catalog(tmp_path) as catalog:
         bucket = await catalog.create_bucket(bucket_record())
         first, second = object_record(blob(), blob()), object_record(blob())
-        assert await catalog.put_object(bucket, key, first) is None
+        assert await catalog.put_object(bucket, key, first) == first
         assert catalog.get_object(bucket, key) == first
-        assert await catalog.put_object(bucket, key, second) == first
+        assert await catalog.put_object(bucket, key, second) == second
         assert catalog.get_object(bucket, key) == second
         assert garbage_blobs(catalog) == {ref.id for ref in first.blobs}
         assert await catalog.delete_object(bucket, key) == second
@@ -89,7 +90,7 @@ async def test_inline_data_lives_and_dies_with_its_record(tmp_path: Path) -> Non
         assert catalog.get_object_with_inline(bucket, "k") == (second, b"two")
         assert catalog.get_inline(first.blobs[0].id) is None
         assert catalog.get_inline(second.blobs[0].id) == b"two"
-        await catalog.delete_objects(bucket, ["k", "absent"])
+        await catalog.delete_objects(bucket, [Deletion("k"), Deletion("absent")])
         assert catalog.get_inline(second.blobs[0].id) is None
         assert catalog.get_object_with_inline(bucket, "k") == (None, None)
         assert garbage_blobs(catalog) == set()

@@ -46,9 +46,10 @@ def test_decode_listed_reads_the_head_of_an_object() -> None:
 def test_decode_record_of_fewer_and_more_fields_is_read() -> None:
     fields = msgspec.msgpack.decode(tables.encode(FULL))
     assert tables.objects.decode(tables.encode([*fields, "later"])) == FULL
-    shorter = tables.objects.decode(tables.encode(fields[:-1]))
+    names = [field.name for field in msgspec.structs.fields(ObjectRecord)]
+    shorter = tables.objects.decode(tables.encode(fields[: names.index("tags")]))
     assert shorter == msgspec.structs.replace(FULL, tags={})
-    shorter = tables.objects.decode(tables.encode(fields[:-2]))
+    shorter = tables.objects.decode(tables.encode(fields[: names.index("parts")]))
     assert shorter == msgspec.structs.replace(FULL, parts=(), tags={})
 
 
