@@ -16,6 +16,7 @@ from s3proxy.http.server import ServerLimits
 
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Count = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]  # what the kernel's calls take
+Names = str | tuple[str, ...]  # one, several separated by commas, or a list
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,7 +24,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     listen: str = "127.0.0.1:9000"
     region: str = "us-east-1"
-    domain: str = ""  # empty: path style only
+    domain: Names = ""  # below which host names are buckets; empty: path style only
     tls_cert: str = ""
     tls_key: str = ""
     grace_s: Seconds = 30.0  # how long SIGTERM lets requests in flight go on
@@ -47,6 +48,12 @@ class ControlConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The control port: health, readiness, metrics. An empty `listen` turns it off."""
 
     listen: str = "127.0.0.1:8080"
+
+
+class S3Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What S3 clients are allowed, where AWS has a newer way or none."""
+
+    sigv2: bool = False  # take Signature Version 2 too; it signs no body
 
 
 class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,6 +141,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: ServerConfig = field(default_factory=ServerConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+    s3: S3Config = field(default_factory=S3Config)
     data: DataConfig = field(default_factory=DataConfig)
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -146,6 +154,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return self.backend
         root = self.data.dir.rstrip("/") + "/blobs"
         return (LocalBackendConfig(name="disk", root=root),)
+
+
+def names_in(value: Names) -> tuple[str, ...]:
+    """The names of a setting that may hold several."""
+    names = value.split(",") if isinstance(value, str) else value
+    return tuple(name.strip() for name in names if name.strip())
 
 
 SECRETS = frozenset({"secret_key"})  # fields that `config show` masks

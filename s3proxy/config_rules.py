@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from s3proxy.config import Config, S3BackendConfig
+from s3proxy.config import Config, S3BackendConfig, names_in
 from s3proxy.s3.names import is_addressable_bucket
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -51,8 +51,8 @@ def _check_server(config: Config, origin: Origin) -> None:
     if config.control.listen:
         _check_address(origin, "control.listen", config.control.listen)
     _check_match(origin, "server.region", server.region, REGION, "a-z, 0-9, -, . and _")
-    if server.domain:
-        _check_match(origin, "server.domain", server.domain, DOMAIN, "a host name without a port")
+    for domain in names_in(server.domain):
+        _check_match(origin, "server.domain", domain, DOMAIN, "a host name without a port")
     if bool(server.tls_cert) != bool(server.tls_key):
         key, allowed = "server.tls_cert", "tls_cert and tls_key together"
         raise ConfigError(origin(key), key, "one without the other", allowed)

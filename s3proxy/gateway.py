@@ -22,6 +22,7 @@ from s3proxy.ops.table import authorize
 from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
+from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.routing import PREFLIGHT, Route, route
 from s3proxy.s3.time import iso8601
 
@@ -65,13 +66,13 @@ class Gateway:
         services: Services,
         authenticator: Authenticator,
         *,
-        domain: str,
+        hosts: Hosts,
         metrics: Metrics,
         access_log: AccessLog,
     ) -> None:
         self._services = services
         self._authenticate = authenticator.authenticate
-        self._domain = domain
+        self._hosts = hosts
         self._metrics = metrics
         self._access_log = access_log
 
@@ -79,7 +80,7 @@ class Gateway:
         """Answer one request; never raises but for cancellation."""
         exchange = request.context = Exchange()
         try:
-            exchange.route = found = route(request.head, domain=self._domain)
+            exchange.route = found = route(request.head, self._hosts)
             exchange.operation = found.operation
             if found.operation == PREFLIGHT:
                 return self._preflight(found)

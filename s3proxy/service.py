@@ -39,7 +39,7 @@ from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.users import NewKey
-from s3proxy.config import BackendConfig, Config, LocalBackendConfig
+from s3proxy.config import BackendConfig, Config, LocalBackendConfig, names_in
 from s3proxy.control.app import build_app
 from s3proxy.control.server import serve_control
 from s3proxy.gateway import Gateway
@@ -53,6 +53,8 @@ from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
 from s3proxy.s3.auth import Authenticator, Credential, Identity
+from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
@@ -165,11 +167,16 @@ class Service:
             container_seed=container_seed,
         )
         services = Services(parts.catalog, backends, settings, client=parts.client)
-        authenticator = Authenticator(_lookup(parts.catalog), config.server.region)
+        hosts = Hosts(names_in(config.server.domain))
+        authenticator = Authenticator(
+            _lookup(parts.catalog),
+            config.server.region,
+            version_two=VersionTwo(hosts) if config.s3.sigv2 else None,
+        )
         return Gateway(
             services,
             authenticator,
-            domain=config.server.domain,
+            hosts=hosts,
             metrics=self._metrics,
             access_log=parts.access_log,
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from s3proxy.config import LocalBackendConfig, S3BackendConfig
+from s3proxy.config import LocalBackendConfig, S3BackendConfig, names_in
 from s3proxy.config_loading import ConfigError, load, show, to_toml
 
 CONTRACT = """
@@ -231,3 +231,24 @@ def test_rule_broken_by_a_variable_names_the_variable(
 ) -> None:
     error = refusal(tmp_path, CONTRACT, {variable: value})
     assert (error.origin, error.key) == (variable, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('""', ()),
+        ('"s3.example"', ("s3.example",)),
+        ('"a.example, b.example"', ("a.example", "b.example")),
+        ('["a.example", "b.example"]', ("a.example", "b.example")),
+    ],
+)
+def test_load_domains_may_be_one_or_several(
+    tmp_path: Path, text: str, names: tuple[str, ...]
+) -> None:
+    config = load(write(tmp_path, f"[server]\ndomain = {text}\n"), {})
+    assert names_in(config.server.domain) == names
+
+
+def test_load_of_several_domains_checks_each(tmp_path: Path) -> None:
+    error = refusal(tmp_path, '[server]\ndomain = ["a.example", "b:80"]\n')
+    assert (error.key, error.found) == ("server.domain", "'b:80'")

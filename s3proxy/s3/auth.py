@@ -1,7 +1,8 @@
 """Who sent a request: SigV4 in headers or a presigned URL, checked against an access key.
 
-The order of checks is AWS's: form, access key, scope, time, signature. The signing key of (access
-key, day, region) is taken from a cache; the secret is unsealed only when it is not there.
+Signature Version 2 (sigv2.py) is taken where it is configured. The order of checks is AWS's: form,
+access key, scope, time, signature. The signing key of (access key, day, region) is taken from a
+cache; the secret is unsealed only when it is not there.
 Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
 """
 
@@ -13,14 +14,17 @@ import msgspec
 
 from s3proxy._fast.errors import AuthError
 from s3proxy._fast.sigv4 import Authorization, SigningKey, SigningKeys, parse_authorization, verify
+from s3proxy.s3 import sigv2
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.payload import parse_form
-from s3proxy.s3.time import iso8601
+from s3proxy.s3.sigv2 import VersionTwo
+from s3proxy.s3.time import iso_seconds
 
 if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
 SKEW_S_MAX: Final = 15 * 60
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -46,12 +50,28 @@ class Credential(msgspec.Struct, frozen=True):
     secret: Callable[[], str]
 
 
+class BodyClaim(msgspec.Struct, frozen=True):
+    """What stands for an Authorization where no signature goes on into the body.
+
+    Attributes:
+        payload_hash: x-amz-content-sha256, or what its absence means.
+    """
+
+    payload_hash: str = UNSIGNED_PAYLOAD
+    signature: str = ""
+    amz_date: str = ""
+    scope: str = ""
+
+
 class Verified(msgspec.Struct, frozen=True, gc=False):
-    """A request whose signature holds; the key goes on to verify the chunks of its body."""
+    """A request whose signature holds; the key goes on to verify the chunks of its body.
+
+    Without a key, the form of the body is none that a signature goes on into.
+    """
 
     identity: Identity
-    authorization: Authorization
-    key: SigningKey
+    authorization: Authorization | BodyClaim
+    key: SigningKey | None
 
 
 class Authenticator:
@@ -62,6 +82,7 @@ class Authenticator:
         region: the only region accepted in a credential scope.
         clock: seconds since the epoch.
         keys: cache of signing keys.
+        version_two: checks Signature Version 2; None: that is refused.
     """
 
     def __init__(
@@ -71,11 +92,13 @@ class Authenticator:
         *,
         clock: Callable[[], float] = time.time,
         keys: SigningKeys | None = None,
+        version_two: VersionTwo | None = None,
     ) -> None:
         self._lookup = lookup
         self._region = region
         self._clock = clock
         self._keys = SigningKeys() if keys is None else keys
+        self._version_two = version_two
 
     def authenticate(self, head: "RequestHead") -> Verified:
         """Verify a request's signature.
@@ -104,8 +127,23 @@ class Authenticator:
             if not authorization.payload_plain:
                 parse_form(authorization.payload_hash)
         except AuthError as error:
+            # Only here, so that others do not pay for a look at every request.
+            old = self._old_version(head) if error.code == "InvalidRequest" else None
+            if old is not None:
+                return old
             raise S3Error(error.code, error.message, **error.fields) from error
         return Verified(credential.identity, authorization, key)
+
+    def _old_version(self, head: "RequestHead") -> Verified | None:
+        """Verify Signature Version 2, where it is taken; None: the request has another."""
+        if self._version_two is None or (claim := sigv2.parse(head)) is None:
+            return None
+        credential = self._lookup(claim.access_key)
+        if credential is None:
+            raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
+        _refuse_session_token(head)
+        self._version_two.verify(head, claim, credential.secret(), self._clock())
+        return Verified(credential.identity, body_claim(head), None)
 
     def _derive(self, credential: Credential, authorization: Authorization) -> SigningKey:
         return self._keys.derive(
@@ -141,21 +179,35 @@ class Authenticator:
                 raise S3Error(
                     "RequestTimeTooSkewed",
                     RequestTime=authorization.amz_date,
-                    ServerTime=_iso_seconds(now_s),
+                    ServerTime=iso_seconds(now_s),
                     MaxAllowedSkewMilliseconds=str(SKEW_S_MAX * 1000),
                 )
             return
         expires_s = authorization.expires_s
         if signed_s - now_s > SKEW_S_MAX:
-            times = {"X-Amz-Date": authorization.amz_date, "ServerTime": _iso_seconds(now_s)}
+            times = {"X-Amz-Date": authorization.amz_date, "ServerTime": iso_seconds(now_s)}
             raise S3Error("AccessDenied", "Request is not yet valid", **times)
         if now_s > signed_s + expires_s:
             times = {
                 "X-Amz-Expires": str(expires_s),
-                "Expires": _iso_seconds(signed_s + expires_s),
-                "ServerTime": _iso_seconds(now_s),
+                "Expires": iso_seconds(signed_s + expires_s),
+                "ServerTime": iso_seconds(now_s),
             }
             raise S3Error("AccessDenied", "Request has expired", **times)
+
+
+def body_claim(head: "RequestHead") -> BodyClaim:
+    """The form of the body of a request whose signature, if any, says nothing of it.
+
+    Raises:
+        S3Error: InvalidArgument; InvalidRequest for chunks that are signed.
+    """
+    payload_hash = head.get(b"x-amz-content-sha256") or UNSIGNED_PAYLOAD
+    form, _ = parse_form(payload_hash)
+    if form.startswith("streaming-signed"):
+        message = "Signed chunks need Signature Version 4 in the Authorization header."
+        raise S3Error("InvalidRequest", message)
+    return BodyClaim(payload_hash)
 
 
 def _refuse_session_token(head: "RequestHead") -> None:
@@ -163,8 +215,3 @@ def _refuse_session_token(head: "RequestHead") -> None:
     token = head.get(b"x-amz-security-token")
     if token is not None or b"X-Amz-Security-Token=" in head.query:
         raise S3Error("InvalidToken", **{"Token-0": token or ""})
-
-
-def _iso_seconds(seconds: float) -> str:
-    """ISO 8601 in whole seconds, the form of error documents."""
-    return iso8601(int(seconds) * 1_000_000_000)[:19] + "Z"

@@ -15,6 +15,7 @@ from s3proxy._fast.target import split_path
 from s3proxy.s3 import subresources
 from s3proxy.s3.errors import S3Error, invalid_argument, method_not_allowed
 from s3proxy.s3.headers import Headers, effective_headers
+from s3proxy.s3.hosts import PATH_STYLE, Hosts
 from s3proxy.s3.names import check_bucket_name, check_key, check_version_id, is_addressable_bucket
 from s3proxy.s3.refusals import REFUSABLE, REFUSABLE_PREFIXES, refuse_unkept_headers
 from s3proxy.s3.uri import parse_query, percent_decode
@@ -64,27 +65,27 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     plain: bool = False
 
 
-def route(head: "RequestHead", *, domain: str = "") -> Route:
+def route(head: "RequestHead", hosts: Hosts = PATH_STYLE) -> Route:
     """Find the operation of a request.
 
     Args:
         head: the parsed request head.
-        domain: the host name below which a first label is a bucket; "" for path style only.
+        hosts: the host names that may name a bucket.
 
     Raises:
         S3Error: NotImplemented naming the sub-resource or header, MethodNotAllowed, InvalidURI,
             InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion.
     """
-    if not head.query and not (domain and _virtual_bucket(head.host, domain)):
+    if not head.query and not (hosts.virtual and hosts.bucket(head.host)):
         named = split_path(head.path)
         operation = _PLAIN_METHODS.get(head.method)
         if named is not None and operation is not None and not head.has_any(MODIFIERS):
             return Route(operation, named[0], named[1], _NO_QUERY, head, True)
-    return _route(head, domain)
+    return _route(head, hosts)
 
 
-def _route(head: "RequestHead", domain: str) -> Route:
-    bucket, raw_key = _split(head.path, head.host, domain)
+def _route(head: "RequestHead", hosts: Hosts) -> Route:
+    bucket, raw_key = _split(head.path, head.host, hosts)
     query = parse_query(head.query) if head.query else _NO_QUERY
     method = head.method
     if method == "OPTIONS":
@@ -127,26 +128,17 @@ _PLAIN_METHODS: Final = {
 _COPIES: Final = {"put_object": "copy_object", "upload_part": "upload_part_copy"}
 
 
-def _split(path: bytes, host: str, domain: str) -> tuple[str, bytes]:
+def _split(path: bytes, host: str, hosts: Hosts) -> tuple[str, bytes]:
     """Bucket and still encoded key of a request."""
     if path[:1] != b"/":
         raise S3Error("InvalidURI", URI=path.decode("latin-1"))
-    bucket = _virtual_bucket(host, domain) if domain else ""
+    bucket = hosts.bucket(host)
     if bucket:
         return bucket, path[1:]
     raw_bucket, _, raw_key = path[1:].partition(b"/")
     if not raw_bucket and raw_key:
         raise S3Error("InvalidBucketName", BucketName="")
     return percent_decode(raw_bucket), raw_key
-
-
-def _virtual_bucket(host: str, domain: str) -> str:
-    """The bucket in front of the domain; "" for path style."""
-    name = host.lower()
-    if name[:1] != "[":
-        name = name.partition(":")[0].rstrip(".")
-    suffix = "." + domain.lower().strip(".")
-    return name[: -len(suffix)] if name.endswith(suffix) else ""
 
 
 def _service_operation(method: str, query: dict[str, str]) -> str:

@@ -40,6 +40,11 @@ def iso8601(ns: int) -> str:
     return _iso_minute(minute) + _SECONDS_AND_MILLISECONDS[second] + _MILLISECONDS[ms]
 
 
+def iso_seconds(seconds: float) -> str:
+    """ISO 8601 in whole seconds, the form of error documents."""
+    return iso8601(int(seconds) * 1_000_000_000)[:19] + "Z"
+
+
 @lru_cache(maxsize=4096)
 def _iso_minute(minute: int) -> str:
     t = gmtime(minute * 60)

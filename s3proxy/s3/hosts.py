@@ -1,0 +1,63 @@
+"""Host names: which of them are the gateway's own, and which name a bucket.
+
+A Host header is a name in any case, with a port, a final dot, or an address in brackets. Below one
+of the `domains`, what stands before the domain is a bucket (virtual-hosted style); below one of
+the `website_domains` it is a bucket whose website is asked for. Any other host is path style.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+
+class Hosts:
+    """The host names of one gateway.
+
+    Args:
+        domains: API domains, such as "s3.example.com"; none: path style only.
+        website_domains: domains of websites; may not be one of `domains`.
+
+    Attributes:
+        virtual: whether any host name may name a bucket.
+    """
+
+    __slots__ = ("_domains", "_websites", "virtual")
+
+    def __init__(self, domains: Sequence[str] = (), website_domains: Sequence[str] = ()) -> None:
+        self._domains = _suffixes(domains)
+        self._websites = _suffixes(website_domains)
+        self.virtual = bool(self._domains)
+
+    def bucket(self, host: str) -> str:
+        """The bucket that the host of an API request names; "" for path style."""
+        return _before(host, self._domains) if self._domains else ""
+
+    def website(self, host: str) -> str:
+        """The bucket whose website the host names; "" where it is no website's."""
+        return _before(host, self._websites) if self._websites else ""
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header: lower case, without its port and a final dot."""
+    name = host.lower()
+    if name[:1] == "[":
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0].rstrip(".")
+
+
+def _suffixes(domains: Sequence[str]) -> tuple[str, ...]:
+    """Longest first: of two that fit, the bucket is what stands before the longer one."""
+    names = {"." + domain.lower().strip(".") for domain in domains if domain.strip(".")}
+    return tuple(sorted(names, key=len, reverse=True))
+
+
+def _before(host: str, suffixes: tuple[str, ...]) -> str:
+    name = host_name(host)
+    for suffix in suffixes:
+        if name.endswith(suffix):
+            return name[: -len(suffix)]
+        if name == suffix[1:]:
+            return ""
+    return ""
+
+
+PATH_STYLE: Final = Hosts()
