@@ -97,6 +97,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "The XML you provided was not well-formed or did not validate against our published schema",
     ),
+    "MalformedPolicy": (400, "Policy document is malformed."),
     "MalformedTrailerError": (
         400,
         "The request contained trailing data that was not well-formed or did not conform to our"
