@@ -10,7 +10,7 @@ from s3proxy.catalog import keys, tables
 from s3proxy.catalog.buckets import require, store
 from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
-from s3proxy.catalog.tables import BUCKET_CONFIGS, ID_BYTES, encode
+from s3proxy.catalog.tables import BUCKET_CONFIGS, ID_BYTES, allocate_id, encode
 from s3proxy.kv.engine import Engine, Transaction
 
 _SEPARATOR = "\0"
@@ -80,9 +80,9 @@ class BucketConfigTable:
 
 
 def _note(txn: Transaction, bucket: BucketRecord) -> None:
-    """Write the kinds of configuration that the bucket has into its record."""
+    """Write into the bucket's record which kinds of configuration it has, and that one changed."""
     rows = txn.scan(BUCKET_CONFIGS, bucket.id, keys.successor(bucket.id))
     names = {key[ID_BYTES:].decode().partition(_SEPARATOR)[0] for key, _ in rows}
-    configs = tuple(sorted(names))
-    if configs != bucket.configs:
-        store(txn, msgspec.structs.replace(bucket, configs=configs))
+    revision = int.from_bytes(allocate_id(txn), "big")
+    changed = msgspec.structs.replace(bucket, configs=tuple(sorted(names)), revision=revision)
+    store(txn, changed)

@@ -1,13 +1,14 @@
 """Buckets by (tenant, name)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
+from types import MappingProxyType
 
 import msgspec
 
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
-from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.tables import (
     ATTRIBUTES,
@@ -25,6 +26,7 @@ _SEPARATOR = b"\x00"
 _CLEARED_PER_COMMIT = 1000
 # What may not hold anything of a bucket that is deleted.
 _HOLDERS = (OBJECTS, VERSIONS, UPLOADS)
+NO_CONFIGS: Mapping[str, bytes] = MappingProxyType({})
 
 
 def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
@@ -67,8 +69,13 @@ class BucketTable:
             found = view.scan(BUCKETS, start, keys.successor(start))
             return [tables.buckets.decode(value) for _, value in found]
 
-    async def create_bucket(self, record: BucketRecord) -> BucketRecord:
+    async def create_bucket(
+        self, record: BucketRecord, configs: Mapping[str, bytes] = NO_CONFIGS
+    ) -> BucketRecord:
         """Store a new bucket; returns it with its id.
+
+        Args:
+            configs: documents by the name of their configuration, which it has from the start.
 
         Raises:
             BucketExists: the tenant has one of that name.
@@ -78,8 +85,13 @@ class BucketTable:
         def change(txn: Transaction) -> BucketRecord:
             if txn.get(BUCKETS, key) is not None:
                 raise BucketExists(record.name)
-            created = msgspec.structs.replace(record, id=allocate_id(txn), configs=())
+            created = msgspec.structs.replace(
+                record, id=allocate_id(txn), configs=tuple(sorted(configs))
+            )
             txn.put(BUCKETS, key, encode(created))
+            for name, document in configs.items():
+                config = ConfigRecord(document=document)
+                txn.put(BUCKET_CONFIGS, created.id + name.encode(), encode(config))
             return created
 
         return await self._engine.commit(change)

@@ -118,6 +118,7 @@ class Catalog:
     def _join_users(self, users: UserTable) -> None:
         self.create_user = users.create_user
         self.get_user = users.get_user
+        self.get_user_by_id = users.get_user_by_id
         self.list_users = users.list_users
         self.create_key = users.create_key
         self.get_key = users.get_key

@@ -25,6 +25,9 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         configs: the kinds of configuration it has, so that a request need not look for one that is
             not there; None: not noted, in records of before.
         versioning: "Enabled", "Suspended", or "" where it never was on.
+        owner: "" is the tenant: each of its users counts as the owner.
+        revision: another number after every change of a configuration: what was made of them all is
+            good while it stays.
     """
 
     name: str
@@ -38,6 +41,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     id: bytes = b""
     configs: tuple[str, ...] | None = None
     versioning: str = ""
+    revision: int = 0
 
 
 class BlobRef(msgspec.Struct, array_like=True, frozen=True):
@@ -66,6 +70,8 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
         sequence: puts the versions of a key in order; 0 for what was written before the bucket had
             versions.
         delete_marker: the object was deleted here; all but the time is empty.
+        owner: a user id; "" for the bucket's owner.
+        acl: of s3/acl.py; b"" for full control of the owner alone.
     """
 
     size: int
@@ -82,6 +88,8 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
     version_id: str = ""
     sequence: int = 0
     delete_marker: bool = False
+    owner: str = ""
+    acl: bytes = b""
 
     @property
     def named_version(self) -> str:
@@ -102,7 +110,10 @@ class ListedFields(msgspec.Struct, array_like=True, frozen=True):
 
 
 class UploadRecord(Record, frozen=True, kw_only=True):
-    """A multipart upload in progress; `blob` is the target of a backend's native upload."""
+    """A multipart upload in progress; `blob` is the target of a backend's native upload.
+
+    `owner` began it; `object_owner` and `acl` are the object's to be, as in ObjectRecord.
+    """
 
     upload_id: str
     key: str
@@ -116,6 +127,8 @@ class UploadRecord(Record, frozen=True, kw_only=True):
     blob: BlobRef | None = None
     owner: str = ""
     tags: dict[str, str] = {}
+    object_owner: str = ""
+    acl: bytes = b""
 
 
 class PartRecord(Record, frozen=True, kw_only=True):
@@ -205,3 +218,5 @@ class AttributesRecord(Record, frozen=True, kw_only=True):
     checksum_type: str = ""
     parts: tuple[PartSize, ...] = ()
     tags: dict[str, str] = {}
+    owner: str = ""
+    acl: bytes = b""

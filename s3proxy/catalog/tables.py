@@ -39,6 +39,7 @@ COMPLETED = "completed"
 COMPLETED_ORDER = "completed_order"
 ATTRIBUTES = "attributes"
 USERS = "users"
+USER_IDS = "user_ids"
 KEYS = "keys"
 
 KEYSPACES = (
@@ -56,6 +57,7 @@ KEYSPACES = (
     COMPLETED_ORDER,
     ATTRIBUTES,
     USERS,
+    USER_IDS,
     KEYS,
 )
 

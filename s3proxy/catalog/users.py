@@ -9,8 +9,9 @@ import msgspec
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.errors import KeyExists, UnknownKey
 from s3proxy.catalog.records import KeyRecord, UserRecord
+from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.seal import Sealer
-from s3proxy.catalog.tables import KEYS, USERS, allocate_id, encode
+from s3proxy.catalog.tables import KEYS, USER_IDS, USERS, allocate_id, encode
 from s3proxy.kv.engine import Engine, Transaction
 
 _SEPARATOR = b"\x00"
@@ -34,6 +35,7 @@ class UserTable:
         self._engine = engine
         self._sealer = sealer
         self._now_ns = now_ns
+        self._by_id = Remembered(engine, self._read_by_id)
 
     async def create_user(self, name: str, tenant: str = "main") -> UserRecord:
         """Return the user of that name, making it when it is not there."""
@@ -44,6 +46,10 @@ class UserTable:
         """Return the user, or None."""
         value = self._engine.get(USERS, _user_key(tenant, name))
         return None if value is None else tables.users.decode(value)
+
+    def get_user_by_id(self, user_id: str) -> UserRecord | None:
+        """Return the user of any tenant, or None; remembered."""
+        return self._by_id[user_id]
 
     def list_users(self, tenant: str = "main") -> list[UserRecord]:
         """Return the tenant's users by name."""
@@ -140,6 +146,14 @@ class UserTable:
 
         return await self._engine.commit(change)
 
+    def _read_by_id(self, user_id: str) -> UserRecord | None:
+        encoded = user_id.encode(errors="replace")
+        if not 0 < len(encoded) <= keys.PIECE_BYTES:
+            return None
+        key = self._engine.get(USER_IDS, encoded)
+        value = None if key is None else self._engine.get(USERS, key)
+        return None if value is None else tables.users.decode(value)
+
 
 def _ensure_user(txn: Transaction, name: str, tenant: str, now_ns: int) -> UserRecord:
     key = _user_key(tenant, name)
@@ -149,6 +163,7 @@ def _ensure_user(txn: Transaction, name: str, tenant: str, now_ns: int) -> UserR
     user_id = allocate_id(txn).hex()
     user = UserRecord(user_id=user_id, name=name, tenant=tenant, created_ns=now_ns)
     txn.put(USERS, key, encode(user))
+    txn.put(USER_IDS, user_id.encode(), key)
     return user
 
 

@@ -89,3 +89,24 @@ async def test_configuration_of_a_bucket_made_anew_is_not_put(tmp_path: Path) ->
         with pytest.raises(NoSuchBucket):
             await catalog.delete_bucket_config(old, "cors")
         assert now(catalog).configs == ()
+
+
+async def test_bucket_has_the_configurations_it_was_created_with(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        await catalog.create_bucket(bucket_record(), {"cors": b"1", "acl": b"2"})
+        assert now(catalog).configs == ("acl", "cors")
+        assert catalog.get_bucket_config(now(catalog), "acl") == b"2"
+
+
+async def test_revision_of_a_bucket_changes_with_every_change_of_a_configuration(
+    tmp_path: Path,
+) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        bucket = await catalog.create_bucket(bucket_record())
+        revisions = [now(catalog).revision]
+        for document in (b"1", b"2"):
+            await catalog.put_bucket_config(bucket, "cors", document)
+            revisions.append(now(catalog).revision)
+        await catalog.delete_bucket_config(bucket, "cors")
+        revisions.append(now(catalog).revision)
+        assert len(set(revisions)) == 4

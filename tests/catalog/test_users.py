@@ -50,3 +50,13 @@ async def test_set_key_enabled_changes_what_get_key_says(tmp_path: Path) -> None
 async def test_get_key_hostile_name_is_none(tmp_path: Path, access_key: str) -> None:
     async with open_catalog(tmp_path) as catalog:
         assert catalog.get_key(access_key) is None
+
+
+async def test_get_user_by_id_finds_users_of_every_tenant(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        alice = await catalog.create_user("alice")
+        key, _ = await catalog.create_key("bob", tenant="other")
+        assert catalog.get_user_by_id(alice.user_id) == alice
+        assert catalog.get_user_by_id(key.user_id) == catalog.get_user("bob", "other")
+        for unknown in ("", "nobody", "ä" * 300, "\udcff"):
+            assert catalog.get_user_by_id(unknown) is None
