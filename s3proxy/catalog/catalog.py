@@ -119,6 +119,8 @@ class Catalog:
         self.create_user = users.create_user
         self.get_user = users.get_user
         self.get_user_by_id = users.get_user_by_id
+        self.get_user_policy = users.get_user_policy
+        self.set_user_policy = users.set_user_policy
         self.list_users = users.list_users
         self.create_key = users.create_key
         self.get_key = users.get_key

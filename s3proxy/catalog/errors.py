@@ -25,6 +25,10 @@ class UnknownKey(CatalogError):
     """There is no such access key."""
 
 
+class UnknownUser(CatalogError):
+    """There is no such user."""
+
+
 class KeyExists(CatalogError):
     """The access key is taken."""
 

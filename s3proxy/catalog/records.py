@@ -163,12 +163,17 @@ class CompletedRecord(Record, frozen=True, kw_only=True):
 
 
 class UserRecord(Record, frozen=True, kw_only=True):
-    """A user of a tenant; holds access keys."""
+    """A user of a tenant; holds access keys.
+
+    Attributes:
+        policy: the JSON document that says what the user may do; empty: none.
+    """
 
     user_id: str
     name: str
     created_ns: int
     tenant: str = "main"
+    policy: bytes = b""
 
 
 class KeyRecord(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from s3proxy.catalog import keys, tables
-from s3proxy.catalog.errors import KeyExists, UnknownKey
+from s3proxy.catalog.errors import KeyExists, UnknownKey, UnknownUser
 from s3proxy.catalog.records import KeyRecord, UserRecord
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.seal import Sealer
@@ -50,6 +50,34 @@ class UserTable:
     def get_user_by_id(self, user_id: str) -> UserRecord | None:
         """Return the user of any tenant, or None; remembered."""
         return self._by_id[user_id]
+
+    def get_user_policy(self, user_id: str) -> bytes:
+        """Return the user's policy, empty where there is none or no such user; remembered."""
+        user = self._by_id[user_id]
+        return b"" if user is None else user.policy
+
+    async def set_user_policy(self, name: str, policy: bytes, tenant: str = "main") -> UserRecord:
+        """Give a user a policy in place of the one before; empty: none.
+
+        Args:
+            policy: a document that was read already.
+
+        Raises:
+            UnknownUser: there is none.
+        """
+        key = _user_key(tenant, name)
+
+        def change(txn: Transaction) -> UserRecord:
+            value = txn.get(USERS, key)
+            if value is None:
+                raise UnknownUser(f"there is no user {name}")
+            user = msgspec.structs.replace(tables.users.decode(value), policy=policy)
+            txn.put(USERS, key, encode(user))
+            # The policy is looked up by the id, under which older users are not found yet.
+            txn.put(USER_IDS, user.user_id.encode(), key)
+            return user
+
+        return await self._engine.commit(change)
 
     def list_users(self, tenant: str = "main") -> list[UserRecord]:
         """Return the tenant's users by name."""

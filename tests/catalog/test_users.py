@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from s3proxy.catalog.errors import KeyExists, UnknownKey
+from s3proxy.catalog.errors import KeyExists, UnknownKey, UnknownUser
 from tests.catalog.catalogs import open_catalog
 
 
@@ -60,3 +60,24 @@ async def test_get_user_by_id_finds_users_of_every_tenant(tmp_path: Path) -> Non
         assert catalog.get_user_by_id(key.user_id) == catalog.get_user("bob", "other")
         for unknown in ("", "nobody", "ä" * 300, "\udcff"):
             assert catalog.get_user_by_id(unknown) is None
+
+
+async def test_set_user_policy_is_found_by_id_and_taken_away(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        alice = await catalog.create_user("alice")
+        assert catalog.get_user_policy(alice.user_id) == b""
+        changed = await catalog.set_user_policy("alice", b"{}")
+        assert catalog.get_user("alice") == changed
+        assert catalog.get_user_policy(alice.user_id) == b"{}"
+        await catalog.create_key("alice")
+        assert catalog.get_user_policy(alice.user_id) == b"{}"
+        assert await catalog.set_user_policy("alice", b"") == alice
+        assert catalog.get_user_policy(alice.user_id) == b""
+        assert catalog.get_user_policy("nobody") == b""
+
+
+async def test_set_user_policy_user_of_another_tenant_is_unknown(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        await catalog.create_user("alice")
+        with pytest.raises(UnknownUser):
+            await catalog.set_user_policy("alice", b"{}", "other")
