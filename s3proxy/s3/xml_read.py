@@ -4,6 +4,7 @@ No document type, no entities, no external anything; bounds on bytes, depth and 
 are ignored, as by S3; unknown elements are passed over where S3 does so.
 """
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Final
 from xml.etree.ElementTree import ParseError
@@ -137,6 +138,26 @@ def parse(body: bytes, root: str, bytes_max: int) -> Node:
     if builder.root is None or builder.root.name != root:
         raise S3Error("MalformedXML")
     return builder.root
+
+
+def single_children(
+    node: Node, names: Collection[str], *, repeated: Collection[str] = ()
+) -> dict[str, Node]:
+    """The children by name, each of which may be there once.
+
+    Args:
+        repeated: names of further children, of any number, that are not in the answer.
+    Raises:
+        S3Error: MalformedXML for an unknown child, or one that is there twice.
+    """
+    found: dict[str, Node] = {}
+    for child in node.children:
+        if child.name in repeated:
+            continue
+        if child.name not in names or child.name in found:
+            raise S3Error("MalformedXML")
+        found[child.name] = child
+    return found
 
 
 class _Builder:
