@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     put_bytes_max: int = 5 * 1024 * MIB
     object_bytes_max: int = 5 * 1024 * 1024 * MIB
     part_bytes_min: int = 5 * MIB
+    storage_classes: dict[str, str] = {}  # those beside STANDARD, by the backend that holds them
 
 
 class Services:

@@ -9,6 +9,7 @@ import msgspec
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.handler import Response
+from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
 from s3proxy.ops.payload_source import ObjectPayload
@@ -62,7 +63,7 @@ async def copy_object(call: Call) -> Response:
     document = xml_objects.copy_object(
         record.etag, record.modified_ns, record.checksums, record.checksum_type
     )
-    return Response(200, XML_HEADERS, document)
+    return Response(200, [*XML_HEADERS, *expiration_headers(call, record)], document)
 
 
 async def upload_part_copy(call: Call) -> Response:

@@ -57,10 +57,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
         _absent("ServerSideEncryptionConfigurationNotFoundError"),
         "s3:GetEncryptionConfiguration",
     ),
-    "get_bucket_lifecycle_configuration": (
-        _absent("NoSuchLifecycleConfiguration"),
-        "s3:GetLifecycleConfiguration",
-    ),
     "get_bucket_logging": (_document(xml.logging_status), "s3:GetBucketLogging"),
     "get_bucket_notification_configuration": (
         _document(xml.notification),
@@ -75,10 +71,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
     "get_bucket_replication": (
         _absent("ReplicationConfigurationNotFoundError"),
         "s3:GetReplicationConfiguration",
-    ),
-    "get_bucket_request_payment": (
-        _document(xml.request_payment),
-        "s3:GetBucketRequestPayment",
     ),
     "get_bucket_versioning": (_document(xml.versioning), "s3:GetBucketVersioning"),
     "get_bucket_website": (_absent("NoSuchWebsiteConfiguration"), "s3:GetBucketWebsite"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.resolve import open_namespace
 from s3proxy.s3.conditions import NotModified, check_read, range_applies
 from s3proxy.s3.errors import S3Error
@@ -41,6 +42,8 @@ async def get_object(call: Call) -> Response:
         status, headers, span = describe(call, record)
     except NotModified:
         return _not_modified(record)
+    if call.bucket.configs:
+        headers += expiration_headers(call, record)
     if data is not None:
         return Response(status, headers, data if span is None else data[span[0] : span[1] + 1])
     first, last = span or (0, record.size - 1)
@@ -63,6 +66,8 @@ async def head_object(call: Call) -> Response:
         status, headers, span = describe(call, record)
     except NotModified:
         return _not_modified(record)
+    if call.bucket.configs:
+        headers += expiration_headers(call, record)
     length = record.size if span is None else span[1] - span[0] + 1
     return Response(status, headers, length=length)
 

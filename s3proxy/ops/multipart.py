@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from s3proxy.catalog.records import UploadRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.lifecycle import upload_headers
 from s3proxy.ops.namespace import Namespace
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.put_object import check_put_size
@@ -48,7 +49,7 @@ async def create_multipart_upload(call: Call) -> Response:
         tags=parse_tagging_header(headers),
     )
     await open_namespace(call.services, call.bucket).create_upload(upload)
-    answer = list(XML_HEADERS)
+    answer = [*XML_HEADERS, *upload_headers(call, upload.initiated_ns)]
     if algorithm:
         answer.append(("x-amz-checksum-algorithm", algorithm.upper()))
         answer.append(("x-amz-checksum-type", checksum_type))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord, PartRecord, UploadRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
@@ -176,4 +177,7 @@ def _answer(call: Call, record: ObjectRecord) -> Response:
         checksums=record.checksums,
         checksum_type=record.checksum_type,
     )
-    return Response(200, XML_HEADERS, document)
+    headers = list(XML_HEADERS)
+    if record.modified_ns:  # a repeated Complete knows no more than its first answer
+        headers += expiration_headers(call, record)
+    return Response(200, headers, document)

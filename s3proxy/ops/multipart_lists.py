@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3proxy.http.handler import Response
+from s3proxy.ops.lifecycle import upload_headers
 from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.resolve import XML_HEADERS, initiator_of, owner_of
 from s3proxy.s3 import xml_listings
@@ -41,7 +42,8 @@ async def list_parts(call: Call) -> Response:
         initiator=initiator_of(call, upload),
     )
     document = xml_listings.list_parts(call.bucket.name, upload.key, parameters, page)
-    return Response(200, XML_HEADERS, document)
+    headers = [*XML_HEADERS, *upload_headers(call, upload.initiated_ns)]
+    return Response(200, headers, document)
 
 
 async def list_multipart_uploads(call: Call) -> Response:

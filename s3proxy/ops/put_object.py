@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.get_object import add_checksums
+from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.resolve import open_namespace
@@ -38,7 +39,10 @@ async def put_object(call: Call) -> Response:
     check_put_size(call, payload.length)
     namespace = open_namespace(call.services, call.bucket)
     record = await namespace.put(call.route.key, payload, write)
-    return Response(200, written_headers(record))
+    answer = written_headers(record)
+    if call.bucket.configs:
+        answer += expiration_headers(call, record)
+    return Response(200, answer)
 
 
 def check_put_size(call: Call, length: int) -> None:

@@ -40,6 +40,17 @@ def check_owner(call: Call, bucket: BucketRecord, header: bytes) -> None:
         raise S3Error("AccessDenied", "The bucket is not owned by the account that was expected.")
 
 
+def require_managed(call: Call, what: str) -> None:
+    """Refuse what is kept of managed buckets alone.
+
+    Raises:
+        S3Error: NotImplemented for an attached bucket.
+    """
+    if call.bucket.kind != "managed":
+        message = f"{what} of an attached bucket is not implemented: its data is not the gateway's."
+        raise S3Error("NotImplemented", message, BucketName=call.bucket.name)
+
+
 def owner_of(call: Call, bucket: BucketRecord | None = None) -> Owner:
     """The owner of a bucket and all in it; of the sender's buckets, the sender."""
     identity = call.sender.identity

@@ -19,6 +19,7 @@ from s3proxy.ops import (
     delete_object,
     fixed_answers,
     get_object,
+    lifecycle,
     list_objects,
     multipart,
     multipart_complete,
@@ -31,6 +32,7 @@ from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.call import Call
 from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.resolve import check_owner, find_bucket
+from s3proxy.ops.settled import SETTLED
 from s3proxy.s3.errors import S3Error
 
 Function = Callable[[Call], Awaitable[Response]]
@@ -120,6 +122,8 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     ),
     **fixed_answers.ANSWERS,
     **CONFIGURATIONS,
+    **SETTLED,
+    **lifecycle.OPERATIONS,
 }
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(

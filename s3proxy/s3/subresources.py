@@ -111,19 +111,36 @@ FIXED_ANSWERS: Final = frozenset(
     {
         "get_bucket_acl",
         "get_bucket_encryption",
-        "get_bucket_lifecycle_configuration",
         "get_bucket_logging",
         "get_bucket_notification_configuration",
         "get_bucket_ownership_controls",
         "get_bucket_policy",
         "get_bucket_policy_status",
         "get_bucket_replication",
-        "get_bucket_request_payment",
         "get_bucket_versioning",
         "get_bucket_website",
         "get_object_acl",
         "get_object_lock_configuration",
         "get_public_access_block",
+    }
+)
+
+# Operations on configurations of which there is one state, and those that delete what is not there.
+SETTLED: Final = frozenset(
+    {
+        "delete_bucket_analytics_configuration",
+        "delete_bucket_intelligent_tiering_configuration",
+        "delete_bucket_metrics_configuration",
+        "delete_bucket_replication",
+        "get_bucket_abac",
+        "get_bucket_accelerate_configuration",
+        "get_bucket_analytics_configuration",
+        "get_bucket_intelligent_tiering_configuration",
+        "get_bucket_metrics_configuration",
+        "get_bucket_request_payment",
+        "put_bucket_abac",
+        "put_bucket_accelerate_configuration",
+        "put_bucket_request_payment",
     }
 )
 
@@ -135,15 +152,18 @@ CONFIGURATIONS: Final = frozenset(
 IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
     {
         *CONFIGURATIONS,
+        *SETTLED,
         "abort_multipart_upload",
         "complete_multipart_upload",
         "copy_object",
         "create_bucket",
         "create_multipart_upload",
         "delete_bucket",
+        "delete_bucket_lifecycle",
         "delete_object",
         "delete_object_tagging",
         "delete_objects",
+        "get_bucket_lifecycle_configuration",
         "get_bucket_location",
         "get_object",
         "get_object_attributes",
@@ -155,6 +175,7 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "list_objects",
         "list_objects_v2",
         "list_parts",
+        "put_bucket_lifecycle_configuration",
         "put_object",
         "put_object_tagging",
         "upload_part",

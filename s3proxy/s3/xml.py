@@ -161,8 +161,3 @@ def notification() -> bytes:
 def logging_status() -> bytes:
     """BucketLoggingStatus: off."""
     return document("BucketLoggingStatus", "")
-
-
-def request_payment() -> bytes:
-    """RequestPaymentConfiguration: the bucket's owner pays."""
-    return document("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")

@@ -130,7 +130,7 @@ def test_delete_of_a_subresource_never_deletes(
 
 @pytest.mark.parametrize(
     "query",
-    ["acl", "policy", "lifecycle", "website", "encryption", "versioning"],
+    ["acl", "policy", "replication", "website", "encryption", "versioning"],
 )
 def test_put_of_bucket_configuration_is_not_implemented(s3: Asker, query: str) -> None:
     answer = s3.put(f"?{query}", b"<Anything/>")

@@ -123,7 +123,6 @@ def test_access_control_policy_gives_all_to_the_owner(operation: str) -> None:
         ("GetBucketVersioning", xml.versioning(), {}),
         ("GetBucketNotificationConfiguration", xml.notification(), {}),
         ("GetBucketLogging", xml.logging_status(), {}),
-        ("GetBucketRequestPayment", xml.request_payment(), {"Payer": "BucketOwner"}),
         ("GetObjectTagging", tagging({}), {"TagSet": []}),
         ("GetObjectTagging", tagging({"a": "<"}), {"TagSet": [{"Key": "a", "Value": "<"}]}),
     ],
