@@ -136,6 +136,65 @@ class BucketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     target: str = ""  # empty: the same as name
 
 
+class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How events are delivered, and when one is given up."""
+
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0  # for one message
+    age_s_max: Seconds = 24 * 3600.0
+    tries_max: Count = 20  # of an event that its target refuses; one it cannot take counts none
+    pending_max: Count = 1_000_000  # for one target; above, the oldest are given up
+    dead_letters_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000  # of one target
+
+
+class WebhookTargetConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="webhook"
+):
+    """An HTTP endpoint that is told of events, each signed with the secret."""
+
+    name: str
+    url: str
+    secret: str = ""
+    secret_file: str = ""
+    secret_env: str = ""
+
+
+class SqsTargetConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="sqs"
+):
+    """A queue of SQS, or of what speaks its protocol."""
+
+    name: str
+    arn: str
+    queue_url: str
+    region: str = ""  # empty: that of the ARN
+    access_key: str = ""
+    access_key_file: str = ""
+    access_key_env: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+
+
+class SnsTargetConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="sns"
+):
+    """A topic of SNS, or of what speaks its protocol."""
+
+    name: str
+    arn: str
+    endpoint: str
+    region: str = ""  # empty: that of the ARN
+    access_key: str = ""
+    access_key_file: str = ""
+    access_key_env: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+
+
+EventTargetConfig = WebhookTargetConfig | SqsTargetConfig | SnsTargetConfig
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All sections; what is absent has its default."""
 
@@ -144,9 +203,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     s3: S3Config = field(default_factory=S3Config)
     data: DataConfig = field(default_factory=DataConfig)
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
+    events: EventsConfig = field(default_factory=EventsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()
+    event_target: tuple[EventTargetConfig, ...] = ()
 
     def backends(self) -> tuple[BackendConfig, ...]:
         """The backends in order; the first takes new buckets that name none."""
@@ -162,5 +223,6 @@ def names_in(value: Names) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
-SECRETS = frozenset({"secret_key"})  # fields that `config show` masks
-TWINS = frozenset({"access_key", "secret_key"})  # fields that may come from `*_file` and `*_env`
+SECRETS = frozenset({"secret", "secret_key"})  # fields that `config show` masks
+# Fields that may come from `*_file` and `*_env`.
+TWINS = frozenset({"access_key", "secret", "secret_key"})

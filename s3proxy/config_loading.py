@@ -8,21 +8,24 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
 
 from s3proxy.config import (
     SECRETS,
     TWINS,
-    BackendConfig,
     BucketConfig,
     Config,
     LocalBackendConfig,
     S3BackendConfig,
+    SnsTargetConfig,
+    SqsTargetConfig,
+    WebhookTargetConfig,
 )
 from s3proxy.config_rules import ConfigError, check, variable_name
 
@@ -34,11 +37,18 @@ ENV_OTHER = frozenset(
     f"{ENV_PREFIX}{name}"
     for name in ("ROOT_ACCESS_KEY", "ROOT_SECRET_KEY", "CONFIG", "DEBUG", "SANITIZE", "ANNOTATE")
 )
-BACKEND_TYPES: dict[str, type[BackendConfig]] = {
-    "local": LocalBackendConfig,
-    "s3": S3BackendConfig,
+# Arrays of tables: what an entry is, by its `type`; "" where there is but one kind.
+TABLES: dict[str, dict[str, type[Struct]]] = {
+    "backend": {"local": LocalBackendConfig, "s3": S3BackendConfig},
+    "bucket": {"": BucketConfig},
+    "event_target": {
+        "webhook": WebhookTargetConfig,
+        "sqs": SqsTargetConfig,
+        "sns": SnsTargetConfig,
+    },
 }
-TABLES = ("backend", "bucket")  # arrays of tables
+
+C = TypeVar("C", bound=Struct)
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Config:
@@ -55,8 +65,18 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     origins = _override(raw, environ)
     config = _convert_config(raw, origins, origin)
     check(config, lambda key: origins.get(key, origin))
-    backends = tuple(_resolve_secrets(backend, environ, origin) for backend in config.backend)
-    return replace(config, backend=backends)
+
+    def resolved(table: str, entries: Iterable[C]) -> tuple[C, ...]:
+        return tuple(
+            _resolve_secrets(entry, environ, f"{origin}: {table}.{name_of(entry)}")
+            for entry in entries
+        )
+
+    return replace(
+        config,
+        backend=resolved("backend", config.backend),
+        event_target=resolved("event_target", config.event_target),
+    )
 
 
 def _read_toml(path: str) -> dict[str, Any]:
@@ -131,15 +151,15 @@ def _convert_tables(
 
 
 def _table_type(name: str, entry: dict[str, Any], where: str, origin: str) -> type:
-    if name == "bucket":
-        return BucketConfig
+    types = TABLES[name]
+    if "" in types:
+        return types[""]
     kind = entry.pop("type", None)
-    if not isinstance(kind, str) or kind not in BACKEND_TYPES:
+    if not isinstance(kind, str) or kind not in types:
         found = "nothing" if kind is None else _found(kind)
-        raise ConfigError(
-            origin, f"{where}.type", found, " or ".join(f'"{t}"' for t in BACKEND_TYPES)
-        )
-    return BACKEND_TYPES[kind]
+        allowed = " or ".join(f'"{t}"' for t in types)
+        raise ConfigError(origin, f"{where}.type", found, allowed)
+    return types[kind]
 
 
 def _convert(
@@ -191,20 +211,19 @@ def _found(value: object) -> str:
     return f"{value!r} ({type(value).__name__})" if not isinstance(value, dict) else "a table"
 
 
-def _resolve_secrets(
-    backend: BackendConfig, environ: Mapping[str, str], origin: str
-) -> BackendConfig:
-    """Fill access_key and secret_key from their `*_file` and `*_env` twins."""
-    if not isinstance(backend, S3BackendConfig):
-        return backend
-    values = {
-        name: _secret(backend, name, environ, f"{origin}: backend.{backend.name}") for name in TWINS
-    }
-    return replace(backend, **values)
+def name_of(entry: Struct) -> str:
+    """What an entry of an array of tables is called."""
+    return str(asdict(entry)["name"])
 
 
-def _secret(backend: S3BackendConfig, name: str, environ: Mapping[str, str], where: str) -> str:
-    given = asdict(backend)
+def _resolve_secrets(entry: C, environ: Mapping[str, str], where: str) -> C:
+    """Fill what may come from `*_file` and `*_env` twins."""
+    given = asdict(entry)
+    values = {name: _secret(given, name, environ, where) for name in sorted(TWINS & given.keys())}
+    return replace(entry, **values)
+
+
+def _secret(given: Mapping[str, Any], name: str, environ: Mapping[str, str], where: str) -> str:
     sources = [key for key in (name, f"{name}_file", f"{name}_env") if given[key]]
     if len(sources) != 1:
         found = " and ".join(sources) or "nothing"
@@ -232,9 +251,9 @@ def _read_secret(given: str, source: str, environ: Mapping[str, str], where: str
 def show(config: Config) -> dict[str, Any]:
     """The effective configuration as plain data, secrets masked, for people and for JSON."""
     data: dict[str, Any] = msgspec.to_builtins(replace(config, backend=config.backends()))
-    for backend in data["backend"]:
-        for name in SECRETS & backend.keys():
-            backend[name] = "****" if backend[name] else ""
+    for entry in (*data["backend"], *data["event_target"]):
+        for name in SECRETS & entry.keys():
+            entry[name] = "****" if entry[name] else ""
     return data
 
 

@@ -6,11 +6,22 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from s3proxy.config import Config, S3BackendConfig, names_in
+from s3proxy.config import (
+    Config,
+    EventTargetConfig,
+    S3BackendConfig,
+    SnsTargetConfig,
+    SqsTargetConfig,
+    names_in,
+)
+from s3proxy.delivery.options import webhook_arn
 from s3proxy.s3.names import is_addressable_bucket
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
+# S3 tells no FIFO queues and topics.
+QUEUE_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sqs:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,80}")
+TOPIC_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sns:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,256}")
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 Origin = Callable[[str], str]
@@ -38,6 +49,7 @@ def check(config: Config, origin: Origin) -> None:
     _check_server(config, origin)
     _check_backends(config, origin)
     _check_buckets(config, origin)
+    _check_event_targets(config, origin)
 
 
 def variable_name(name: object) -> str:
@@ -85,6 +97,49 @@ def _check_buckets(config: Config, origin: Origin) -> None:
             allowed = "one of " + ", ".join(names)
             raise ConfigError(origin(key), key, repr(bucket.backend), allowed)
     _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
+
+
+def _check_event_targets(config: Config, origin: Origin) -> None:
+    targets = config.event_target
+    for target in targets:
+        allowed = "a-z, 0-9 and -, at most 31 characters"
+        _check_match(origin, "event_target.name", target.name, NAME, allowed)
+        _check_event_target(origin, f"event_target.{variable_name(target.name)}", target)
+    _check_unique(origin, "event_target.name", [target.name for target in targets])
+    _check_unique(origin, "event_target.arn", [target_arn(target) for target in targets])
+
+
+def _check_event_target(origin: Origin, where: str, target: EventTargetConfig) -> None:
+    if isinstance(target, SqsTargetConfig):
+        _check_match(origin, f"{where}.arn", target.arn, QUEUE_ARN, "the ARN of a standard queue")
+        _check_url(origin, f"{where}.queue_url", target.queue_url)
+    elif isinstance(target, SnsTargetConfig):
+        _check_match(origin, f"{where}.arn", target.arn, TOPIC_ARN, "the ARN of a standard topic")
+        _check_endpoint(origin, f"{where}.endpoint", target.endpoint)
+    else:
+        _check_url(origin, f"{where}.url", target.url)
+        return
+    if target.region:
+        _check_match(origin, f"{where}.region", target.region, REGION, "a-z, 0-9, -, . and _")
+
+
+def target_arn(target: EventTargetConfig) -> str:
+    """How buckets name a target of events."""
+    if isinstance(target, SqsTargetConfig | SnsTargetConfig):
+        return target.arn
+    return webhook_arn(target.name)
+
+
+def _check_url(origin: Origin, key: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        port = 0
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[!-~]*)?", url) or port == 0 or "#" in url:
+        raise ConfigError(
+            origin(key), key, repr(url), "http://… or https://…, no user, no fragment"
+        )
 
 
 def _check_address(origin: Origin, key: str, address: str) -> None:

@@ -10,13 +10,25 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
-from s3proxy.config import BucketConfig, Config, LocalBackendConfig, S3BackendConfig
+from s3proxy.config import (
+    BucketConfig,
+    Config,
+    LocalBackendConfig,
+    S3BackendConfig,
+    SnsTargetConfig,
+    SqsTargetConfig,
+    WebhookTargetConfig,
+)
 from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.subresources import action_name
 
 DOCS = Path(__file__).parent.parent / "docs"
-SECTIONS = [field.type for field in fields(Config) if field.name not in ("backend", "bucket")]
-TABLES: list[Any] = [*SECTIONS, LocalBackendConfig, S3BackendConfig, BucketConfig]
+SECTIONS = [field.type for field in fields(Config) if isinstance(field.type, type)]
+TABLES: list[Any] = [
+    *SECTIONS,
+    *(LocalBackendConfig, S3BackendConfig, BucketConfig),
+    *(WebhookTargetConfig, SqsTargetConfig, SnsTargetConfig),
+]
 
 
 def rows(page: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ ROWS = (
     ("_fast",),
     ("s3",),
     ("http", "kv"),
-    ("catalog", "backends", "placement"),
+    ("catalog", "backends", "placement", "delivery"),
     ("ops",),
     ("log", "metrics"),
     ("gateway", "workers", "control"),

@@ -20,6 +20,7 @@ def sign(
     region: str,
     timestamp_s: int,
     raw: bytes = b"",
+    service: str = "s3",
 ) -> bytes:
     """Sign a request; return the header lines to append to its head.
 
@@ -30,9 +31,9 @@ def sign(
         headers: all of them are signed; `host` must be among them, x-amz-date and
             x-amz-content-sha256 must not.
         payload_hash: 64 hex digits, or one of the words for x-amz-content-sha256.
-        key: derived for the day of `timestamp_s` and `region`.
+        key: derived for the day of `timestamp_s`, `region` and `service`.
         access_key: its id.
-        region: of the credential scope.
+        region, service: of the credential scope, ASCII.
         timestamp_s: seconds since 1970.
         raw: lines ended by CRLF that are sent too; x-amz-* and Content-Type among them are signed.
     Returns:

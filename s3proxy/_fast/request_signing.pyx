@@ -185,16 +185,21 @@ cdef int put_request(Text* text, str method, bytes path, bytes query) except -1:
     return put_byte(text, 10)
 
 
-cdef int set_scope(Scope* scope, Text* text, str region, long long timestamp_s) except -1:
+cdef int set_scope(
+    Scope* scope, Text* text, str region, str service, long long timestamp_s
+) except -1:
     # The scope is written at the start of `text`, which is not written to again.
     cdef Span span = span_of(region, None)
+    cdef Span service_span = span_of(service, None)
     if not 0 <= timestamp_s <= TIMESTAMP_S_MAX:
         raise ValueError("a timestamp beyond the year 9999, or before 1970")
     write_stamp(timestamp_s, scope.stamp)
     put(text, scope.stamp, DATE_BYTES)
     put_byte(text, 47)
     put(text, span.data, span.length)
-    put(text, b"/s3/aws4_request", 16)
+    put_byte(text, 47)
+    put(text, service_span.data, service_span.length)
+    put(text, b"/aws4_request", 13)
     scope.text.data = text.data
     scope.text.length = text.length
     return 0
@@ -294,6 +299,7 @@ def sign(
     str region not None,
     long long timestamp_s,
     bytes raw not None=b"",
+    str service not None="s3",
 ):
     cdef char array[TEXT_INLINE_BYTES]
     cdef Text canonical
@@ -302,7 +308,7 @@ def sign(
     signing.key = key
     signing.access_key = span_of(access_key, signing.kept)
     signing.payload = span_of(payload_hash, signing.kept)
-    set_scope(&signing.scope, &signing.scope_text, region, timestamp_s)
+    set_scope(&signing.scope, &signing.scope_text, region, service, timestamp_s)
     signing.reserve(len(headers) + raw.count(b"\n") + 3)
     for name, value in headers:
         signing.add(name, value)
@@ -342,7 +348,7 @@ def presign(
     text_start(&canonical, array, TEXT_INLINE_BYTES)
     text_start(&scope_text, scope_array, sizeof(scope_array))
     try:
-        set_scope(&scope, &scope_text, region, timestamp_s)
+        set_scope(&scope, &scope_text, region, "s3", timestamp_s)
         credential = f"{access_key}/".encode() + scope.text.data[:scope.text.length]
         whole = b"&".join((
             *((query,) if query else ()),

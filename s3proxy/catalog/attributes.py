@@ -1,10 +1,16 @@
 """The side table of attached buckets: what their backend cannot keep of an object."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.records import AttributesRecord, BucketRecord
 from s3proxy.catalog.tables import ATTRIBUTES, encode
 from s3proxy.kv.engine import Engine, Transaction
+
+Tell = Callable[[Transaction], None]
 
 
 class AttributesTable:
@@ -20,9 +26,12 @@ class AttributesTable:
         return None if value is None else tables.attributes.decode(value)
 
     async def put_attributes(
-        self, bucket: BucketRecord, key: str, record: AttributesRecord
+        self, bucket: BucketRecord, key: str, record: AttributesRecord, tell: Tell | None = None
     ) -> None:
         """Keep attributes for `key`.
+
+        Args:
+            tell: writes the event of the change in the same transaction.
 
         Raises:
             NoSuchBucket: the bucket is gone.
@@ -31,12 +40,24 @@ class AttributesTable:
         def change(txn: Transaction) -> None:
             require(txn, bucket)
             keys.put(txn, ATTRIBUTES, bucket.id, key.encode(), encode(record))
+            if tell is not None:
+                tell(txn)
 
         await self._engine.commit(change)
 
-    async def delete_attributes(self, bucket: BucketRecord, key: str) -> bool:
-        """Forget the attributes of `key`; False when there were none."""
+    async def delete_attributes(
+        self, bucket: BucketRecord, key: str, tell: Tell | None = None
+    ) -> bool:
+        """Forget the attributes of `key`; False when there were none.
+
+        Args:
+            tell: writes the event of the change in the same transaction.
+        """
         encoded = key.encode()
-        return await self._engine.commit(
-            lambda txn: keys.delete(txn, ATTRIBUTES, bucket.id, encoded)
-        )
+
+        def change(txn: Transaction) -> bool:
+            if tell is not None:
+                tell(txn)
+            return keys.delete(txn, ATTRIBUTES, bucket.id, encoded)
+
+        return await self._engine.commit(change)

@@ -17,6 +17,7 @@ from s3proxy.catalog.deployment import DeploymentTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
 from s3proxy.catalog.objects import ObjectTable
+from s3proxy.catalog.outbox import OutboxTable
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.upload_listing import UploadLister
@@ -62,6 +63,7 @@ class Catalog:
             UploadLister(engine),
             CompletionTable(engine, now_ns, garbage.due_ns),
         )
+        self._join_events(OutboxTable(engine))
         self._join_users(UserTable(engine, seal, now_ns))
 
     def _join_buckets(
@@ -114,6 +116,14 @@ class Catalog:
         self.complete_upload = completion.complete_upload
         self.get_completed = completion.get_completed
         self.sweep_completed = completion.sweep_completed
+
+    def _join_events(self, outbox: OutboxTable) -> None:
+        self.pending_events = outbox.pending_events
+        self.dead_events = outbox.dead_events
+        self.event_counts = outbox.event_counts
+        self.settle_events = outbox.settle_events
+        self.retry_events = outbox.retry_events
+        self.drop_dead_events = outbox.drop_dead_events
 
     def _join_users(self, users: UserTable) -> None:
         self.create_user = users.create_user

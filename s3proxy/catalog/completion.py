@@ -24,6 +24,7 @@ from s3proxy.catalog.tables import COMPLETED, COMPLETED_ORDER, PARTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.s3.conditions import WriteCondition
 
 _TIME_BYTES = 8
@@ -67,6 +68,7 @@ class CompletionTable:
         *,
         parts: Parts,
         condition: WriteCondition | None = None,
+        announcer: Announcer | None = None,
     ) -> Completion:
         """Make `record` the object of an upload: one transaction.
 
@@ -77,6 +79,7 @@ class CompletionTable:
         Args:
             parts: (number, ETag) as the client named them, in order.
             condition: checked against the current object.
+            announcer: of the bucket's events, where it has some.
 
         Raises:
             NoSuchBucket, NoSuchUpload: gone, or completed with other parts.
@@ -100,6 +103,8 @@ class CompletionTable:
             final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)
+            if announcer is not None:
+                announcer.created(txn, key, final)
             return _remember(txn, uploads.parts_prefix(bucket, upload_id), final, digest, now_ns)
 
         return await self._engine.commit(change)

@@ -21,6 +21,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListedObject, ListPage
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.s3.conditions import WriteCondition
 
 # Rows read in one snapshot by a scan: short enough to hold no page of the store for long.
@@ -156,6 +157,7 @@ class ObjectTable:
         intents: Sequence[str] = (),
         inline: bytes | None = None,
         replaces: ObjectRecord | None = None,
+        announcer: Announcer | None = None,
     ) -> ObjectRecord:
         """Make `record` the object under `key`; returns it as it was stored.
 
@@ -166,6 +168,7 @@ class ObjectTable:
             replaces: the current object has to equal this one. Needed where `record` goes on
                 pointing at its blobs (a copy onto itself), which would else be deleted under it;
                 and the bucket may have no versions, which would share them.
+            announcer: of the bucket's events, where it has some.
 
         Raises:
             NoSuchBucket: the bucket is gone.
@@ -186,6 +189,8 @@ class ObjectTable:
             settle(txn, intents)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
+            if announcer is not None:
+                announcer.created(txn, key, stored)
             return stored
 
         return await self._engine.commit(change)
@@ -197,6 +202,7 @@ class ObjectTable:
         change: Callable[[ObjectRecord], ObjectRecord],
         *,
         version_id: str = "",
+        announcer: Announcer | None = None,
     ) -> ObjectRecord | None:
         """Change a version in its place: neither its blobs nor its time; returns it after that.
 
@@ -218,6 +224,8 @@ class ObjectTable:
                 return record
             changed = change(record)
             versions.update(txn, bucket, encoded, changed)
+            if announcer is not None:
+                announcer.changed(txn, key, changed)
             return changed
 
         return await self._engine.commit(store)
@@ -229,6 +237,7 @@ class ObjectTable:
         *,
         version_id: str = "",
         condition: WriteCondition | None = None,
+        announcer: Announcer | None = None,
     ) -> ObjectRecord | None:
         """Delete the object, or one version of it for good.
 
@@ -241,13 +250,18 @@ class ObjectTable:
         Raises:
             NoSuchBucket, S3Error: as put_object.
         """
-        (outcome,) = await self.delete_objects(bucket, [Deletion(key, version_id, condition)])
+        deletions = [Deletion(key, version_id, condition)]
+        (outcome,) = await self.delete_objects(bucket, deletions, announcer=announcer)
         if isinstance(outcome, S3Error):
             raise outcome
         return outcome
 
     async def delete_objects(
-        self, bucket: BucketRecord, deletions: Sequence[Deletion]
+        self,
+        bucket: BucketRecord,
+        deletions: Sequence[Deletion],
+        *,
+        announcer: Announcer | None = None,
     ) -> list[ObjectRecord | S3Error | None]:
         """Do several deletions in one transaction.
 
@@ -265,9 +279,15 @@ class ObjectTable:
             outcomes: list[ObjectRecord | S3Error | None] = []
             for deletion in deletions:
                 try:
-                    outcomes.append(_delete(txn, now, deletion, due_ns, now_ns))
+                    outcome = _delete(txn, now, deletion, due_ns, now_ns)
                 except S3Error as error:  # raised before anything is changed
                     outcomes.append(error)
+                    continue
+                outcomes.append(outcome)
+                if announcer is not None and outcome is not None:
+                    marked = outcome.delete_marker and not deletion.version_id
+                    tell = announcer.marked if marked else announcer.removed
+                    tell(txn, deletion.key, outcome)
             return outcomes
 
         return await self._engine.commit(change)

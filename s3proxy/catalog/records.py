@@ -7,6 +7,8 @@ number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (
 
 import msgspec
 
+from s3proxy.s3.events import Event
+
 FORMAT = 1
 # What S3 calls the version of an object that was written while its bucket gave no version ids.
 NULL_VERSION = "null"
@@ -146,6 +148,30 @@ class ConfigRecord(Record, frozen=True, kw_only=True):
     """One configuration of a bucket, as an XML document."""
 
     document: bytes
+
+
+class EventRecord(Record, frozen=True, kw_only=True):
+    """An event on its way to a destination, or one that did not get there.
+
+    Attributes:
+        queued_ns: when it was put into the queue; what its age is counted from.
+        tries, error, died_ns: of a dead letter: how often it was refused, why at last, and when it
+            was given up.
+    """
+
+    event: Event
+    queued_ns: int
+    tries: int = 0
+    error: str = ""
+    died_ns: int = 0
+
+
+class EventCounts(Record, frozen=True, kw_only=True):
+    """How many events of a destination wait and are dead letters, and how many are lost."""
+
+    pending: int = 0
+    dead: int = 0
+    lost: int = 0
 
 
 class CompletedRecord(Record, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ from s3proxy.catalog.records import (
     BucketRecord,
     CompletedRecord,
     ConfigRecord,
+    EventCounts,
+    EventRecord,
     GarbageRecord,
     IntentRecord,
     KeyRecord,
@@ -38,6 +40,9 @@ PARTS = "parts"
 COMPLETED = "completed"
 COMPLETED_ORDER = "completed_order"
 ATTRIBUTES = "attributes"
+EVENTS = "events"
+DEAD_EVENTS = "dead_events"
+EVENT_COUNTS = "event_counts"
 USERS = "users"
 USER_IDS = "user_ids"
 KEYS = "keys"
@@ -56,6 +61,9 @@ KEYSPACES = (
     COMPLETED,
     COMPLETED_ORDER,
     ATTRIBUTES,
+    EVENTS,
+    DEAD_EVENTS,
+    EVENT_COUNTS,
     USERS,
     USER_IDS,
     KEYS,
@@ -70,6 +78,8 @@ Record = (
     | BucketRecord
     | CompletedRecord
     | ConfigRecord
+    | EventCounts
+    | EventRecord
     | GarbageRecord
     | IntentRecord
     | KeyRecord
@@ -113,6 +123,8 @@ uploads = Codec(UploadRecord)
 parts = Codec(PartRecord)
 completed = Codec(CompletedRecord)
 configs = Codec(ConfigRecord)
+events = Codec(EventRecord)
+event_counts = Codec(EventCounts)
 users = Codec(UserRecord)
 keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)
