@@ -178,10 +178,8 @@ class Gateway:
 
 
 def _headers_of(error: S3Error) -> list[tuple[str, str]]:
-    if error.allow:
-        return [("Allow", ", ".join(error.allow))]
     size = error.fields.get("ActualObjectSize") if error.status == 416 else None
-    return [] if size is None else [("Content-Range", f"bytes */{size}")]
+    return [*error.headers, *([] if size is None else [("Content-Range", f"bytes */{size}")])]
 
 
 def _access_line(

@@ -231,18 +231,10 @@ class ObjectTable:
         return await self._engine.commit(store)
 
     async def delete_object(
-        self,
-        bucket: BucketRecord,
-        key: str,
-        *,
-        version_id: str = "",
-        condition: WriteCondition | None = None,
-        announcer: Announcer | None = None,
+        self, bucket: BucketRecord, deletion: Deletion, *, announcer: Announcer | None = None
     ) -> ObjectRecord | None:
         """Delete the object, or one version of it for good.
 
-        Args:
-            condition: checked against the current object, or the version.
         Returns:
             The version that was removed, or the delete marker that was made; None when there was
             nothing to remove.
@@ -250,8 +242,7 @@ class ObjectTable:
         Raises:
             NoSuchBucket, S3Error: as put_object.
         """
-        deletions = [Deletion(key, version_id, condition)]
-        (outcome,) = await self.delete_objects(bucket, deletions, announcer=announcer)
+        (outcome,) = await self.delete_objects(bucket, [deletion], announcer=announcer)
         if isinstance(outcome, S3Error):
             raise outcome
         return outcome

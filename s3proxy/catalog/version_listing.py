@@ -9,9 +9,10 @@ import msgspec
 
 from s3proxy.catalog import tables, versions
 from s3proxy.catalog.listing import Range, walk
-from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.records import NULL_VERSION, BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import OBJECTS, VERSIONS
 from s3proxy.kv.engine import Engine, Snapshot
+from s3proxy.s3.listing import ListPage
 
 Row = tuple[bytes, bytes | None]
 
@@ -67,6 +68,29 @@ class VersionLister:
                     break
                 _add(page, entry)
         return page
+
+
+def null_versions(page: ListPage) -> VersionPage:
+    """A page of objects as the page of their only versions."""
+    entries = [
+        VersionEntry(
+            entry.key,
+            ObjectRecord(
+                size=entry.size,
+                etag=entry.etag,
+                modified_ns=entry.modified_ns,
+                storage_class=entry.storage_class,
+                checksums={entry.checksum_algorithm: ""} if entry.checksum_algorithm else {},
+                checksum_type=entry.checksum_type,
+            ),
+            latest=True,
+        )
+        for entry in page.objects
+    ]
+    last = bool(entries) and entries[-1].key == page.next_after
+    return VersionPage(
+        entries, page.common_prefixes, page.truncated, page.next_after, NULL_VERSION if last else ""
+    )
 
 
 def _add(page: VersionPage, entry: VersionEntry | str) -> None:

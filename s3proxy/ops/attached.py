@@ -28,13 +28,16 @@ from s3proxy.backends.errors import (
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.store import PutOptions, Stat, Store
 from s3proxy.catalog.errors import CatalogError, ObjectChanged
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import (
+    NULL_VERSION,
     AttributesRecord,
     BucketRecord,
     ObjectRecord,
     PartRecord,
     UploadRecord,
 )
+from s3proxy.catalog.version_listing import VersionPage, null_versions
 from s3proxy.http.body import Body
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.attached_uploads import AttachedUploads
@@ -43,7 +46,7 @@ from s3proxy.ops.placed import Placed
 from s3proxy.s3.checksums import multipart_etag
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.listing import ListPage
+from s3proxy.s3.listing import ListPage, ListVersionsParameters
 from s3proxy.s3.metadata import DEFAULT_CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -71,15 +74,19 @@ class AttachedNamespace:
         """Whether the side table is needed."""
         return not (self._store.features.metadata and self._store.features.etags)
 
-    async def find(self, key: str) -> ObjectRecord | None:
+    async def find(self, key: str, version_id: str = "") -> ObjectRecord | None:
         """See `Namespace.find`; a key that the store could never hold is not there."""
+        if version_id not in ("", NULL_VERSION):
+            return None
         if self.keeps_attributes:
             await self._locks.wait_free(self.bucket.id, key)
         return await self._find(key)
 
-    async def find_to_read(self, key: str) -> tuple[ObjectRecord | None, bytes | None]:
+    async def find_to_read(
+        self, key: str, version_id: str = ""
+    ) -> tuple[ObjectRecord | None, bytes | None]:
         """See `Namespace.find_to_read`."""
-        return await self.find(key), None
+        return await self.find(key, version_id), None
 
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
         """See `Namespace.open`; refuses an object that changed since `find`."""
@@ -163,48 +170,52 @@ class AttachedNamespace:
         """See `Namespace.find_tags`; an S3 endpoint is asked for them."""
         return await self._store.get_tags(key) if isinstance(self._store, S3Store) else record.tags
 
-    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
+    async def put_tags(
+        self, key: str, tags: dict[str, str], version_id: str = ""
+    ) -> ObjectRecord | None:
         """See `Namespace.put_tags`; a file that others placed gets a row by this."""
         async with self._locks.hold(self.bucket.id, key):
-            record = await self._find(key)
+            record = await self._find(key) if version_id in ("", NULL_VERSION) else None
             if record is None:
-                return False
+                return None
             placed = Placed(ObjectWrite(system=record.system, user=record.user, tags=tags))
             placed.take_from(record)
             placed.parts = record.parts
             stat = Stat(size=record.size, modified_ns=record.modified_ns)
-            await self._keep(key, placed, stat)
-        return True
+            return await self._keep(key, placed, stat)
 
-    async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
+    async def delete(self, deletion: Deletion) -> None:
         """See `Namespace.delete`."""
+        if deletion.version_id not in ("", NULL_VERSION):
+            return  # there is no such version
+        key = deletion.key
         if not self.keeps_attributes:
-            if condition is not None:
+            if deletion.condition is not None:
                 raise S3Error("NotImplemented", "This bucket has no conditional deletes.")
             await self._store.delete(key)
             return
         async with self._locks.hold(self.bucket.id, key):
-            await self._check(key, condition)
+            await self._check(key, deletion.condition)
             try:
                 await self._store.delete(key)
             except InvalidKey:
                 return  # a key that the store cannot hold is not there
             await self._catalog.delete_attributes(self.bucket, key)
 
-    async def delete_many(self, keys: list[str]) -> list[Exception | None]:
+    async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
         """See `Namespace.delete_many`."""
-        results: list[Exception | None] = [None] * len(keys)
+        results: list[ObjectRecord | Exception | None] = [None] * len(deletions)
         limiter = trio.CapacityLimiter(_DELETES_MAX)
 
         async def delete(index: int) -> None:
             async with limiter:
                 try:
-                    await self.delete(keys[index])
+                    await self.delete(deletions[index])
                 except (S3Error, BackendError, CatalogError, KvError) as error:
                     results[index] = error  # told to the client, key by key
 
         async with trio.open_nursery() as nursery:
-            for index in range(len(keys)):
+            for index in range(len(deletions)):
                 nursery.start_soon(delete, index)
         return results
 
@@ -220,6 +231,13 @@ class AttachedNamespace:
                     entry.checksum_algorithm = next(iter(row.checksums))
                     entry.checksum_type = row.checksum_type
         return page
+
+    async def list_versions(self, parameters: ListVersionsParameters) -> VersionPage:
+        """See `Namespace.list_versions`: every object is its own null version."""
+        page = await self.list_page(
+            parameters.prefix, parameters.delimiter, parameters.key_marker, parameters.max_keys
+        )
+        return null_versions(page)
 
     async def create_upload(self, upload: UploadRecord) -> None:
         """See `Namespace.create_upload`."""

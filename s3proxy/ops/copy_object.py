@@ -14,6 +14,7 @@ from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace
+from s3proxy.ops.versions import version_header, written_version
 from s3proxy.s3 import xml_objects
 from s3proxy.s3.checksums import parse_algorithm
 from s3proxy.s3.conditions import check_copy_source, parse_write_condition
@@ -21,6 +22,7 @@ from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.metadata import parse_directive, parse_metadata, parse_storage_class
+from s3proxy.s3.names import no_such_version
 from s3proxy.s3.ranges import parse_copy_range
 from s3proxy.s3.tagging import parse_tagging_directive, parse_tagging_header
 
@@ -32,6 +34,10 @@ _TO_ITSELF = (
     " the object's metadata, storage class, website redirect location or encryption attributes."
 )
 
+_OF_A_MARKER = (
+    "The source of a copy request may not specifically refer to a delete marker by version id."
+)
+
 
 class Source(msgspec.Struct, frozen=True):
     """The object a copy reads, checked against the copy's conditions."""
@@ -39,6 +45,7 @@ class Source(msgspec.Struct, frozen=True):
     namespace: Namespace
     key: str
     record: ObjectRecord
+    version_id: str = ""  # as the request names it
 
     async def open(self, first: int, last: int) -> Body:
         """Bytes first..last (inclusive); the caller closes."""
@@ -63,7 +70,9 @@ async def copy_object(call: Call) -> Response:
     document = xml_objects.copy_object(
         record.etag, record.modified_ns, record.checksums, record.checksum_type
     )
-    return Response(200, [*XML_HEADERS, *expiration_headers(call, record)], document)
+    headers = [*XML_HEADERS, *written_version(record), *_source_version(source)]
+    headers += expiration_headers(call, record)
+    return Response(200, headers, document)
 
 
 async def upload_part_copy(call: Call) -> Response:
@@ -81,25 +90,29 @@ async def upload_part_copy(call: Call) -> Response:
     finally:
         await body.aclose()
     document = xml_objects.copy_part(part.etag, part.modified_ns, part.checksums)
-    return Response(200, XML_HEADERS, document)
+    return Response(200, [*XML_HEADERS, *_source_version(source)], document)
 
 
 async def find_source(call: Call) -> Source:
     """The object named by x-amz-copy-source; its conditions hold.
 
     Raises:
-        S3Error: NoSuchBucket, NoSuchKey, PreconditionFailed, AccessDenied.
+        S3Error: NoSuchBucket, NoSuchKey, NoSuchVersion, PreconditionFailed, AccessDenied.
     """
     headers = call.route.headers
     named = parse_copy_source(headers)
     bucket = find_bucket(call, named.bucket)
     check_owner(call, bucket, b"x-amz-source-expected-bucket-owner")
     namespace = open_namespace(call.services, bucket)
-    record = await namespace.find(named.key)
+    record = await namespace.find(named.key, named.version_id)
+    if record is None and named.version_id:
+        raise no_such_version(named.key, named.version_id)
     if record is None:
         raise S3Error("NoSuchKey", Key=named.key)
+    if record.delete_marker:
+        raise S3Error("InvalidRequest", _OF_A_MARKER)
     check_copy_source(headers, record.etag, record.modified_ns)
-    return Source(namespace, named.key, record)
+    return Source(namespace, named.key, record, named.version_id)
 
 
 async def open_part(call: Call, source: Source, algorithm: str) -> tuple[ObjectPayload, Body]:
@@ -120,8 +133,13 @@ async def open_part(call: Call, source: Source, algorithm: str) -> tuple[ObjectP
 
 
 def same_object(source: Source, target: BucketRecord, key: str) -> bool:
-    """Whether a copy would read what it writes."""
-    return source.namespace.bucket.id == target.id and source.key == key
+    """Whether a copy would read what it writes; a version that is named becomes the current one."""
+    return source.namespace.bucket.id == target.id and source.key == key and not source.version_id
+
+
+def _source_version(source: Source) -> list[tuple[str, str]]:
+    name = "x-amz-copy-source-version-id"
+    return version_header(source.namespace.bucket, source.record, name)
 
 
 async def _tags_of(call: Call, source: Source) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3proxy.backends.errors import BackendError
+from s3proxy.catalog.objects import Deletion
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.namespace import Namespace
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.versions import deletion_headers
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, not_implemented_header
 from s3proxy.s3.names import check_key, check_version_id
@@ -30,8 +32,10 @@ async def delete_object(call: Call) -> Response:
     condition = parse_write_condition(call.route.headers)
     if condition is not None and condition.if_none_match_any:
         raise not_implemented_header("If-None-Match")
-    await open_namespace(call.services, call.bucket).delete(call.route.key, condition)
-    return Response(204)
+    version_id = call.route.query.get("versionId", "")
+    deletion = Deletion(call.route.key, version_id, condition)
+    removed = await open_namespace(call.services, call.bucket).delete(deletion)
+    return Response(204, deletion_headers(call.bucket, version_id, removed))
 
 
 async def delete_objects(call: Call) -> Response:
@@ -45,13 +49,13 @@ async def delete_objects(call: Call) -> Response:
     outcomes = await _delete_entries(open_namespace(call.services, call.bucket), request.entries)
     deleted = []
     failed = []
-    for entry, error in zip(request.entries, outcomes, strict=True):
-        if error is None:
-            deleted.append(Deleted(entry.key, entry.version_id))
+    for entry, outcome in zip(request.entries, outcomes, strict=True):
+        if not isinstance(outcome, Exception):
+            deleted.append(_deleted(call.bucket, entry, outcome))
             continue
-        known = as_s3_error(error)
+        known = as_s3_error(outcome)
         if known is None:
-            raise error
+            raise outcome
         failed.append(NotDeleted(entry.key, known.code, known.message, entry.version_id))
     document = delete_result(() if request.quiet else deleted, failed)
     return Response(200, XML_HEADERS, document)
@@ -78,28 +82,31 @@ def require_digest(call: Call) -> None:
 
 async def _delete_entries(
     namespace: Namespace, entries: list[DeleteEntry]
-) -> list[Exception | None]:
-    outcomes: list[Exception | None] = [None] * len(entries)
-    plain = []
+) -> list[ObjectRecord | Exception | None]:
+    outcomes: list[ObjectRecord | Exception | None] = [None] * len(entries)
+    deletions: dict[int, Deletion] = {}
     for index, entry in enumerate(entries):
         try:
-            _check_entry(entry)
-            if entry.etag is None:
-                plain.append(index)
-            else:
-                await namespace.delete(entry.key, WriteCondition(if_match=entry.etag))
-        except (S3Error, BackendError) as error:
+            deletions[index] = _deletion(entry)
+        except S3Error as error:
             outcomes[index] = error
-    if plain:
-        results = await namespace.delete_many([entries[index].key for index in plain])
-        for index, result in zip(plain, results, strict=True):
-            outcomes[index] = result
+    results = await namespace.delete_many([*deletions.values()])
+    for index, result in zip(deletions, results, strict=True):
+        outcomes[index] = result
     return outcomes
 
 
-def _check_entry(entry: DeleteEntry) -> None:
+def _deletion(entry: DeleteEntry) -> Deletion:
     if entry.unsupported:
         raise S3Error("NotImplemented", f"The condition {entry.unsupported} is not implemented.")
     check_key(entry.key)
     if entry.version_id:
         check_version_id(entry.version_id)
+    condition = None if entry.etag is None else WriteCondition(if_match=entry.etag)
+    return Deletion(entry.key, entry.version_id, condition)
+
+
+def _deleted(bucket: BucketRecord, entry: DeleteEntry, removed: ObjectRecord | None) -> Deleted:
+    if removed is None or not (bucket.versioning and removed.delete_marker):
+        return Deleted(entry.key, entry.version_id)
+    return Deleted(entry.key, entry.version_id, removed.named_version)

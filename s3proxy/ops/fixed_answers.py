@@ -1,4 +1,4 @@
-"""Questions that have one true answer on an unversioned, untagged, private bucket.
+"""Questions that have one true answer on an unencrypted, private bucket.
 
 SDKs and tools ask them before they do anything else; NotImplemented would stop them.
 """
@@ -72,7 +72,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
         _absent("ReplicationConfigurationNotFoundError"),
         "s3:GetReplicationConfiguration",
     ),
-    "get_bucket_versioning": (_document(xml.versioning), "s3:GetBucketVersioning"),
     "get_bucket_website": (_absent("NoSuchWebsiteConfiguration"), "s3:GetBucketWebsite"),
     "get_object_acl": (get_object_acl, "s3:GetObjectAcl"),
     "get_object_lock_configuration": (

@@ -39,7 +39,7 @@ from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.tagging import TAGGING_BYTES_MAX
 from s3proxy.s3.xml_listings import url_encode
-from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, DELETE_BYTES_MAX
+from s3proxy.s3.xml_read import COMPLETE_BYTES_MAX, CONFIGURATION_BYTES_MAX, DELETE_BYTES_MAX
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -50,6 +50,7 @@ _ONCE = frozenset(
 _DOCUMENT_BYTES_MAX = {
     "complete_multipart_upload": COMPLETE_BYTES_MAX,
     "delete_objects": DELETE_BYTES_MAX,
+    "put_bucket_versioning": CONFIGURATION_BYTES_MAX,
     "put_object_tagging": TAGGING_BYTES_MAX,
 }
 # Documents that S3 takes with a digest only.
@@ -145,6 +146,8 @@ async def forward_copy(call: Call, store: S3Store) -> Response:
     if not here:
         return await _copy_through(call, store)
     copy_source = store.requests.copy_source(source.container, named.key)
+    if named.version_id:
+        copy_source += f"?versionId={url_encode(named.version_id)}"
     ask = Ask(
         op=call.route.operation,
         method="PUT",
@@ -232,6 +235,9 @@ FORWARDED = {
     "list_objects_v2": forward_read,
     "list_multipart_uploads": forward_read,
     "list_parts": forward_read,
+    "list_object_versions": forward_read,
+    "get_bucket_versioning": forward_read,
+    "put_bucket_versioning": forward_document,
     "get_object": forward_read,
     "head_object": forward_read,
     "get_object_attributes": forward_read,

@@ -1,7 +1,7 @@
 """Which headers pass between the client and the endpoint behind an attached bucket, either way.
 
 Lists of what may pass, so that a header nobody thought of stays here: credentials, signatures, hop
-headers, the endpoint's own request ids and version ids.
+headers, the endpoint's own request ids.
 """
 
 from __future__ import annotations
@@ -62,12 +62,15 @@ ANSWER_HEADERS = HeaderNames(
         "etag",
         "expires",
         "last-modified",
+        "x-amz-copy-source-version-id",
+        "x-amz-delete-marker",
         "x-amz-expiration",
         "x-amz-missing-meta",
         "x-amz-mp-parts-count",
         "x-amz-restore",
         "x-amz-storage-class",
         "x-amz-tagging-count",
+        "x-amz-version-id",
         "x-amz-website-redirect-location",
     ),
     ("x-amz-meta-", "x-amz-checksum-", "x-amz-object-lock-", "x-amz-server-side-encryption"),

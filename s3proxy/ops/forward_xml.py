@@ -8,6 +8,7 @@ from s3proxy.s3.xml import escape
 _NAMED = {
     "list_objects": "Name",
     "list_objects_v2": "Name",
+    "list_object_versions": "Name",
     "list_multipart_uploads": "Bucket",
     "list_parts": "Bucket",
     "create_multipart_upload": "Bucket",

@@ -12,6 +12,7 @@ from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.resolve import open_namespace
+from s3proxy.ops.versions import find_object, require_object, version_header
 from s3proxy.s3.conditions import NotModified, check_read, range_applies
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
@@ -31,19 +32,17 @@ async def get_object(call: Call) -> Response:
     """GetObject.
 
     Raises:
-        S3Error: NoSuchKey, PreconditionFailed, InvalidRange, InvalidPartNumber.
+        S3Error: NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed,
+            InvalidRange, InvalidPartNumber.
     """
     namespace = open_namespace(call.services, call.bucket)
     key = call.route.key
-    record, data = await namespace.find_to_read(key)
-    if record is None:
-        raise S3Error("NoSuchKey", Key=key)
+    found, data = await namespace.find_to_read(key, call.route.query.get("versionId", ""))
+    record = require_object(call, found)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
-        return _not_modified(record)
-    if call.bucket.configs:
-        headers += expiration_headers(call, record)
+        return _not_modified(call, record)
     if data is not None:
         return Response(status, headers, data if span is None else data[span[0] : span[1] + 1])
     first, last = span or (0, record.size - 1)
@@ -59,15 +58,11 @@ async def head_object(call: Call) -> Response:
         S3Error: as GetObject.
     """
     namespace = open_namespace(call.services, call.bucket)
-    record = await namespace.find(call.route.key)
-    if record is None:
-        raise S3Error("NoSuchKey", Key=call.route.key)
+    record = await find_object(call, namespace)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
-        return _not_modified(record)
-    if call.bucket.configs:
-        headers += expiration_headers(call, record)
+        return _not_modified(call, record)
     length = record.size if span is None else span[1] - span[0] + 1
     return Response(status, headers, length=length)
 
@@ -81,12 +76,12 @@ def describe(call: Call, record: ObjectRecord) -> tuple[int, Headers, tuple[int,
     """
     route = call.route
     if route.plain:
-        return 200, _object_headers(record, route.query), None
+        return 200, _object_headers(call, record), None
     request = route.headers
     if request.prefixed(b"if-"):
         check_read(request, record.etag, record.modified_ns)
     query = route.query
-    headers = _object_headers(record, query)
+    headers = _object_headers(call, record)
     wanted = request.get(b"range")
     span = None
     checksums = record.checksums
@@ -112,7 +107,8 @@ def add_checksums(headers: Headers, checksums: dict[str, str], checksum_type: st
         headers.append(("x-amz-checksum-type", checksum_type))
 
 
-def _object_headers(record: ObjectRecord, query: dict[str, str]) -> Headers:
+def _object_headers(call: Call, record: ObjectRecord) -> Headers:
+    query = call.route.query
     headers = [
         ("Last-Modified", http_date(record.modified_ns)),
         ("ETag", f'"{record.etag}"'),
@@ -124,6 +120,10 @@ def _object_headers(record: ObjectRecord, query: dict[str, str]) -> Headers:
         headers.append(("x-amz-storage-class", record.storage_class))
     if record.tags:
         headers.append(("x-amz-tagging-count", str(len(record.tags))))
+    if call.bucket.versioning:
+        headers += version_header(call.bucket, record)
+    if call.bucket.configs:
+        headers += expiration_headers(call, record)
     return headers
 
 
@@ -154,11 +154,11 @@ def _part(
     return span, part.checksums
 
 
-def _not_modified(record: ObjectRecord) -> Response:
+def _not_modified(call: Call, record: ObjectRecord) -> Response:
     headers = [("ETag", f'"{record.etag}"'), ("Last-Modified", http_date(record.modified_ns))]
     headers += [
         (SYSTEM_HEADERS[name], record.system[name])
         for name in _KEPT_WHEN_UNCHANGED
         if name in record.system
     ]
-    return Response(304, headers)
+    return Response(304, headers + version_header(call.bucket, record))

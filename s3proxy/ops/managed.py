@@ -10,13 +10,13 @@ import msgspec
 from s3proxy.backends.errors import InvalidRange, NotFound
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
+from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.http.body import Body, BytesBody, SegmentsBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
-from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.listing import ListPage
+from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services
@@ -32,13 +32,15 @@ class ManagedNamespace:
         self._catalog = services.catalog
         self.bucket = bucket
 
-    async def find(self, key: str) -> ObjectRecord | None:
+    async def find(self, key: str, version_id: str = "") -> ObjectRecord | None:
         """See `Namespace.find`; one catalog read."""
-        return self._catalog.get_object(self.bucket, key)
+        return self._catalog.get_object(self.bucket, key, version_id)
 
-    async def find_to_read(self, key: str) -> tuple[ObjectRecord | None, bytes | None]:
+    async def find_to_read(
+        self, key: str, version_id: str = ""
+    ) -> tuple[ObjectRecord | None, bytes | None]:
         """See `Namespace.find_to_read`; record and inline data are of one snapshot."""
-        return self._catalog.get_object_with_inline(self.bucket, key)
+        return self._catalog.get_object_with_inline(self.bucket, key, version_id)
 
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
         """See `Namespace.open`; of a segmented object only what the range touches is opened."""
@@ -60,13 +62,13 @@ class ManagedNamespace:
     async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> ObjectRecord | None:
         """See `Namespace.copy`.
 
-        An object copied onto itself changes its record only. Another copy gets a blob of its own,
-        made by the backend.
+        An object copied onto itself changes its record only, where it has one version. Another copy
+        gets a blob of its own, made by the backend.
         """
         record = source.record
         if source.algorithm and source.algorithm not in record.checksums:
             return None
-        if source.key == key:
+        if source.key == key and not self.bucket.versioning:
             return await self._rewrite(key, record, write)
         writer = self._writer()
         whole = len(record.blobs) == 1 and not record.parts and "-" not in record.etag
@@ -81,22 +83,34 @@ class ManagedNamespace:
         """See `Namespace.find_tags`."""
         return record.tags
 
-    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
+    async def put_tags(
+        self, key: str, tags: dict[str, str], version_id: str = ""
+    ) -> ObjectRecord | None:
         """See `Namespace.put_tags`; one transaction."""
 
         def tagged(record: ObjectRecord) -> ObjectRecord:
             return msgspec.structs.replace(record, tags=tags)
 
-        return await self._catalog.update_object(self.bucket, key, tagged) is not None
+        return await self._catalog.update_object(self.bucket, key, tagged, version_id=version_id)
 
-    async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
+    async def delete(self, deletion: Deletion) -> ObjectRecord | None:
         """See `Namespace.delete`."""
-        await self._catalog.delete_object(self.bucket, key, condition=condition)
+        return await self._catalog.delete_object(self.bucket, deletion)
 
-    async def delete_many(self, keys: list[str]) -> list[Exception | None]:
+    async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
         """See `Namespace.delete_many`; one transaction for all."""
-        await self._catalog.delete_objects(self.bucket, [Deletion(key) for key in keys])
-        return [None] * len(keys)
+        return [*await self._catalog.delete_objects(self.bucket, deletions)]
+
+    async def list_versions(self, parameters: ListVersionsParameters) -> VersionPage:
+        """See `Namespace.list_versions`; O(page)."""
+        return self._catalog.list_versions(
+            self.bucket,
+            prefix=parameters.prefix,
+            delimiter=parameters.delimiter,
+            key_marker=parameters.key_marker,
+            version_id_marker=parameters.version_id_marker,
+            limit=parameters.max_keys,
+        )
 
     async def list_page(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:
         """See `Namespace.list_page`; O(page)."""
@@ -131,6 +145,7 @@ class ManagedNamespace:
             modified_ns=0,
             checksums=done.checksums,
             checksum_type=done.checksum_type,
+            version_id=done.version_id,
         )
 
     async def abort_upload(self, upload: UploadRecord) -> None:
@@ -181,7 +196,7 @@ class ManagedNamespace:
             tags=write.tags,
         )
         try:
-            await self._catalog.put_object(
+            return await self._catalog.put_object(
                 self.bucket,
                 key,
                 record,
@@ -192,7 +207,6 @@ class ManagedNamespace:
         except BaseException:
             await self._writer().abandon(written)
             raise
-        return record
 
     async def _rewrite(self, key: str, old: ObjectRecord, write: ObjectWrite) -> ObjectRecord:
         record = msgspec.structs.replace(
@@ -203,10 +217,9 @@ class ManagedNamespace:
             storage_class=write.storage_class,
             tags=write.tags,
         )
-        await self._catalog.put_object(
+        return await self._catalog.put_object(
             self.bucket, key, record, condition=write.condition, replaces=old
         )
-        return record
 
 
 def _pieces(blobs: tuple[BlobRef, ...], first: int, last: int) -> list[tuple[BlobRef, int, int]]:

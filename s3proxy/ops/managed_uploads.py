@@ -88,7 +88,7 @@ class ManagedUploads:
             completion = msgspec.structs.replace(completion, etag=stat.etag or completion.etag)
         record = _object_of(upload, completion, blobs, self._services.now_ns())
         try:
-            await self._catalog.complete_upload(
+            done = await self._catalog.complete_upload(
                 self._bucket,
                 upload.key,
                 upload.upload_id,
@@ -101,7 +101,7 @@ class ManagedUploads:
                 # The backend's upload is spent: a loser of a race cannot complete it again.
                 await self._catalog.abort_upload(self._bucket, upload.key, upload.upload_id)
             raise
-        return record
+        return msgspec.structs.replace(record, version_id=done.version_id)
 
     async def _put_native_part(
         self, upload: UploadRecord, blob: BlobRef, number: int, payload: Payload

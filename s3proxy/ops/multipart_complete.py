@@ -10,6 +10,7 @@ from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.versions import written_version
 from s3proxy.s3 import checksums, xml_objects
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, invalid_argument
@@ -177,7 +178,7 @@ def _answer(call: Call, record: ObjectRecord) -> Response:
         checksums=record.checksums,
         checksum_type=record.checksum_type,
     )
-    headers = list(XML_HEADERS)
+    headers = [*XML_HEADERS, *written_version(record)]
     if record.modified_ns:  # a repeated Complete knows no more than its first answer
         headers += expiration_headers(call, record)
     return Response(200, headers, document)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord, ObjectRecord, PartRecord, UploadRecord
+from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.s3.conditions import WriteCondition
-from s3proxy.s3.listing import ListPage
+from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
     from s3proxy.http.body import Body
@@ -98,11 +100,13 @@ class Namespace(Protocol):
 
     bucket: BucketRecord
 
-    async def find(self, key: str) -> ObjectRecord | None:
-        """The current object, or None."""
+    async def find(self, key: str, version_id: str = "") -> ObjectRecord | None:
+        """The current object, or the version of that id, which may be a delete marker; or None."""
 
-    async def find_to_read(self, key: str) -> tuple[ObjectRecord | None, bytes | None]:
-        """The current object, with all of its data where that came along for nothing."""
+    async def find_to_read(
+        self, key: str, version_id: str = ""
+    ) -> tuple[ObjectRecord | None, bytes | None]:
+        """What `find` gives, with all of its data where that came along for nothing."""
 
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
         """The bytes first..last (both inclusive) of what `find` gave; the caller closes it."""
@@ -116,14 +120,23 @@ class Namespace(Protocol):
     async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
         """The tags of what `find` gave, also where the record has not got them."""
 
-    async def put_tags(self, key: str, tags: dict[str, str]) -> bool:
-        """Replace the tags of the object and nothing else; False when there is none."""
+    async def put_tags(
+        self, key: str, tags: dict[str, str], version_id: str = ""
+    ) -> ObjectRecord | None:
+        """Replace the tags of what `find` gives, and nothing else; a delete marker has none."""
 
-    async def delete(self, key: str, condition: WriteCondition | None = None) -> None:
-        """Delete; a key that is not there is no error."""
+    async def delete(self, deletion: Deletion) -> ObjectRecord | None:
+        """Delete; what is not there is no error.
 
-    async def delete_many(self, keys: list[str]) -> list[Exception | None]:
-        """Delete each; the answer is in the order of the keys, None for success."""
+        Returns:
+            The version that is gone, or the delete marker that was made, in buckets with versions.
+        """
+
+    async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
+        """Delete each; in order, what `delete` gives or raises."""
+
+    async def list_versions(self, parameters: ListVersionsParameters) -> VersionPage:
+        """Versions and common prefixes after the markers: by key, then newest first."""
 
     async def list_page(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:
         """Up to `limit` objects and common prefixes after `after`, in UTF-8 byte order."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.versions import find_object, version_header
 from s3proxy.s3.errors import S3Error, invalid_argument
 from s3proxy.s3.listing import parse_count
 from s3proxy.s3.time import http_date
@@ -24,13 +25,11 @@ async def get_object_attributes(call: Call) -> Response:
     """GetObjectAttributes: those of x-amz-object-attributes.
 
     Raises:
-        S3Error: NoSuchKey, InvalidArgument, InvalidRequest.
+        S3Error: NoSuchKey, NoSuchVersion, MethodNotAllowed, InvalidArgument, InvalidRequest.
     """
     wanted = _wanted(call.route.headers)
     namespace = open_namespace(call.services, call.bucket)
-    record = await namespace.find(call.route.key)
-    if record is None:
-        raise S3Error("NoSuchKey", Key=call.route.key)
+    record = await find_object(call, namespace)
     parts = _parts(record, call.route.headers) if "ObjectParts" in wanted else None
     attributes = Attributes(
         etag=record.etag if "ETag" in wanted else None,
@@ -41,6 +40,7 @@ async def get_object_attributes(call: Call) -> Response:
         size=record.size if "ObjectSize" in wanted else None,
     )
     headers = [*XML_HEADERS, ("Last-Modified", http_date(record.modified_ns))]
+    headers += version_header(call.bucket, record)
     return Response(200, headers, object_attributes(attributes))
 
 

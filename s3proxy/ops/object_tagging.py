@@ -11,7 +11,7 @@ from s3proxy.http.handler import Response
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
-from s3proxy.s3.errors import S3Error
+from s3proxy.ops.versions import find_object, require_object, version_header
 from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging, tagging
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ async def put_object_tagging(call: Call) -> Response:
     """
     require_digest(call)
     document = await read_document(call, TAGGING_BYTES_MAX)
-    await _put_tags(call, parse_tagging(document, tags_max=OBJECT_TAGS_MAX))
-    return Response(200)
+    return Response(200, await _put_tags(call, parse_tagging(document, tags_max=OBJECT_TAGS_MAX)))
 
 
 async def get_object_tagging(call: Call) -> Response:
@@ -37,11 +36,9 @@ async def get_object_tagging(call: Call) -> Response:
         S3Error: NoSuchKey.
     """
     namespace = open_namespace(call.services, call.bucket)
-    key = call.route.key
-    record = await namespace.find(key)
-    if record is None:
-        raise S3Error("NoSuchKey", Key=key)
-    return Response(200, XML_HEADERS, tagging(await namespace.find_tags(key, record)))
+    record = await find_object(call, namespace)
+    headers = [*XML_HEADERS, *version_header(call.bucket, record)]
+    return Response(200, headers, tagging(await namespace.find_tags(call.route.key, record)))
 
 
 async def delete_object_tagging(call: Call) -> Response:
@@ -50,11 +47,11 @@ async def delete_object_tagging(call: Call) -> Response:
     Raises:
         S3Error: NoSuchKey.
     """
-    await _put_tags(call, {})
-    return Response(204)
+    return Response(204, await _put_tags(call, {}))
 
 
-async def _put_tags(call: Call, tags: dict[str, str]) -> None:
+async def _put_tags(call: Call, tags: dict[str, str]) -> list[tuple[str, str]]:
     namespace = open_namespace(call.services, call.bucket)
-    if not await namespace.put_tags(call.route.key, tags):
-        raise S3Error("NoSuchKey", Key=call.route.key)
+    version_id = call.route.query.get("versionId", "")
+    tagged = await namespace.put_tags(call.route.key, tags, version_id)
+    return version_header(call.bucket, require_object(call, tagged))

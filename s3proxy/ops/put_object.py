@@ -11,6 +11,7 @@ from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.resolve import open_namespace
+from s3proxy.ops.versions import written_version
 from s3proxy.s3.conditions import parse_write_condition
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.metadata import parse_metadata
@@ -57,8 +58,8 @@ def check_put_size(call: Call, length: int) -> None:
 
 
 def written_headers(record: ObjectRecord) -> list[tuple[str, str]]:
-    """ETag and checksums of what was stored."""
-    headers = [("ETag", f'"{record.etag}"')]
+    """ETag, version and checksums of what was stored."""
+    headers = [("ETag", f'"{record.etag}"'), *written_version(record)]
     if record.checksums:
         add_checksums(headers, record.checksums, record.checksum_type)
     return headers

@@ -27,6 +27,7 @@ from s3proxy.ops import (
     object_attributes,
     object_tagging,
     put_object,
+    versions,
 )
 from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.call import Call
@@ -120,6 +121,9 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
         multipart_lists.list_multipart_uploads,
         "s3:ListBucketMultipartUploads",
     ),
+    "get_bucket_versioning": (versions.get_bucket_versioning, "s3:GetBucketVersioning"),
+    "put_bucket_versioning": (versions.put_bucket_versioning, "s3:PutBucketVersioning"),
+    "list_object_versions": (versions.list_object_versions, "s3:ListBucketVersions"),
     **fixed_answers.ANSWERS,
     **CONFIGURATIONS,
     **SETTLED,

@@ -13,15 +13,16 @@ class CopySource(msgspec.Struct, frozen=True):
 
     bucket: str
     key: str
+    version_id: str = ""
 
 
 def parse_copy_source(headers: Headers) -> CopySource:
     """Read x-amz-copy-source: `bucket/key`, percent-encoded, with or without a leading slash.
 
-    A `?versionId=null` names the object itself; other versions do not exist.
+    A version is named by `?versionId=` behind it.
 
     Raises:
-        S3Error: InvalidArgument, NoSuchVersion, KeyTooLongError; NotImplemented for the ARN of an
+        S3Error: InvalidArgument, KeyTooLongError; NotImplemented for the ARN of an
             access point.
     """
     name = "x-amz-copy-source"
@@ -43,4 +44,4 @@ def parse_copy_source(headers: Headers) -> CopySource:
     check_key(key)
     if "?versionId=" in value:
         check_version_id(version_id)
-    return CopySource(bucket, key)
+    return CopySource(bucket, key, version_id)

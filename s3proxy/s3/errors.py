@@ -46,6 +46,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "The unspecified location constraint is incompatible for the region specific endpoint"
         " this request was sent to.",
     ),
+    "IllegalVersioningConfigurationException": (400, "The Versioning element must be specified"),
     "IncompleteBody": (
         400,
         "You did not provide the number of bytes specified by the Content-Length HTTP header",
@@ -212,11 +213,11 @@ class S3Error(Exception):
         fields: further elements of the error document, in order (BucketName, Key, Region, ...).
 
     Attributes:
-        allow: methods that the resource does have, of MethodNotAllowed (RFC 9110, 15.5.6).
+        headers: further headers of the answer, such as Allow.
     """
 
     def __init__(self, code: str, message: str = "", /, **fields: str) -> None:
-        self.allow: tuple[str, ...] = ()
+        self.headers: tuple[tuple[str, str], ...] = ()
         self.code = code
         self.message = message or MESSAGES.get(code, code)
         self.fields = fields
@@ -229,9 +230,9 @@ class S3Error(Exception):
 
 
 def method_not_allowed(method: str, resource_type: str, allow: Iterable[str]) -> S3Error:
-    """MethodNotAllowed for a resource that has the methods `allow`."""
+    """MethodNotAllowed for a resource that has the methods `allow` (RFC 9110, 15.5.6)."""
     error = S3Error("MethodNotAllowed", Method=method, ResourceType=resource_type)
-    error.allow = tuple(sorted(allow))
+    error.headers = (("Allow", ", ".join(sorted(allow))),)
     return error
 
 

@@ -1,4 +1,4 @@
-"""Parameters and pages of listings, without I/O: objects (v1, v2), uploads, parts, buckets.
+"""Parameters and pages of listings, without I/O: objects, versions, uploads, parts, buckets.
 
 A page is asked for by prefix, delimiter and the key (or common prefix) after which it starts;
 Python's order of strings is the order of their UTF-8 bytes, which is S3's.
@@ -81,6 +81,17 @@ class ListUploadsParameters(msgspec.Struct, frozen=True):
     url_encoded: bool
 
 
+class ListVersionsParameters(msgspec.Struct, frozen=True):
+    """What ListObjectVersions asks for: what comes after a key, or after a version of it."""
+
+    prefix: str
+    delimiter: str
+    key_marker: str
+    version_id_marker: str
+    max_keys: int
+    url_encoded: bool
+
+
 class ListPartsParameters(msgspec.Struct, frozen=True):
     """What ListParts asks for: parts numbered above the marker."""
 
@@ -151,6 +162,26 @@ def parse_list_uploads(query: dict[str, str]) -> ListUploadsParameters:
         key_marker=key_marker,
         upload_id_marker=query.get("upload-id-marker", "") if key_marker else "",
         max_uploads=_count(query, "max-uploads", "max-uploads", KEYS_MAX),
+        url_encoded=_is_url_encoded(query),
+    )
+
+
+def parse_list_versions(query: dict[str, str]) -> ListVersionsParameters:
+    """Read the parameters of ListObjectVersions.
+
+    Raises:
+        S3Error: InvalidArgument, also for a version id marker without a key marker.
+    """
+    key_marker, version_id_marker = query.get("key-marker", ""), query.get("version-id-marker", "")
+    if version_id_marker and not key_marker:
+        message = "A version-id marker cannot be specified without a key marker."
+        raise invalid_argument(message, "version-id-marker", version_id_marker)
+    return ListVersionsParameters(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        key_marker=key_marker,
+        version_id_marker=version_id_marker,
+        max_keys=_count(query, "max-keys", "maxKeys", KEYS_MAX),
         url_encoded=_is_url_encoded(query),
     )
 

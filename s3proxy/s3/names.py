@@ -19,6 +19,8 @@ _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _VERSION_ID: Final = re.compile(r"[A-Za-z0-9._-]{32}", re.ASCII)
+# A provider's may look otherwise; they pass.
+_OPAQUE_ID: Final = re.compile(r"[!-~]{1,1024}", re.ASCII)
 
 
 def check_bucket_name(name: str) -> None:
@@ -66,16 +68,25 @@ def check_key(key: str) -> None:
 
 
 def check_version_id(version_id: str) -> None:
-    """Accept the one version an unversioned bucket has, `null`.
+    """Check what a request gives as a version id; whether there is such a version shows later.
 
     Raises:
-        S3Error: InvalidArgument for what cannot be a version id; NoSuchVersion for what could.
+        S3Error: InvalidArgument.
     """
-    if version_id == "null":
-        return
     if not version_id:
         message = "Version id cannot be the empty string"
         raise invalid_argument(message, "versionId", "")
-    if _VERSION_ID.fullmatch(version_id) is None:
-        raise invalid_argument("Invalid version id specified", "versionId", version_id)
-    raise S3Error("NoSuchVersion", VersionId=version_id)
+    if _OPAQUE_ID.fullmatch(version_id) is None:
+        raise invalid_version_id(version_id)
+
+
+def no_such_version(key: str, version_id: str) -> S3Error:
+    """NoSuchVersion, or InvalidArgument for what S3 gives to no version."""
+    if version_id != "null" and _VERSION_ID.fullmatch(version_id) is None:
+        return invalid_version_id(version_id)
+    return S3Error("NoSuchVersion", Key=key, VersionId=version_id)
+
+
+def invalid_version_id(version_id: str) -> S3Error:
+    """InvalidArgument for a version id."""
+    return invalid_argument("Invalid version id specified", "versionId", version_id)

@@ -55,7 +55,7 @@ _HARMLESS_VALUES: Final = {
     "x-amz-bucket-namespace": frozenset({"global"}),
 }
 # What `refuse_unkept_headers` may refuse, depending on value and operation.
-REFUSABLE: Final = (*_REFUSED, *_HARMLESS_VALUES, "x-amz-acl", "x-amz-bypass-governance-retention")
+REFUSABLE: Final = (*_REFUSED, *_HARMLESS_VALUES, "x-amz-acl")
 REFUSABLE_PREFIXES: Final = _REFUSED_PREFIXES
 
 
@@ -87,6 +87,3 @@ def _check_header(name: str, value: str) -> None:
         if value in _OTHER_ACLS:
             raise not_implemented_header(name)
         raise invalid_argument("Invalid canned ACL", "x-amz-acl", value)
-    if name == "x-amz-bypass-governance-retention" and value.lower() == "true":
-        message = f"{name} is only applicable to Object Lock enabled buckets"
-        raise invalid_argument(message, name, value)

@@ -36,8 +36,13 @@ _VERSIONED: Final = frozenset(
         "get_object",
         "get_object_acl",
         "get_object_attributes",
+        "get_object_legal_hold",
+        "get_object_retention",
         "get_object_tagging",
         "head_object",
+        "put_object_acl",
+        "put_object_legal_hold",
+        "put_object_retention",
         "put_object_tagging",
     }
 )

@@ -148,9 +148,9 @@ def access_control_policy(owner: Owner) -> bytes:
     return document("AccessControlPolicy", content)
 
 
-def versioning() -> bytes:
-    """VersioningConfiguration of a bucket that never had versions: empty."""
-    return document("VersioningConfiguration", "")
+def versioning(status: str) -> bytes:
+    """VersioningConfiguration; empty for a bucket that never had versions."""
+    return document("VersioningConfiguration", element("Status", status) if status else "")
 
 
 def notification() -> bytes:

@@ -1,4 +1,4 @@
-"""XML of listings: objects (version 1 and 2), multipart uploads, parts."""
+"""XML of listings: objects (version 1 and 2), versions, multipart uploads, parts."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,6 +12,7 @@ from s3proxy.s3.listing import (
     ListParameters,
     ListPartsParameters,
     ListUploadsParameters,
+    ListVersionsParameters,
     make_token,
 )
 from s3proxy.s3.time import iso8601
@@ -47,6 +48,32 @@ class UploadsPage(msgspec.Struct):
     truncated: bool = False
     next_key: str = ""
     next_upload_id: str = ""
+
+
+class ListedVersion(msgspec.Struct, kw_only=True):
+    """A version of an object, or a delete marker, which has no more than its owner and time."""
+
+    key: str
+    version_id: str
+    latest: bool
+    delete_marker: bool
+    modified_ns: int
+    owner: Owner
+    etag: str = ""
+    size: int = 0
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+
+
+class VersionsPage(msgspec.Struct):
+    """A page of versions; the next starts after (next_key, next_version_id) when truncated."""
+
+    versions: list[ListedVersion]
+    common_prefixes: list[str]
+    truncated: bool = False
+    next_key: str = ""
+    next_version_id: str = ""
 
 
 class ListedPart(msgspec.Struct):
@@ -98,6 +125,30 @@ def list_objects(
     )
     prefixes = "".join(_common_prefixes(page.common_prefixes, encode))
     return document_around("ListBucketResult", "".join(content), rows, prefixes)
+
+
+def list_versions(bucket: str, parameters: ListVersionsParameters, page: VersionsPage) -> bytes:
+    """ListVersionsResult."""
+    encode = url_encode if parameters.url_encoded else escape
+    content = [
+        element("Name", bucket),
+        f"<Prefix>{encode(parameters.prefix)}</Prefix>",
+        f"<KeyMarker>{encode(parameters.key_marker)}</KeyMarker>",
+        element("VersionIdMarker", parameters.version_id_marker),
+    ]
+    if page.truncated:
+        content.append(f"<NextKeyMarker>{encode(page.next_key)}</NextKeyMarker>")
+        if page.next_version_id:
+            content.append(element("NextVersionIdMarker", page.next_version_id))
+    content.append(f"<MaxKeys>{parameters.max_keys}</MaxKeys>")
+    if parameters.delimiter:
+        content.append(f"<Delimiter>{encode(parameters.delimiter)}</Delimiter>")
+    if parameters.url_encoded:
+        content.append("<EncodingType>url</EncodingType>")
+    content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
+    content.extend(_version(version, encode) for version in page.versions)
+    content.extend(_common_prefixes(page.common_prefixes, encode))
+    return document("ListVersionsResult", "".join(content))
 
 
 def list_multipart_uploads(
@@ -188,6 +239,23 @@ def _common_prefixes(prefixes: Sequence[str], encode: Callable[[str], str]) -> l
     return [
         f"<CommonPrefixes><Prefix>{encode(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes
     ]
+
+
+def _version(version: ListedVersion, encode: Callable[[str], str]) -> str:
+    name = "DeleteMarker" if version.delete_marker else "Version"
+    described = ""
+    if not version.delete_marker:
+        kind = _checksum_kind(version.checksum_algorithm, version.checksum_type)
+        described = (
+            f"<ETag>&quot;{escape(version.etag)}&quot;</ETag>{kind}<Size>{version.size}</Size>"
+            f"{element('StorageClass', version.storage_class)}"
+        )
+    return (
+        f"<{name}><Key>{encode(version.key)}</Key>{element('VersionId', version.version_id)}"
+        f"<IsLatest>{_boolean(version.latest)}</IsLatest>"
+        f"<LastModified>{iso8601(version.modified_ns)}</LastModified>"
+        f"{described}{owner_element(version.owner)}</{name}>"
+    )
 
 
 def _upload(upload: ListedUpload, encode: Callable[[str], str]) -> str:

@@ -17,10 +17,14 @@ from s3proxy.s3.xml import (
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """A key that is gone; version_id as the request named it."""
+    """A key that is gone; version_id as the request named it.
+
+    `marker_version_id` is of the delete marker that was made, or is gone; "" for no marker.
+    """
 
     key: str
     version_id: str = ""
+    marker_version_id: str = ""
 
 
 class NotDeleted(msgspec.Struct, frozen=True):
@@ -115,7 +119,8 @@ def complete_multipart_upload(
 def delete_objects(deleted: Iterable[Deleted], failed: Iterable[NotDeleted]) -> bytes:
     """DeleteResult; for a quiet request `deleted` is left empty by the caller."""
     content = [
-        f"<Deleted><Key>{escape(entry.key)}</Key>{_version(entry.version_id)}</Deleted>"
+        f"<Deleted><Key>{escape(entry.key)}</Key>{_version(entry.version_id)}"
+        f"{_marker(entry.marker_version_id)}</Deleted>"
         for entry in deleted
     ]
     content += [
@@ -174,6 +179,12 @@ def _checksums(checksums: Mapping[str, str], checksum_type: str) -> str:
     if checksums and checksum_type:
         content += element("ChecksumType", checksum_type)
     return content
+
+
+def _marker(version_id: str) -> str:
+    if not version_id:
+        return ""
+    return f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', version_id)}"
 
 
 def _version(version_id: str) -> str:

@@ -89,6 +89,23 @@ def read_create_bucket(body: bytes) -> str:
     return (root.child_text("LocationConstraint") or "").strip()
 
 
+def read_versioning(body: bytes) -> str:
+    """The Status of a VersioningConfiguration: "Enabled" or "Suspended".
+
+    Raises:
+        S3Error: MalformedXML, IllegalVersioningConfigurationException; NotImplemented (MFA delete).
+    """
+    root = parse(body, "VersioningConfiguration", CONFIGURATION_BYTES_MAX)
+    if (root.child_text("MfaDelete") or "").strip() not in ("", "Disabled"):
+        raise S3Error("NotImplemented", "MFA delete is not implemented.", Element="MfaDelete")
+    status = root.child_text("Status")
+    if status is None:
+        raise S3Error("IllegalVersioningConfigurationException")
+    if status not in ("Enabled", "Suspended"):
+        raise S3Error("MalformedXML")
+    return status
+
+
 def read_delete(body: bytes) -> DeleteRequest:
     """Body of DeleteObjects: 1 to 1,000 keys.
 

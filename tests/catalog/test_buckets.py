@@ -51,7 +51,7 @@ async def test_delete_bucket_with_object_or_upload_is_refused(tmp_path: Path) ->
         await catalog.put_object(bucket, "k" * 1000, object_record())
         with pytest.raises(BucketNotEmpty):
             await catalog.delete_bucket("bucket")
-        await catalog.delete_object(bucket, "k" * 1000)
+        await catalog.delete_object(bucket, Deletion("k" * 1000))
         await catalog.create_upload(bucket, upload_record("k", "u"))
         with pytest.raises(BucketNotEmpty):
             await catalog.delete_bucket("bucket")

@@ -34,8 +34,8 @@ async def test_put_object_replaces_the_old_one_and_queues_its_blobs(
         assert await catalog.put_object(bucket, key, second) == second
         assert catalog.get_object(bucket, key) == second
         assert garbage_blobs(catalog) == {ref.id for ref in first.blobs}
-        assert await catalog.delete_object(bucket, key) == second
-        assert await catalog.delete_object(bucket, key) is None
+        assert await catalog.delete_object(bucket, Deletion(key)) == second
+        assert await catalog.delete_object(bucket, Deletion(key)) is None
         assert catalog.get_object(bucket, key) is None
         assert garbage_blobs(catalog) == {ref.id for ref in first.blobs + second.blobs}
 
@@ -121,8 +121,10 @@ async def test_delete_object_condition_decides(tmp_path: Path) -> None:
         bucket = await catalog.create_bucket(bucket_record())
         await catalog.put_object(bucket, "k", object_record(etag="one"))
         with pytest.raises(S3Error, match="PreconditionFailed"):
-            await catalog.delete_object(bucket, "k", condition=WriteCondition(if_match="two"))
-        await catalog.delete_object(bucket, "k", condition=WriteCondition(if_match="one"))
+            await catalog.delete_object(
+                bucket, Deletion("k", condition=WriteCondition(if_match="two"))
+            )
+        await catalog.delete_object(bucket, Deletion("k", condition=WriteCondition(if_match="one")))
         assert catalog.get_object(bucket, "k") is None
 
 
@@ -163,7 +165,7 @@ async def test_put_object_if_none_match_raced_has_one_winner(tmp_path: Path) -> 
         bucket = await catalog.create_bucket(bucket_record())
         for _ in range(5):
             await _race(catalog, bucket, lambda: ABSENT)
-            await catalog.delete_object(bucket, "k")
+            await catalog.delete_object(bucket, Deletion("k"))
         assert catalog.open_intents() == []
         assert len(garbage_blobs(catalog)) == 5 * 64
 
@@ -230,7 +232,7 @@ async def test_garbage_falls_due_and_is_postponed(tmp_path: Path) -> None:
         bucket = await catalog.create_bucket(bucket_record())
         target = blob()
         await catalog.put_object(bucket, "k", object_record(target))
-        await catalog.delete_object(bucket, "k")
+        await catalog.delete_object(bucket, Deletion("k"))
         due_ns = clock.ns + 10 * 10**9
         assert catalog.due_garbage(due_ns - 1, 10) == []
         (record,) = catalog.due_garbage(due_ns, 10)

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
+from s3proxy.catalog.objects import Deletion
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
 from tests.catalog.catalogs import (
@@ -113,7 +114,7 @@ async def test_complete_upload_again_answers_the_same_until_swept(tmp_path: Path
         await catalog.put_part(bucket, "k", "u", part_record(1, blob()))
         record, named = object_record(etag="whole-1"), [(1, "etag-1")]
         await catalog.complete_upload(bucket, "k", "u", record, parts=named)
-        await catalog.delete_object(bucket, "k")
+        await catalog.delete_object(bucket, Deletion("k"))
         again = await catalog.complete_upload(bucket, "k", "u", record, parts=named)
         assert (again.etag, again.replayed) == ("whole-1", True)
         assert catalog.get_completed(bucket, "k", "u", named) == again

@@ -99,7 +99,7 @@ async def test_delete_object_with_versions_leaves_a_marker(
     catalog: Catalog, bucket: BucketRecord
 ) -> None:
     first = await put(catalog, bucket)
-    marker = await catalog.delete_object(bucket, "k")
+    marker = await catalog.delete_object(bucket, Deletion("k"))
     assert marker is not None and marker.delete_marker
     assert catalog.get_object(bucket, "k") is None
     assert catalog.get_latest(bucket, "k") == marker
@@ -109,7 +109,7 @@ async def test_delete_object_with_versions_leaves_a_marker(
         ("k", marker.version_id, True),
         ("k", first.version_id, False),
     ]
-    assert await catalog.delete_object(bucket, "k", version_id=marker.version_id) == marker
+    assert await catalog.delete_object(bucket, Deletion("k", marker.version_id)) == marker
     assert catalog.get_object(bucket, "k") == first
     assert garbage_blobs(catalog) == set()
 
@@ -118,12 +118,12 @@ async def test_delete_object_of_a_version_drops_its_blobs_and_promotes_the_next(
     catalog: Catalog, bucket: BucketRecord
 ) -> None:
     records = [await put(catalog, bucket) for _ in range(3)]
-    assert await catalog.delete_object(bucket, "k", version_id=records[2].version_id) == records[2]
+    assert await catalog.delete_object(bucket, Deletion("k", records[2].version_id)) == records[2]
     assert catalog.get_object(bucket, "k") == records[1]
-    assert await catalog.delete_object(bucket, "k", version_id=records[0].version_id) == records[0]
+    assert await catalog.delete_object(bucket, Deletion("k", records[0].version_id)) == records[0]
     assert catalog.get_object(bucket, "k") == records[1]
-    assert await catalog.delete_object(bucket, "k", version_id=records[0].version_id) is None
-    assert await catalog.delete_object(bucket, "k", version_id="0" * 32) is None
+    assert await catalog.delete_object(bucket, Deletion("k", records[0].version_id)) is None
+    assert await catalog.delete_object(bucket, Deletion("k", "0" * 32)) is None
     assert garbage_blobs(catalog) == {records[0].blobs[0].id, records[2].blobs[0].id}
 
 
@@ -146,11 +146,11 @@ async def test_delete_object_condition_is_of_what_is_deleted(
 async def test_delete_bucket_with_a_marker_is_not_empty(
     catalog: Catalog, bucket: BucketRecord
 ) -> None:
-    marker = await catalog.delete_object(bucket, "k" * 1000)
+    marker = await catalog.delete_object(bucket, Deletion("k" * 1000))
     assert marker is not None
     with pytest.raises(BucketNotEmpty):
         await catalog.delete_bucket(bucket.name)
-    await catalog.delete_object(bucket, "k" * 1000, version_id=marker.version_id)
+    await catalog.delete_object(bucket, Deletion("k" * 1000, version_id=marker.version_id))
     await catalog.delete_bucket(bucket.name)
 
 
@@ -176,7 +176,7 @@ async def test_update_object_changes_an_old_version_in_its_place(
     assert catalog.get_object(bucket, "k") == second
     assert await catalog.update_object(bucket, "k", tagged) == tagged(second)
     assert await catalog.update_object(bucket, "k", tagged, version_id=NULL_VERSION) is None
-    marker = await catalog.delete_object(bucket, "k")
+    marker = await catalog.delete_object(bucket, Deletion("k"))
     assert marker is not None
     same = await catalog.update_object(bucket, "k", tagged, version_id=marker.version_id)
     assert same == marker
@@ -234,7 +234,7 @@ async def _act(
         model.write(on, await put(catalog, bucket, on))
     elif action == "delete":
         assert isinstance(on, str)
-        outcome = await catalog.delete_object(bucket, on)
+        outcome = await catalog.delete_object(bucket, Deletion(on))
         if model.state:
             assert outcome is not None
             model.write(on, outcome)
@@ -243,7 +243,7 @@ async def _act(
     elif model.rows:
         assert isinstance(on, int)
         key, version, *_ = model.rows[on % len(model.rows)]
-        assert await catalog.delete_object(bucket, key, version_id=version) is not None
+        assert await catalog.delete_object(bucket, Deletion(key, version)) is not None
         model.drop(lambda row: row[:2] == (key, version))
 
 
@@ -278,7 +278,7 @@ def test_versions_are_what_a_plain_list_would_keep(
                 assert [e.key for e in catalog.list_page(bucket).objects] == model.live()
             assert garbage_blobs(catalog) == model.dropped
             for key, version, *_ in list(model.rows):
-                await catalog.delete_object(bucket, key, version_id=version)
+                await catalog.delete_object(bucket, Deletion(key, version))
             await catalog.delete_bucket(bucket.name)
 
     with TemporaryDirectory() as directory:
@@ -302,10 +302,9 @@ async def test_list_versions_groups_at_the_delimiter(
 ) -> None:
     for key in ("a", "a/b", "a/b", "a/c", "b"):
         await put(catalog, bucket, key)
-    await catalog.delete_object(bucket, "a/c")
-    await catalog.delete_object(
-        bucket, "a/c", version_id=listed(catalog, bucket)[4][1]
-    )  # only its marker is left
+    await catalog.delete_object(bucket, Deletion("a/c"))
+    oldest = listed(catalog, bucket)[4][1]
+    await catalog.delete_object(bucket, Deletion("a/c", oldest))  # only its marker is left
     page = catalog.list_versions(bucket, prefix=prefix, delimiter="/", key_marker=key_marker)
     found: list[object] = [entry.key for entry in page.entries]
     found += [[common] for common in page.common_prefixes]
@@ -316,6 +315,6 @@ async def test_list_versions_after_a_version_that_is_gone_goes_on_behind_its_pla
     catalog: Catalog, bucket: BucketRecord
 ) -> None:
     records = [await put(catalog, bucket) for _ in range(4)]
-    await catalog.delete_object(bucket, "k", version_id=records[2].version_id)
+    await catalog.delete_object(bucket, Deletion("k", records[2].version_id))
     page = catalog.list_versions(bucket, key_marker="k", version_id_marker=records[2].version_id)
     assert [entry.record for entry in page.entries] == [records[1], records[0]]

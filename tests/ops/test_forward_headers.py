@@ -79,6 +79,7 @@ async def test_answer_headers_pass_by_a_list(tmp_path: Path) -> None:
             "content-range": "bytes 0-3/9",
             "x-amz-meta-a": "1",
             "x-amz-checksum-crc32": "AAAAAA==",
+            "x-amz-version-id": "v1",
         }
 
 

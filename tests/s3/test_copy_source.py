@@ -20,7 +20,6 @@ def parse(value: str) -> CopySource:
         ("/bucket/%C3%A4", "bucket", "ä"),
         ("bucket/ä".encode().decode("latin-1"), "bucket", "ä"),
         ("bucket/a%3Fb", "bucket", "a?b"),
-        ("bucket/key?versionId=null", "bucket", "key"),
         ("bucket//key", "bucket", "/key"),
     ],
 )
@@ -37,9 +36,9 @@ def test_parse_copy_source_otherwise_is_invalid(value: str) -> None:
     assert caught.value.fields == {"ArgumentName": "x-amz-copy-source", "ArgumentValue": value}
 
 
-def test_parse_copy_source_of_a_missing_version_is_no_such_version() -> None:
-    with raises_s3("NoSuchVersion"):
-        parse("bucket/key?versionId=" + "v" * 32)
+@pytest.mark.parametrize("version_id", ["null", "v" * 32, "of-another-form"])
+def test_parse_copy_source_may_name_a_version(version_id: str) -> None:
+    assert parse(f"bucket/key?versionId={version_id}") == CopySource("bucket", "key", version_id)
 
 
 def test_parse_copy_source_of_an_empty_version_is_invalid() -> None:

@@ -5,6 +5,7 @@ from s3proxy.s3.names import (
     check_key,
     check_version_id,
     is_addressable_bucket,
+    no_such_version,
 )
 from tests.s3.heads import raises_s3
 
@@ -75,15 +76,19 @@ def test_check_version_id_null_is_the_object_itself() -> None:
     check_version_id("null")
 
 
-@pytest.mark.parametrize("version_id", ["", "1", "NULL", "a" * 31, "a" * 33, "!" * 32])
+@pytest.mark.parametrize("version_id", ["", "a b", "\xe9", "a\n", "a" * 1025])
 def test_check_version_id_of_another_form_is_invalid(version_id: str) -> None:
     with raises_s3("InvalidArgument") as caught:
         check_version_id(version_id)
     assert caught.value.fields == {"ArgumentName": "versionId", "ArgumentValue": version_id}
 
 
-def test_check_version_id_well_formed_does_not_exist() -> None:
-    version_id = "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH"
-    with raises_s3("NoSuchVersion") as caught:
-        check_version_id(version_id)
-    assert caught.value.fields == {"VersionId": version_id}
+@pytest.mark.parametrize("version_id", ["3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", "null"])
+def test_no_such_version_of_the_right_form(version_id: str) -> None:
+    error = no_such_version("k", version_id)
+    assert (error.code, error.fields) == ("NoSuchVersion", {"Key": "k", "VersionId": version_id})
+
+
+@pytest.mark.parametrize("version_id", ["1", "NULL", "a" * 31, "a" * 33, "!" * 32])
+def test_no_such_version_of_another_form_is_an_invalid_argument(version_id: str) -> None:
+    assert no_such_version("k", version_id).code == "InvalidArgument"

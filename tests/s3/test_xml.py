@@ -120,7 +120,7 @@ def test_access_control_policy_gives_all_to_the_owner(operation: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "body", "expected"),
     [
-        ("GetBucketVersioning", xml.versioning(), {}),
+        ("GetBucketVersioning", xml.versioning(""), {}),
         ("GetBucketNotificationConfiguration", xml.notification(), {}),
         ("GetBucketLogging", xml.logging_status(), {}),
         ("GetObjectTagging", tagging({}), {"TagSet": []}),
