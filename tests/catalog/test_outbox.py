@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.outbox import Announcer, Queued
 from s3proxy.catalog.records import BucketRecord, EventCounts, ObjectRecord
 from s3proxy.s3.conditions import WriteCondition
@@ -81,7 +82,7 @@ async def test_delete_tells_once_for_what_was_there(tmp_path: Path) -> None:
         await put(catalog, bucket, "k")
         for _ in range(2):
             gone = announcer(bucket, "ObjectRemoved")
-            await catalog.delete_object(bucket, "k", announcer=gone)
+            await catalog.delete_object(bucket, Deletion("k"), announcer=gone)
         (event,) = events(catalog, TOPIC)
         assert (event.name, event.key, event.etag) == ("ObjectRemoved:Delete", "k", "")
         assert event.size is None
@@ -95,11 +96,11 @@ async def test_delete_in_a_bucket_with_versions_tells_of_the_marker(tmp_path: Pa
         )
         stored = await put(catalog, bucket, "k")
         gone = announcer(bucket, "ObjectRemoved")
-        marker = await catalog.delete_object(bucket, "k", announcer=gone)
+        marker = await catalog.delete_object(bucket, Deletion("k"), announcer=gone)
         assert marker is not None
         versions = [stored.version_id, marker.version_id, "00" * 16]
         for version_id in versions:
-            await catalog.delete_object(bucket, "k", version_id=version_id, announcer=gone)
+            await catalog.delete_object(bucket, Deletion("k", version_id), announcer=gone)
         assert [event.version_id for event in events(catalog)] == [stored.version_id]
         assert [(event.name, event.version_id) for event in events(catalog, TOPIC)] == [
             ("ObjectRemoved:DeleteMarkerCreated", marker.version_id),
@@ -146,7 +147,9 @@ async def test_event_without_a_rule_is_not_kept(tmp_path: Path) -> None:
     async with open_catalog(tmp_path) as catalog:
         bucket = await catalog.create_bucket(bucket_record())
         await catalog.put_object(bucket, "other", object_record())
-        await catalog.delete_object(bucket, "other", announcer=announcer(bucket, "ObjectRemoved"))
+        await catalog.delete_object(
+            bucket, Deletion("other"), announcer=announcer(bucket, "ObjectRemoved")
+        )
         assert catalog.event_counts() == {}
 
 
