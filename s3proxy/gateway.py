@@ -17,6 +17,7 @@ from s3proxy.metrics import Metrics
 from s3proxy.ops.bucket_configs import cors_rules
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
+from s3proxy.ops.post_object import read_form
 from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import authorize
 from s3proxy.s3 import cors, xml
@@ -24,6 +25,7 @@ from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.routing import PREFLIGHT, Route, route
+from s3proxy.s3.subresources import POST_OBJECT
 from s3proxy.s3.time import iso8601
 
 logger = get_logger("gateway")
@@ -72,6 +74,7 @@ class Gateway:
     ) -> None:
         self._services = services
         self._authenticate = authenticator.authenticate
+        self._authenticate_form = authenticator.authenticate_form
         self._hosts = hosts
         self._metrics = metrics
         self._access_log = access_log
@@ -84,8 +87,11 @@ class Gateway:
             exchange.operation = found.operation
             if found.operation == PREFLIGHT:
                 return self._preflight(found)
-            exchange.sender = sender = self._authenticate(request.head)
-            call = Call(request, found, self._services, sender)
+            if found.operation == POST_OBJECT:
+                call = await self._open_form(request, found, exchange)
+            else:
+                exchange.sender = sender = self._authenticate(request.head)
+                call = Call(request, found, self._services, sender)
             response = await authorize(call).function(call)
         except S3Error as error:
             response = self._error(request, error)
@@ -94,6 +100,16 @@ class Gateway:
         if exchange.route is None or not exchange.route.plain:
             self._share(request, exchange, response)
         return response
+
+    async def _open_form(self, request: Request, found: Route, exchange: Exchange) -> Call:
+        """Read the form that a browser sends up to its file: who signed it, what it asks for."""
+        form = await read_form(request, found.bucket)
+        exchange.sender = sender = self._authenticate_form(form)
+        if sender is None:
+            raise S3Error("AccessDenied")
+        form.check()
+        exchange.route = Route(POST_OBJECT, found.bucket, form.key, found.query, form)
+        return Call(request, exchange.route, self._services, sender)
 
     def _preflight(self, found: Route) -> Response:
         """The answer to what a browser asks before a request from another origin."""

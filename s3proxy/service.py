@@ -165,6 +165,7 @@ class Service:
             region=config.server.region,
             inline_bytes_max=config.data.inline_bytes_max,
             container_seed=container_seed,
+            spool_dir=config.data.dir,
         )
         services = Services(parts.catalog, backends, settings, client=parts.client)
         hosts = Hosts(names_in(config.server.domain))

@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes_max: int = 5 * 1024 * 1024 * MIB
     part_bytes_min: int = 5 * MIB
     storage_classes: dict[str, str] = {}  # those beside STANDARD, by the backend that holds them
+    spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
 
 
 class Services:

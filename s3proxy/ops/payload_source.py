@@ -51,7 +51,7 @@ class RequestPayload:
             S3Error: what is wrong with the body; RequestTimeout, IncompleteBody.
         """
         while self._digests is None:
-            count = await self._receive(buffer)
+            count = await receive(self._body, buffer)
             if not count:
                 self._digests = self._verifier.finish()
                 return 0
@@ -101,7 +101,7 @@ class RequestPayload:
         if not self._body.consumed:
             buffer = BUFFERS.take()
             try:
-                while count := await self._receive(buffer):
+                while count := await receive(self._body, buffer):
                     self._verifier.feed(buffer, count)
             finally:
                 BUFFERS.give(buffer)
@@ -111,17 +111,6 @@ class RequestPayload:
         if count < HASH_INLINE_BYTES_MAX:
             return self._verifier.feed(buffer, count)
         return await trio.to_thread.run_sync(self._verifier.feed, buffer, count)
-
-    async def _receive(self, buffer: memoryview) -> int:
-        """Read from the client; its faults become S3 errors: no store takes them for its own."""
-        try:
-            return await self._body.read_into(buffer)
-        except DeadlineExceeded as error:
-            raise S3Error("RequestTimeout") from error
-        except Disconnected as error:
-            raise S3Error("IncompleteBody") from error
-        except ProtocolError as error:
-            raise S3Error("InvalidRequest", error.reason) from error
 
 
 class ObjectPayload:
@@ -179,6 +168,18 @@ class ObjectPayload:
 
 
 EMPTY = memoryview(bytearray())
+
+
+async def receive(body: RequestBody, buffer: memoryview) -> int:
+    """Read from the client; its faults become S3 errors: no store takes them for its own."""
+    try:
+        return await body.read_into(buffer)
+    except DeadlineExceeded as error:
+        raise S3Error("RequestTimeout") from error
+    except Disconnected as error:
+        raise S3Error("IncompleteBody") from error
+    except ProtocolError as error:
+        raise S3Error("InvalidRequest", error.reason) from error
 
 
 async def hash_into(hasher: Hasher, data: memoryview) -> None:

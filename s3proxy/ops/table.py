@@ -26,6 +26,7 @@ from s3proxy.ops import (
     multipart_lists,
     object_attributes,
     object_tagging,
+    post_object,
     put_object,
     versions,
 )
@@ -105,6 +106,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     "put_object_tagging": (object_tagging.put_object_tagging, "s3:PutObjectTagging"),
     "delete_object_tagging": (object_tagging.delete_object_tagging, "s3:DeleteObjectTagging"),
     "put_object": (put_object.put_object, "s3:PutObject"),
+    "post_object": (post_object.post_object, "s3:PutObject"),
     "copy_object": (copy_object.copy_object, "s3:PutObject"),
     "delete_object": (delete_object.delete_object, "s3:DeleteObject"),
     "delete_objects": (delete_object.delete_objects, "s3:DeleteObject"),

@@ -13,10 +13,26 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from s3proxy._fast.errors import AuthError
-from s3proxy._fast.sigv4 import Authorization, SigningKey, SigningKeys, parse_authorization, verify
+from s3proxy._fast.sigv4 import (
+    Authorization,
+    SigningKey,
+    SigningKeys,
+    compare_digest,
+    parse_authorization,
+    verify,
+)
 from s3proxy.s3 import sigv2
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.payload import parse_form
+from s3proxy.s3.post_object import PostForm
+from s3proxy.s3.post_policy import parse_policy
+from s3proxy.s3.post_signature import (
+    ALGORITHM,
+    PostClaim,
+    bad_credential,
+    parse_claim,
+    wrong_signature,
+)
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.s3.time import iso_seconds
 
@@ -133,6 +149,42 @@ class Authenticator:
                 return old
             raise S3Error(error.code, error.message, **error.fields) from error
         return Verified(credential.identity, authorization, key)
+
+    def authenticate_form(self, form: PostForm) -> Verified | None:
+        """Verify the signature of a browser's upload, and that its policy allows the form.
+
+        Sets the range of sizes that the policy gives. None for a form that nobody signed.
+
+        Raises:
+            S3Error: InvalidArgument, InvalidAccessKeyId, SignatureDoesNotMatch, AccessDenied (the
+                policy expired, or does not allow a field), InvalidPolicyDocument, InvalidRequest.
+        """
+        claim = parse_claim(form.fields)
+        if claim is None:
+            return None
+        credential = self._lookup(claim.access_key)
+        if credential is None:
+            raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
+        if not compare_digest(self._form_signature(claim, credential), claim.signature):
+            raise wrong_signature(claim)
+        policy = parse_policy(claim.policy.decode())
+        policy.check(form.fields, self._clock())
+        if policy.length_range is not None:
+            form.length_range = policy.length_range
+        return Verified(credential.identity, BodyClaim(), None)
+
+    def _form_signature(self, claim: PostClaim, credential: Credential) -> bytes:
+        if claim.version_two:
+            if self._version_two is None:
+                message = "The authorization mechanism you have provided is not supported."
+                raise S3Error("InvalidRequest", f"{message} Please use {ALGORITHM}.")
+            return sigv2.sign(claim.policy, credential.secret())
+        if claim.region != self._region:
+            wrong = f"the region '{claim.region}' is wrong; expecting '{self._region}'"
+            raise bad_credential(wrong)
+        scope = (claim.access_key, credential.generation, claim.date, claim.region)
+        key = self._keys.get(*scope) or self._keys.derive(*scope, credential.secret())
+        return key.sign(claim.policy).encode()
 
     def _old_version(self, head: "RequestHead") -> Verified | None:
         """Verify Signature Version 2, where it is taken; None: the request has another."""

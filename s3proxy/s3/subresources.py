@@ -90,6 +90,9 @@ OBJECT: Final[dict[str, dict[str, str]]] = {
     "uploads": {"POST": "create_multipart_upload"},
 }
 
+# The upload of a browser, whose signature is in its form.
+POST_OBJECT: Final = "post_object"
+
 # What a request without a sub-resource means.
 SERVICE_METHODS: Final[dict[str, str]] = {"GET": "list_buckets"}
 BUCKET_METHODS: Final[dict[str, str]] = {
@@ -97,7 +100,7 @@ BUCKET_METHODS: Final[dict[str, str]] = {
     "HEAD": "head_bucket",
     "PUT": "create_bucket",
     "DELETE": "delete_bucket",
-    "POST": "post_object",
+    "POST": POST_OBJECT,
 }
 OBJECT_METHODS: Final[dict[str, str]] = {
     "GET": "get_object",
@@ -178,6 +181,7 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "list_parts",
         "put_bucket_lifecycle_configuration",
         "put_bucket_versioning",
+        POST_OBJECT,
         "put_object",
         "put_object_tagging",
         "upload_part",
