@@ -166,6 +166,7 @@ class Service:
             inline_bytes_max=config.data.inline_bytes_max,
             container_seed=container_seed,
             spool_dir=config.data.dir,
+            sse_c_over_http=config.s3.sse_c_over_http,
         )
         services = Services(parts.catalog, backends, settings, client=parts.client)
         hosts = Hosts(names_in(config.server.domain))

@@ -13,6 +13,7 @@ from s3proxy.catalog.attributes import AttributesTable
 from s3proxy.catalog.bucket_configs import BucketConfigTable
 from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
+from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.deployment import DeploymentTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
@@ -35,7 +36,7 @@ class Catalog:
 
     Args:
         engine: its keyspaces are made here; the service runs and closes it.
-        seal: opens and closes the secrets of access keys.
+        seal: opens and closes the secrets of access keys, and data keys.
         gateway: names this process in its intents; random by default.
         now_ns: the clock.
         garbage_delay_s: how long a blob outlives the last record that points at it.
@@ -65,6 +66,9 @@ class Catalog:
         )
         self._join_events(OutboxTable(engine))
         self._join_users(UserTable(engine, seal, now_ns))
+        data_keys = DataKeys(seal)
+        self.seal_data_key = data_keys.seal_data_key
+        self.unseal_data_key = data_keys.unseal_data_key
 
     def _join_buckets(
         self, buckets: BucketTable, attributes: AttributesTable, configs: BucketConfigTable

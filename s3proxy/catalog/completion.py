@@ -176,7 +176,13 @@ def _named(
 
 def _with_blobs(record: ObjectRecord, named: Sequence[PartRecord]) -> ObjectRecord:
     blobs = tuple(part.blob for part in named if part.blob is not None)
-    return msgspec.structs.replace(record, blobs=blobs) if blobs else record
+    if not blobs:
+        return record
+    encryption = record.encryption
+    if encryption is not None:
+        salts = tuple(part.salt for part in named)
+        encryption = msgspec.structs.replace(encryption, salts=salts)
+    return msgspec.structs.replace(record, blobs=blobs, encryption=encryption)
 
 
 def _drop_parts(

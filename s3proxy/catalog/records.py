@@ -64,6 +64,26 @@ class PartSize(msgspec.Struct, array_like=True, frozen=True):
     checksums: dict[str, str] = {}
 
 
+class Encryption(msgspec.Struct, array_like=True, frozen=True):
+    """How an object's bytes are encrypted (docs/formats/encryption.md).
+
+    Attributes:
+        kind: "AES256" (SSE-S3) or "SSE-C".
+        id: names the data key, 16 random bytes; the sealed key opens under this name only.
+        sealed_key: the data key, under the master key or the customer's.
+        customer_md5: of the customer's key, base64, as S3 tells it; "" for SSE-S3.
+        chunk_bytes: of a whole chunk as it is stored, its tag included.
+        salts: of the parts, in order; () where the object came whole.
+    """
+
+    kind: str
+    id: bytes
+    sealed_key: bytes
+    customer_md5: str = ""
+    chunk_bytes: int = 64 * 1024
+    salts: tuple[bytes, ...] = ()
+
+
 class ObjectRecord(Record, frozen=True, kw_only=True):
     """A version of an object; what a listing needs comes first, where ListedFields can stop.
 
@@ -92,6 +112,7 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
     delete_marker: bool = False
     owner: str = ""
     acl: bytes = b""
+    encryption: Encryption | None = None
 
     @property
     def named_version(self) -> str:
@@ -131,10 +152,16 @@ class UploadRecord(Record, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     object_owner: str = ""
     acl: bytes = b""
+    encryption: Encryption | None = None
 
 
 class PartRecord(Record, frozen=True, kw_only=True):
-    """One uploaded part; `blob` is None where a backend's native upload holds the bytes."""
+    """One uploaded part; `blob` is None where a backend's native upload holds the bytes.
+
+    Attributes:
+        salt: of an encrypted part, 16 random bytes, new with every upload of it.
+        stored_etag: the backend's, where that is of other bytes than `etag` is.
+    """
 
     number: int
     size: int
@@ -142,6 +169,8 @@ class PartRecord(Record, frozen=True, kw_only=True):
     modified_ns: int
     checksums: dict[str, str] = {}
     blob: BlobRef | None = None
+    salt: bytes = b""
+    stored_etag: str = ""
 
 
 class ConfigRecord(Record, frozen=True, kw_only=True):

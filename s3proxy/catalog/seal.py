@@ -1,8 +1,8 @@
 """Secrets at rest: AES-256-GCM under a master key that lies beside the database.
 
 A sealed secret is `version (1) | key id (4) | nonce (12) | ciphertext | tag (16)`; the associated
-data is `table|access_key|version`, so that a sealed value moved to another row does not open. The
-key id names the master key, for rotation later.
+data is `table|row|version`, so that a sealed value moved to another row does not open. The key id
+names the master key, for rotation later.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ _NONCE_BYTES = 12
 class Sealer(Protocol):
     """Seals small secrets; `table` and `row` bind a sealed value to its place."""
 
-    def seal(self, secret: str, *, table: str, row: str) -> bytes:
+    def seal(self, secret: bytes, *, table: str, row: str) -> bytes:
         """Return `secret` encrypted and authenticated."""
 
-    def unseal(self, sealed: bytes, *, table: str, row: str) -> str:
+    def unseal(self, sealed: bytes, *, table: str, row: str) -> bytes:
         """Return the secret.
 
         Raises:
@@ -47,19 +47,19 @@ class AesGcmSealer:
         self._cipher = AESGCM(master_key)
         self._head = bytes((VERSION,)) + _key_id(master_key)
 
-    def seal(self, secret: str, *, table: str, row: str) -> bytes:
+    def seal(self, secret: bytes, *, table: str, row: str) -> bytes:
         """Return `secret` sealed for its place."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._head + nonce + self._cipher.encrypt(nonce, secret.encode(), _aad(table, row))
+        return self._head + nonce + self._cipher.encrypt(nonce, secret, _aad(table, row))
 
-    def unseal(self, sealed: bytes, *, table: str, row: str) -> str:
+    def unseal(self, sealed: bytes, *, table: str, row: str) -> bytes:
         """Return the secret; see Sealer."""
         head, rest = sealed[: len(self._head)], sealed[len(self._head) :]
         if head != self._head:
             raise BadMasterKey(f"{table} {row}: sealed under another master key")
         try:
             nonce, ciphertext = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
-            return self._cipher.decrypt(nonce, ciphertext, _aad(table, row)).decode()
+            return self._cipher.decrypt(nonce, ciphertext, _aad(table, row))
         except (InvalidTag, ValueError) as error:
             raise BadMasterKey(f"{table} {row}: the sealed secret does not open") from error
 

@@ -106,7 +106,7 @@ class UserTable:
         """
         chosen = access_key or _random_access_key()
         secret = secret_key or secrets.token_urlsafe(_SECRET_BYTES)
-        sealed = self._sealer.seal(secret, table=KEYS, row=chosen)
+        sealed = self._sealer.seal(secret.encode(), table=KEYS, row=chosen)
         now_ns = self._now_ns()
 
         def change(txn: Transaction) -> KeyRecord:
@@ -146,7 +146,8 @@ class UserTable:
         Raises:
             BadMasterKey: it was sealed under another master key.
         """
-        return self._sealer.unseal(record.sealed_secret, table=KEYS, row=record.access_key)
+        sealed = record.sealed_secret
+        return self._sealer.unseal(sealed, table=KEYS, row=record.access_key).decode()
 
     def list_keys(self) -> list[KeyRecord]:
         """Return all keys by access key."""

@@ -52,6 +52,7 @@ from s3proxy.s3.metadata import DEFAULT_CONTENT_TYPE
 if TYPE_CHECKING:
     from s3proxy.http.body import ByteSource
     from s3proxy.ops.call import Services
+    from s3proxy.ops.chunk_cipher import ObjectCipher
 
 # Deletes of one request in flight together; each is a directory operation or a round trip.
 _DELETES_MAX = 16
@@ -243,7 +244,14 @@ class AttachedNamespace:
         """See `Namespace.create_upload`."""
         await self._uploads().create(upload)
 
-    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
+    async def put_part(
+        self,
+        upload: UploadRecord,
+        number: int,
+        payload: Payload,
+        *,
+        cipher: ObjectCipher | None = None,
+    ) -> PartRecord:
         """See `Namespace.put_part`."""
         return await self._uploads().put_part(upload, number, payload)
 

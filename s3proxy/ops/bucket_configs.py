@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import BUCKET_ENCRYPTION
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS
+from s3proxy.s3.bucket_encryption import bucket_encryption, read_bucket_encryption
 from s3proxy.s3.cors import CorsRule, cors_configuration, read_cors
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.tagging import parse_tagging, tagging
@@ -36,6 +38,7 @@ class Config(msgspec.Struct, frozen=True):
         absent: the S3 code for a bucket without it.
         actions: the IAM actions for get and for put and delete.
         put_status: of the answer to a put.
+        managed_only: it says what happens to bytes that only managed buckets keep.
     """
 
     name: str
@@ -43,9 +46,17 @@ class Config(msgspec.Struct, frozen=True):
     absent: str
     actions: tuple[str, str]
     put_status: int
+    managed_only: bool = False
 
     async def put(self, call: Call) -> Response:
-        """Check and store the document of the request."""
+        """Check and store the document of the request.
+
+        Raises:
+            S3Error: what is wrong with it; InvalidBucketState for a bucket that cannot obey it.
+        """
+        if self.managed_only and call.bucket.kind != "managed":
+            message = f"The bucket's objects are kept by others, without regard to {self.name}."
+            raise S3Error("InvalidBucketState", message, BucketName=call.bucket.name)
         document = self.understand(await read_document(call, CONFIGURATION_BYTES_MAX))
         await call.services.catalog.put_bucket_config(call.bucket, self.name, document)
         return Response(self.put_status)
@@ -74,6 +85,14 @@ _CONFIGS = (
         "NoSuchCORSConfiguration",
         ("s3:GetBucketCORS", "s3:PutBucketCORS"),
         200,
+    ),
+    Config(
+        BUCKET_ENCRYPTION,
+        lambda body: bucket_encryption(read_bucket_encryption(body)),
+        "ServerSideEncryptionConfigurationNotFoundError",
+        ("s3:GetEncryptionConfiguration", "s3:PutEncryptionConfiguration"),
+        200,
+        managed_only=True,
     ),
     Config(
         "tagging",

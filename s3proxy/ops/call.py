@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     part_bytes_min: int = 5 * MIB
     storage_classes: dict[str, str] = {}  # those beside STANDARD, by the backend that holds them
     spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
+    sse_c_over_http: bool = False
+    encrypted_chunk_bytes: int = 64 * 1024  # as stored; at most what chunk_cipher.py takes
 
 
 class Services:

@@ -9,6 +9,14 @@ import msgspec
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import (
+    answer_headers,
+    asks_encryption,
+    new_cipher,
+    open_part_cipher,
+    open_range,
+    open_source_cipher,
+)
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
@@ -28,6 +36,7 @@ from s3proxy.s3.tagging import parse_tagging_directive, parse_tagging_header
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
+    from s3proxy.ops.chunk_cipher import ObjectCipher
 
 _TO_ITSELF = (
     "This copy request is illegal because it is trying to copy an object to itself without changing"
@@ -46,12 +55,14 @@ class Source(msgspec.Struct, frozen=True):
     key: str
     record: ObjectRecord
     version_id: str = ""  # as the request names it
+    cipher: ObjectCipher | None = None
 
     async def open(self, first: int, last: int) -> Body:
-        """Bytes first..last (inclusive); the caller closes."""
+        """Plain bytes first..last (inclusive); the caller closes."""
         if last < first:
             return BytesBody(b"")
-        return await self.namespace.open(self.key, self.record, first, last)
+        span = (first, last)
+        return await open_range(self.namespace, self.key, self.record, self.cipher, span)
 
 
 async def copy_object(call: Call) -> Response:
@@ -71,7 +82,7 @@ async def copy_object(call: Call) -> Response:
         record.etag, record.modified_ns, record.checksums, record.checksum_type
     )
     headers = [*XML_HEADERS, *written_version(record), *_source_version(source)]
-    headers += expiration_headers(call, record)
+    headers += [*expiration_headers(call, record), *answer_headers(record.encryption)]
     return Response(200, headers, document)
 
 
@@ -84,13 +95,15 @@ async def upload_part_copy(call: Call) -> Response:
     namespace, upload = find_upload(call)
     number = parse_part_number(call.route.query)
     source = await find_source(call)
+    cipher = open_part_cipher(call, upload.encryption)
     payload, body = await open_part(call, source, upload.checksum_algorithm)
     try:
-        part = await namespace.put_part(upload, number, payload)
+        part = await namespace.put_part(upload, number, payload, cipher=cipher)
     finally:
         await body.aclose()
     document = xml_objects.copy_part(part.etag, part.modified_ns, part.checksums)
-    return Response(200, [*XML_HEADERS, *_source_version(source)], document)
+    headers = [*XML_HEADERS, *_source_version(source), *answer_headers(upload.encryption)]
+    return Response(200, headers, document)
 
 
 async def find_source(call: Call) -> Source:
@@ -111,8 +124,9 @@ async def find_source(call: Call) -> Source:
         raise S3Error("NoSuchKey", Key=named.key)
     if record.delete_marker:
         raise S3Error("InvalidRequest", _OF_A_MARKER)
+    cipher = open_source_cipher(call, bucket, record)
     check_copy_source(headers, record.etag, record.modified_ns)
-    return Source(namespace, named.key, record, named.version_id)
+    return Source(namespace, named.key, record, named.version_id, cipher)
 
 
 async def open_part(call: Call, source: Source, algorithm: str) -> tuple[ObjectPayload, Body]:
@@ -155,6 +169,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
     headers = call.route.headers
     directive = parse_directive(headers)
     condition = parse_write_condition(headers)
+    cipher = new_cipher(call)
     if directive == "REPLACE":
         metadata = parse_metadata(headers)
         return ObjectWrite(
@@ -163,8 +178,9 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
             storage_class=metadata.storage_class,
             condition=condition,
             tags=tags,
+            cipher=cipher,
         )
-    if same_object(source, target.bucket, call.route.key):
+    if same_object(source, target.bucket, call.route.key) and not asks_encryption(headers):
         raise S3Error("InvalidRequest", _TO_ITSELF)
     return ObjectWrite(
         system=source.record.system,
@@ -172,6 +188,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
         storage_class=parse_storage_class(headers),
         condition=condition,
         tags=tags,
+        cipher=cipher,
     )
 
 

@@ -53,10 +53,6 @@ async def _require_object(call: Call) -> None:
 # operation -> (function, action)
 ANSWERS: dict[str, tuple[Function, str]] = {
     "get_bucket_acl": (get_bucket_acl, "s3:GetBucketAcl"),
-    "get_bucket_encryption": (
-        _absent("ServerSideEncryptionConfigurationNotFoundError"),
-        "s3:GetEncryptionConfiguration",
-    ),
     "get_bucket_logging": (_document(xml.logging_status), "s3:GetBucketLogging"),
     "get_bucket_notification_configuration": (
         _document(xml.notification),

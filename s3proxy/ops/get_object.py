@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import answer_headers, open_cipher, open_range
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.resolve import open_namespace
 from s3proxy.ops.versions import find_object, require_object, version_header
@@ -33,22 +34,24 @@ async def get_object(call: Call) -> Response:
 
     Raises:
         S3Error: NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed,
-            InvalidRange, InvalidPartNumber.
+            InvalidRange, InvalidPartNumber; see `open_cipher`.
     """
     namespace = open_namespace(call.services, call.bucket)
     key = call.route.key
     found, data = await namespace.find_to_read(key, call.route.query.get("versionId", ""))
     record = require_object(call, found)
+    cipher = open_cipher(call, record.encryption)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
         return _not_modified(call, record)
-    if data is not None:
+    if data is not None and cipher is None:
         return Response(status, headers, data if span is None else data[span[0] : span[1] + 1])
     first, last = span or (0, record.size - 1)
     if last < first:
         return Response(status, headers)
-    return Response(status, headers, await namespace.open(key, record, first, last))
+    body = await open_range(namespace, key, record, cipher, (first, last), inline=data)
+    return Response(status, headers, body)
 
 
 async def head_object(call: Call) -> Response:
@@ -59,6 +62,7 @@ async def head_object(call: Call) -> Response:
     """
     namespace = open_namespace(call.services, call.bucket)
     record = await find_object(call, namespace)
+    open_cipher(call, record.encryption)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
@@ -124,6 +128,8 @@ def _object_headers(call: Call, record: ObjectRecord) -> Headers:
         headers += version_header(call.bucket, record)
     if call.bucket.configs:
         headers += expiration_headers(call, record)
+    if record.encryption is not None:
+        headers += answer_headers(record.encryption)
     return headers
 
 

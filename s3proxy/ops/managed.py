@@ -9,17 +9,28 @@ import msgspec
 
 from s3proxy.backends.errors import InvalidRange, NotFound
 from s3proxy.catalog.objects import Deletion
-from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    Encryption,
+    ObjectRecord,
+    PartRecord,
+    UploadRecord,
+)
 from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.http.body import Body, BytesBody, SegmentsBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
+from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.s3.conditions import WriteCondition
+from s3proxy.s3.encryption import SSE_C
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services
+    from s3proxy.ops.chunk_cipher import ObjectCipher
 
 
 class ManagedNamespace:
@@ -56,17 +67,25 @@ class ManagedNamespace:
         if write.condition is not None:
             # Saves the upload where it cannot succeed; the transaction decides.
             write.condition.check(self._current_etag(key))
-        writer = self._writer()
-        return await self._commit(key, await writer.write(key, payload, write), write)
+        stored: Payload = payload
+        if write.cipher is not None:
+            stream = write.cipher.whole(payload.length)
+            stored = EncryptingPayload(payload, write.cipher, stream)
+        written = await self._writer().write(key, stored, write)
+        record = self._record(written, write, payload.length)
+        return await self._commit(key, written, record, write.condition)
 
     async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> ObjectRecord | None:
         """See `Namespace.copy`.
 
         An object copied onto itself changes its record only, where it has one version. Another copy
-        gets a blob of its own, made by the backend.
+        gets a blob of its own, made by the backend. Where both are encrypted by the gateway's own
+        keys, the copy keeps the bytes as they are, and the data key that opens them.
         """
         record = source.record
         if source.algorithm and source.algorithm not in record.checksums:
+            return None
+        if _kind(record.encryption) == SSE_C or _kind(record.encryption) != _kind(write.encryption):
             return None
         if source.key == key and not self.bucket.versioning:
             return await self._rewrite(key, record, write)
@@ -77,7 +96,10 @@ class ManagedNamespace:
             return None
         if not writer.store.features.copy:
             return None
-        return await self._commit(key, await writer.copy(source, key, write), write)
+        written = await writer.copy(source, key, write)
+        copied = self._record(written, write, record.size)
+        copied = msgspec.structs.replace(copied, encryption=record.encryption)
+        return await self._commit(key, written, copied, write.condition)
 
     async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
         """See `Namespace.find_tags`."""
@@ -122,9 +144,16 @@ class ManagedNamespace:
         """See `Namespace.create_upload`."""
         await self._uploads().create(upload)
 
-    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
+    async def put_part(
+        self,
+        upload: UploadRecord,
+        number: int,
+        payload: Payload,
+        *,
+        cipher: ObjectCipher | None = None,
+    ) -> PartRecord:
         """See `Namespace.put_part`."""
-        return await self._uploads().put_part(upload, number, payload)
+        return await self._uploads().put_part(upload, number, payload, cipher=cipher)
 
     async def complete_upload(self, upload: UploadRecord, completion: Completion) -> ObjectRecord:
         """See `Namespace.complete_upload`."""
@@ -182,9 +211,9 @@ class ManagedNamespace:
             raise S3Error("InternalError", DAMAGED)
         return reading.body
 
-    async def _commit(self, key: str, written: WrittenBlob, write: ObjectWrite) -> ObjectRecord:
-        record = ObjectRecord(
-            size=written.blob.size,
+    def _record(self, written: WrittenBlob, write: ObjectWrite, size: int) -> ObjectRecord:
+        return ObjectRecord(
+            size=size,
             etag=written.etag,
             modified_ns=self._services.now_ns(),
             storage_class=write.storage_class,
@@ -194,13 +223,22 @@ class ManagedNamespace:
             user=write.user,
             blobs=(written.blob,),
             tags=write.tags,
+            encryption=write.encryption,
         )
+
+    async def _commit(
+        self,
+        key: str,
+        written: WrittenBlob,
+        record: ObjectRecord,
+        condition: WriteCondition | None,
+    ) -> ObjectRecord:
         try:
             return await self._catalog.put_object(
                 self.bucket,
                 key,
                 record,
-                condition=write.condition,
+                condition=condition,
                 intents=written.intents,
                 inline=written.inline,
             )
@@ -220,6 +258,10 @@ class ManagedNamespace:
         return await self._catalog.put_object(
             self.bucket, key, record, condition=write.condition, replaces=old
         )
+
+
+def _kind(encryption: Encryption | None) -> str:
+    return "" if encryption is None else encryption.kind
 
 
 def _pieces(blobs: tuple[BlobRef, ...], first: int, last: int) -> list[tuple[BlobRef, int, int]]:

@@ -6,6 +6,7 @@ Elsewhere each part is a blob, and the completed object's record lists them as s
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,12 +17,15 @@ from s3proxy.backends.store import PutOptions, Stat
 from s3proxy.catalog.records import (
     BlobRef,
     BucketRecord,
+    Encryption,
     ObjectRecord,
     PartRecord,
     PartSize,
     UploadRecord,
 )
 from s3proxy.ops.blob_writer import BlobWriter
+from s3proxy.ops.chunk_cipher import SALT_BYTES, ObjectCipher, stored_size
+from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
 from s3proxy.s3.errors import S3Error
 
@@ -59,18 +63,34 @@ class ManagedUploads:
             await self._abort_native(blob, native_id)
             raise
 
-    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
+    async def put_part(
+        self,
+        upload: UploadRecord,
+        number: int,
+        payload: Payload,
+        *,
+        cipher: ObjectCipher | None = None,
+    ) -> PartRecord:
         """See `Namespace.put_part`."""
+        stored, salt = payload, b""
+        if cipher is not None:
+            salt = os.urandom(SALT_BYTES)
+            stream = cipher.part(salt, number, payload.length)
+            stored = EncryptingPayload(payload, cipher, stream)
         if upload.blob is not None:
-            return await self._put_native_part(upload, upload.blob, number, payload)
-        written = await self._writer.write(upload.key, payload)
+            part = await self._put_native_part(upload, upload.blob, number, stored)
+            part = msgspec.structs.replace(part, size=payload.length, salt=salt)
+            await self._keep_part(upload, part, (), None)
+            return part
+        written = await self._writer.write(upload.key, stored)
         part = PartRecord(
             number=number,
-            size=written.blob.size,
+            size=payload.length,
             etag=written.etag,
             modified_ns=self._services.now_ns(),
             checksums=written.checksums,
             blob=written.blob,
+            salt=salt,
         )
         try:
             await self._keep_part(upload, part, written.intents, written.inline)
@@ -84,8 +104,9 @@ class ManagedUploads:
         blobs = tuple(part.blob for part in completion.parts if part.blob is not None)
         if upload.blob is not None:
             stat = await self._complete_native(upload, upload.blob, completion)
-            blobs = (msgspec.structs.replace(upload.blob, size=completion.size),)
-            completion = msgspec.structs.replace(completion, etag=stat.etag or completion.etag)
+            blobs = (msgspec.structs.replace(upload.blob, size=_stored_size(upload, completion)),)
+            if upload.encryption is None:
+                completion = msgspec.structs.replace(completion, etag=stat.etag or completion.etag)
         record = _object_of(upload, completion, blobs, self._services.now_ns())
         try:
             done = await self._catalog.complete_upload(
@@ -116,16 +137,17 @@ class ManagedUploads:
         etag, checksums = stat.etag, {}
         if passed is None:
             digests = await payload.digests()
+            if upload.encryption is not None:
+                etag = ""  # the backend's is of the stored bytes
             etag, checksums = etag or digests.md5.hex(), digests.checksums
-        part = PartRecord(
+        return PartRecord(
             number=number,
             size=payload.length,
             etag=etag,
             modified_ns=self._services.now_ns(),
             checksums=checksums,
+            stored_etag=stat.etag if upload.encryption is not None else "",
         )
-        await self._keep_part(upload, part, (), None)
-        return part
 
     async def _keep_part(
         self,
@@ -142,9 +164,10 @@ class ManagedUploads:
         self, upload: UploadRecord, blob: BlobRef, completion: Completion
     ) -> Stat:
         store = self._writer.store
+        named = [(part.number, part.stored_etag or part.etag) for part in completion.parts]
         try:
             return await store.complete_upload(
-                blob.name, upload.backend_upload_id, completion.named, PutOptions()
+                blob.name, upload.backend_upload_id, named, PutOptions()
             )
         except NoSuchUpload:
             # An earlier Complete got this far and was cut off before its commit.
@@ -152,7 +175,7 @@ class ManagedUploads:
                 stat = await store.head(blob.name)
             except NotFound:
                 raise S3Error("NoSuchUpload", UploadId=upload.upload_id) from None
-            if stat.size != completion.size:
+            if stat.size != _stored_size(upload, completion):
                 raise
             return stat
 
@@ -180,7 +203,23 @@ def _object_of(
         blobs=blobs,
         parts=part_sizes(completion),
         tags=upload.tags,
+        encryption=_encryption(upload, completion),
     )
+
+
+def _encryption(upload: UploadRecord, completion: Completion) -> Encryption | None:
+    if upload.encryption is None:
+        return None
+    salts = tuple(part.salt for part in completion.parts)
+    return msgspec.structs.replace(upload.encryption, salts=salts)
+
+
+def _stored_size(upload: UploadRecord, completion: Completion) -> int:
+    """Bytes of the one blob that a native upload of the parts becomes."""
+    if upload.encryption is None:
+        return completion.size
+    chunk_bytes = upload.encryption.chunk_bytes
+    return sum(stored_size(part.size, chunk_bytes) for part in completion.parts)
 
 
 def part_sizes(completion: Completion) -> tuple[PartSize, ...]:

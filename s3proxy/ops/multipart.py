@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from s3proxy.catalog.records import UploadRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.encryption import answer_headers, new_cipher, open_part_cipher
 from s3proxy.ops.lifecycle import upload_headers
 from s3proxy.ops.namespace import Namespace
 from s3proxy.ops.payload_source import request_payload
@@ -36,6 +37,7 @@ async def create_multipart_upload(call: Call) -> Response:
     headers = call.route.headers
     metadata = parse_metadata(headers)
     algorithm, checksum_type = parse_multipart_checksum(headers)
+    cipher = new_cipher(call)
     upload = UploadRecord(
         upload_id=new_id(),
         key=call.route.key,
@@ -47,9 +49,11 @@ async def create_multipart_upload(call: Call) -> Response:
         storage_class=metadata.storage_class,
         owner=call.sender.identity.user_id,
         tags=parse_tagging_header(headers),
+        encryption=None if cipher is None else cipher.encryption,
     )
     await open_namespace(call.services, call.bucket).create_upload(upload)
     answer = [*XML_HEADERS, *upload_headers(call, upload.initiated_ns)]
+    answer += answer_headers(upload.encryption)
     if algorithm:
         answer.append(("x-amz-checksum-algorithm", algorithm.upper()))
         answer.append(("x-amz-checksum-type", checksum_type))
@@ -62,15 +66,16 @@ async def upload_part(call: Call) -> Response:
 
     Raises:
         S3Error: NoSuchUpload, InvalidArgument (number), InvalidRequest (another checksum algorithm
-            than the upload's), what is wrong with the body.
+            than the upload's), what is wrong with the body; see `open_part_cipher`.
     """
     namespace, upload = find_upload(call)
     number = parse_part_number(call.route.query)
     _check_algorithm(call, upload)
     payload = request_payload(call, algorithm=upload.checksum_algorithm)
     check_put_size(call, payload.length)
-    part = await namespace.put_part(upload, number, payload)
-    headers = [("ETag", f'"{part.etag}"')]
+    cipher = open_part_cipher(call, upload.encryption)
+    part = await namespace.put_part(upload, number, payload, cipher=cipher)
+    headers = [("ETag", f'"{part.etag}"'), *answer_headers(upload.encryption)]
     headers += [(f"x-amz-checksum-{name}", value) for name, value in part.checksums.items()]
     return Response(200, headers)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord, PartRecord, UploadRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import answer_headers, check_part_key
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
@@ -47,6 +48,8 @@ async def _complete(
     catalog = call.services.catalog
     upload = catalog.get_upload(call.bucket, key, upload_id) if upload_id.isascii() else None
     pairs = [(part.number, part.etag) for part in named]
+    if upload is not None:
+        check_part_key(call, upload.encryption)
     if upload is None:
         done = await namespace.find_completed(key, upload_id, pairs)
         if done is None:
@@ -181,4 +184,4 @@ def _answer(call: Call, record: ObjectRecord) -> Response:
     headers = [*XML_HEADERS, *written_version(record)]
     if record.modified_ns:  # a repeated Complete knows no more than its first answer
         headers += expiration_headers(call, record)
-    return Response(200, headers, document)
+    return Response(200, headers + answer_headers(record.encryption), document)

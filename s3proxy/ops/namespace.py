@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from s3proxy.catalog.objects import Deletion
-from s3proxy.catalog.records import BucketRecord, ObjectRecord, PartRecord, UploadRecord
+from s3proxy.catalog.records import (
+    BucketRecord,
+    Encryption,
+    ObjectRecord,
+    PartRecord,
+    UploadRecord,
+)
 from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
@@ -23,6 +29,7 @@ from s3proxy.s3.listing import ListPage, ListVersionsParameters
 if TYPE_CHECKING:
     from s3proxy.http.body import Body
     from s3proxy.http.request_body import RequestBody
+    from s3proxy.ops.chunk_cipher import ObjectCipher
     from s3proxy.s3.payload import Digests
 
 
@@ -57,6 +64,7 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         condition: what must hold of the object that is replaced; decided when the write happens.
+        cipher: encrypts it; None: nothing does. Only managed buckets are asked for it.
     """
 
     system: dict[str, str]
@@ -64,6 +72,12 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = "STANDARD"
     condition: WriteCondition | None = None
     tags: dict[str, str] = {}
+    cipher: ObjectCipher | None = None
+
+    @property
+    def encryption(self) -> Encryption | None:
+        """What the object's record says of its encryption."""
+        return None if self.cipher is None else self.cipher.encryption
 
 
 class CopyFrom(msgspec.Struct, frozen=True):
@@ -109,7 +123,10 @@ class Namespace(Protocol):
         """What `find` gives, with all of its data where that came along for nothing."""
 
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
-        """The bytes first..last (both inclusive) of what `find` gave; the caller closes it."""
+        """The bytes first..last (both inclusive) of what `find` gave; the caller closes it.
+
+        Of an encrypted object they are those that are stored: see `encryption.open_range`.
+        """
 
     async def put(self, key: str, payload: Payload, write: ObjectWrite) -> ObjectRecord:
         """Store the payload as the object, durably; nothing is visible unless it all succeeded."""
@@ -144,8 +161,15 @@ class Namespace(Protocol):
     async def create_upload(self, upload: UploadRecord) -> None:
         """Start a multipart upload and keep its record."""
 
-    async def put_part(self, upload: UploadRecord, number: int, payload: Payload) -> PartRecord:
-        """Store one part, replacing an earlier one of the same number."""
+    async def put_part(
+        self,
+        upload: UploadRecord,
+        number: int,
+        payload: Payload,
+        *,
+        cipher: ObjectCipher | None = None,
+    ) -> PartRecord:
+        """Store one part, replacing an earlier one of the same number; `cipher`: the upload's."""
 
     async def complete_upload(self, upload: UploadRecord, completion: Completion) -> ObjectRecord:
         """Make the object of the parts; the upload is gone afterwards."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import open_cipher
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
 from s3proxy.ops.versions import find_object, version_header
 from s3proxy.s3.errors import S3Error, invalid_argument
@@ -25,11 +26,13 @@ async def get_object_attributes(call: Call) -> Response:
     """GetObjectAttributes: those of x-amz-object-attributes.
 
     Raises:
-        S3Error: NoSuchKey, NoSuchVersion, MethodNotAllowed, InvalidArgument, InvalidRequest.
+        S3Error: NoSuchKey, NoSuchVersion, MethodNotAllowed, InvalidArgument, InvalidRequest; see
+            `open_cipher`.
     """
     wanted = _wanted(call.route.headers)
     namespace = open_namespace(call.services, call.bucket)
     record = await find_object(call, namespace)
+    open_cipher(call, record.encryption)
     parts = _parts(record, call.route.headers) if "ObjectParts" in wanted else None
     attributes = Attributes(
         etag=record.etag if "ETag" in wanted else None,

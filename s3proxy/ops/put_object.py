@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.encryption import answer_headers, new_cipher
 from s3proxy.ops.get_object import add_checksums
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import ObjectWrite
@@ -25,7 +26,7 @@ async def put_object(call: Call) -> Response:
     """PutObject.
 
     Raises:
-        S3Error: what is wrong with head or body; PreconditionFailed.
+        S3Error: what is wrong with head or body; PreconditionFailed; see `new_cipher`.
     """
     headers = call.route.headers
     metadata = parse_metadata(headers)
@@ -35,6 +36,7 @@ async def put_object(call: Call) -> Response:
         storage_class=metadata.storage_class,
         condition=parse_write_condition(headers),
         tags=parse_tagging_header(headers),
+        cipher=new_cipher(call),
     )
     payload = request_payload(call)
     check_put_size(call, payload.length)
@@ -58,8 +60,10 @@ def check_put_size(call: Call, length: int) -> None:
 
 
 def written_headers(record: ObjectRecord) -> list[tuple[str, str]]:
-    """ETag, version and checksums of what was stored."""
+    """ETag, version, checksums and encryption of what was stored."""
     headers = [("ETag", f'"{record.etag}"'), *written_version(record)]
     if record.checksums:
         add_checksums(headers, record.checksums, record.checksum_type)
+    if record.encryption is not None:
+        headers += answer_headers(record.encryption)
     return headers

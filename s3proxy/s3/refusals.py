@@ -8,7 +8,8 @@ Headers without a meaning for the stored bytes (`x-amz-user-agent`, `x-amz-reque
 
 from typing import Final
 
-from s3proxy.s3.errors import S3Error, invalid_argument, not_implemented_header
+from s3proxy.s3.encryption import refuse_algorithm
+from s3proxy.s3.errors import invalid_argument, not_implemented_header
 from s3proxy.s3.headers import Headers
 
 _READS: Final = frozenset({"get_object", "head_object", "get_object_attributes"})
@@ -21,6 +22,16 @@ _WRITES: Final = frozenset(
 )
 # Whose objects get the tags of x-amz-tagging; a copy is routed as the PUT that it looks like.
 _TAGGED: Final = frozenset({"copy_object", "create_multipart_upload", "put_object"})
+# Where the operation itself reads what is said of encryption; a copy is routed as the PUT.
+_ENCRYPTED: Final = frozenset({"create_multipart_upload", "put_object"})
+_WITH_CUSTOMER_KEYS: Final = frozenset(
+    {*_ENCRYPTED, "complete_multipart_upload", "upload_part", *_READS}
+)
+_ENCRYPTION: Final = "x-amz-server-side-encryption"
+_CUSTOMER_KEYS: Final = (
+    "x-amz-copy-source-server-side-encryption-customer-",
+    "x-amz-server-side-encryption-customer-",
+)
 
 _REFUSED_PREFIXES: Final = (
     "x-amz-copy-source-server-side-encryption",
@@ -63,19 +74,24 @@ def refuse_unkept_headers(headers: Headers, operation: str) -> None:
     """Check the `x-amz-*` headers of an operation.
 
     Raises:
-        S3Error: NotImplemented naming the header; InvalidRequest for customer keys on a read;
-            InvalidArgument for an unknown canned ACL.
+        S3Error: NotImplemented naming the header; InvalidArgument for an unknown canned ACL, and
+            for a way to encrypt where none is chosen.
     """
-    if operation in _READS:
-        if headers.get(b"x-amz-server-side-encryption-customer-algorithm") is not None:
-            raise S3Error(
-                "InvalidRequest",
-                "The encryption parameters are not applicable to this object.",
-            )
-    elif operation in _WRITES:
+    if operation in _WITH_CUSTOMER_KEYS - _ENCRYPTED:
+        refuse_algorithm(headers)
+    if operation in _WRITES:
         for name, value in headers.prefixed(b"x-amz-"):
-            if name != "x-amz-tagging" or operation not in _TAGGED:
+            if not _is_kept(name, operation):
                 _check_header(name, value)
+
+
+def _is_kept(name: str, operation: str) -> bool:
+    """Whether the operation reads the header, whatever its value."""
+    if name == "x-amz-tagging":
+        return operation in _TAGGED
+    if name.startswith(_CUSTOMER_KEYS):
+        return operation in _WITH_CUSTOMER_KEYS
+    return name.startswith(_ENCRYPTION) and operation in _ENCRYPTED
 
 
 def _check_header(name: str, value: str) -> None:

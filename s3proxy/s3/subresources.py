@@ -113,7 +113,6 @@ OBJECT_METHODS: Final[dict[str, str]] = {
 FIXED_ANSWERS: Final = frozenset(
     {
         "get_bucket_acl",
-        "get_bucket_encryption",
         "get_bucket_logging",
         "get_bucket_notification_configuration",
         "get_bucket_ownership_controls",
@@ -148,7 +147,9 @@ SETTLED: Final = frozenset(
 
 # Documents that are kept as they were put.
 CONFIGURATIONS: Final = frozenset(
-    f"{verb}_bucket_{name}" for name in ("cors", "tagging") for verb in ("get", "put", "delete")
+    f"{verb}_bucket_{name}"
+    for name in ("cors", "encryption", "tagging")
+    for verb in ("get", "put", "delete")
 )
 
 IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(

@@ -10,9 +10,9 @@ KEY = bytes(range(32))
 
 def test_seal_opens_in_its_place_only() -> None:
     sealer = AesGcmSealer(KEY)
-    sealed = sealer.seal("sécret", table="keys", row="A")
-    assert sealer.unseal(sealed, table="keys", row="A") == "sécret"
-    assert sealer.seal("sécret", table="keys", row="A") != sealed
+    sealed = sealer.seal(b"secret", table="keys", row="A")
+    assert sealer.unseal(sealed, table="keys", row="A") == b"secret"
+    assert sealer.seal(b"secret", table="keys", row="A") != sealed
     for table, row in (("keys", "B"), ("users", "A")):
         with pytest.raises(BadMasterKey, match="does not open"):
             sealer.unseal(sealed, table=table, row=row)
@@ -20,7 +20,7 @@ def test_seal_opens_in_its_place_only() -> None:
 
 def test_unseal_any_byte_changed_is_refused() -> None:
     sealer = AesGcmSealer(KEY)
-    sealed = sealer.seal("s", table="keys", row="A")
+    sealed = sealer.seal(b"s", table="keys", row="A")
     for position in range(len(sealed)):
         damaged = bytearray(sealed)
         damaged[position] ^= 1
@@ -32,18 +32,18 @@ def test_unseal_any_byte_changed_is_refused() -> None:
 
 
 def test_unseal_other_master_key_says_so() -> None:
-    sealed = AesGcmSealer(KEY).seal("s", table="keys", row="A")
+    sealed = AesGcmSealer(KEY).seal(b"s", table="keys", row="A")
     with pytest.raises(BadMasterKey, match="another master key"):
         AesGcmSealer(bytes(32)).unseal(sealed, table="keys", row="A")
 
 
 def test_open_sealer_first_start_makes_a_private_key_file(tmp_path: Path) -> None:
-    sealed = open_sealer(tmp_path).seal("s", table="keys", row="A")
+    sealed = open_sealer(tmp_path).seal(b"s", table="keys", row="A")
     path = tmp_path / MASTER_KEY_NAME
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(path.read_bytes()) == 32
     assert [entry.name for entry in tmp_path.iterdir()] == [MASTER_KEY_NAME]
-    assert open_sealer(tmp_path).unseal(sealed, table="keys", row="A") == "s"
+    assert open_sealer(tmp_path).unseal(sealed, table="keys", row="A") == b"s"
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

@@ -35,7 +35,6 @@ async def test_authorize_unknown_operation_is_not_implemented(lab: Lab) -> None:
     ("query", "code"),
     [
         ("cors", "NoSuchCORSConfiguration"),
-        ("encryption", "ServerSideEncryptionConfigurationNotFoundError"),
         ("lifecycle", "NoSuchLifecycleConfiguration"),
         ("ownershipControls", "OwnershipControlsNotFoundError"),
         ("policy", "NoSuchBucketPolicy"),

@@ -8,12 +8,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-server-side-encryption", "AES256"),
-        ("x-amz-server-side-encryption", "aws:kms"),
-        ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-        ("x-amz-server-side-encryption-context", "e30="),
-        ("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"),
         ("x-amz-object-lock-legal-hold", "ON"),
@@ -84,21 +78,50 @@ def test_refuse_unkept_headers_of_an_unknown_acl_is_invalid() -> None:
     assert caught.value.fields == {"ArgumentName": "x-amz-acl", "ArgumentValue": "everyone"}
 
 
-@pytest.mark.parametrize("operation", ["get_object", "head_object", "get_object_attributes"])
-def test_refuse_unkept_headers_of_a_read_with_customer_keys_are_not_applicable(
-    operation: str,
+ENCRYPTION = [
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-context",
+]
+CUSTOMER_KEYS = [
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+]
+
+
+@pytest.mark.parametrize("name", [*ENCRYPTION, *CUSTOMER_KEYS])
+@pytest.mark.parametrize("operation", ["delete_object", "delete_objects", "create_bucket"])
+def test_refuse_unkept_headers_of_encryption_where_nothing_is_encrypted(
+    name: str, operation: str
 ) -> None:
-    head = make_head(x_amz_server_side_encryption_customer_algorithm="AES256")
-    with raises_s3("InvalidRequest"):
-        refuse_unkept_headers(head, operation)
+    with raises_s3("NotImplemented") as caught:
+        refuse_unkept_headers(head_of("PUT", "/b/k", [("Host", "h"), (name, "x")]), operation)
+    assert caught.value.fields == {"Header": name}
+
+
+@pytest.mark.parametrize("name", [*ENCRYPTION, *CUSTOMER_KEYS])
+@pytest.mark.parametrize("operation", ["put_object", "create_multipart_upload"])
+def test_refuse_unkept_headers_leaves_encryption_to_new_objects(name: str, operation: str) -> None:
+    refuse_unkept_headers(head_of("PUT", "/b/k", [("Host", "h"), (name, "x")]), operation)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["get_object", "head_object", "get_object_attributes", "upload_part"],
+)
+def test_refuse_unkept_headers_of_a_choice_that_was_made_before(operation: str) -> None:
+    with raises_s3("InvalidArgument"):
+        refuse_unkept_headers(make_head(x_amz_server_side_encryption="AES256"), operation)
+    customer = make_head(x_amz_server_side_encryption_customer_algorithm="AES256")
+    refuse_unkept_headers(customer, operation)
+
+
+def test_route_with_encryption_is_not_plain() -> None:
+    head = make_head("PUT", "/bucket/key", x_amz_server_side_encryption="AES256")
+    assert not route(head).plain
 
 
 def test_route_refuses_a_hoisted_header_too() -> None:
     with raises_s3("NotImplemented") as caught:
-        route(make_head("PUT", "/bucket/key?x-amz-server-side-encryption=AES256"))
-    assert caught.value.fields == {"Header": "x-amz-server-side-encryption"}
-
-
-def test_route_refuses_encryption_on_a_put() -> None:
-    with raises_s3("NotImplemented"):
-        route(make_head("PUT", "/bucket/key", x_amz_server_side_encryption="AES256"))
+        route(make_head("PUT", "/bucket/key?x-amz-mfa=AES256"))
+    assert caught.value.fields == {"Header": "x-amz-mfa"}
