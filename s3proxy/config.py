@@ -89,6 +89,12 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
 
 
+class LifecycleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How buckets' lifecycle rules are carried out."""
+
+    objects_per_s: Count = 5000  # versions and uploads looked at, at most
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Structured logs on standard error and, for requests, a file of their own."""
 
@@ -205,6 +211,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: DataConfig = field(default_factory=DataConfig)
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
+    lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     log: LogConfig = field(default_factory=LogConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()

@@ -9,6 +9,7 @@ from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.worker import Supervised
 
 
@@ -82,3 +83,10 @@ def of_workers(workers: Sequence[Supervised]) -> Iterator[Reading]:
         name = {"worker": worker.worker.name}
         yield "counter", "worker_rounds", "Rounds of work done", worker.rounds, name
         yield "counter", "worker_errors", "Rounds that failed and are retried", worker.errors, name
+
+
+def of_lifecycle(worker: LifecycleWorker) -> Iterator[Reading]:
+    """What lifecycle rules did."""
+    for action, count in worker.counts.items():
+        labels = {"action": action}
+        yield "counter", "lifecycle_actions", "Done by lifecycle rules", count, labels

@@ -56,6 +56,7 @@ from s3proxy.s3.auth import Authenticator, Credential, Identity
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
+from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
 
@@ -127,10 +128,11 @@ class Service:
         tls = _tls(config)
         async with self._backends(parts.client) as backends:
             await recover(parts.catalog, backends)
-            gateway = self._gateway(parts, backends, await parts.catalog.container_seed())
+            services = self._services(parts, backends, await parts.catalog.container_seed())
+            gateway = self._gateway(parts, services)
             server = Server(gateway, parts.readiness, _limits(config), tls)
             self._metrics.add_source(lambda: gauges.of_server(server))
-            background = self._background(parts, backends)
+            background = self._background(parts, services)
             async with background as control_url, trio.open_nursery() as nursery:
                 # Last: a start that fails has made no secret that it could not show.
                 root = await ensure_root(parts.catalog, self._environ)
@@ -144,22 +146,25 @@ class Service:
                 nursery.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def _background(
-        self, parts: _Parts, backends: Mapping[str, Backend]
-    ) -> AsyncIterator[str]:
+    async def _background(self, parts: _Parts, services: Services) -> AsyncIterator[str]:
         """Workers, access log and control port; yields the control URL, "" without one."""
-        workers = [Supervised(Collector(parts.catalog, backends))]
+        lifecycle = LifecycleWorker(services, objects_per_s=self._config.lifecycle.objects_per_s)
+        workers = [
+            Supervised(Collector(parts.catalog, services.backends)),
+            Supervised(lifecycle),
+        ]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
+        self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:
                 nursery.start_soon(worker.run)
-            yield await self._start_control(nursery, backends)
+            yield await self._start_control(nursery, services.backends)
             nursery.cancel_scope.cancel()
 
-    def _gateway(
+    def _services(
         self, parts: _Parts, backends: Mapping[str, Backend], container_seed: int
-    ) -> Gateway:
+    ) -> Services:
         config = self._config
         settings = Settings(
             region=config.server.region,
@@ -168,7 +173,10 @@ class Service:
             spool_dir=config.data.dir,
             sse_c_over_http=config.s3.sse_c_over_http,
         )
-        services = Services(parts.catalog, backends, settings, client=parts.client)
+        return Services(parts.catalog, backends, settings, client=parts.client)
+
+    def _gateway(self, parts: _Parts, services: Services) -> Gateway:
+        config = self._config
         hosts = Hosts(names_in(config.server.domain))
         authenticator = Authenticator(
             _lookup(parts.catalog),

@@ -1,6 +1,6 @@
 """Buckets by (tenant, name)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from s3proxy.catalog.tables import (
     BUCKET_CONFIGS,
     BUCKETS,
     OBJECTS,
+    PROGRESS,
     UPLOADS,
     VERSIONS,
     allocate_id,
@@ -24,6 +25,7 @@ from s3proxy.kv.engine import Engine, Transaction
 
 _SEPARATOR = b"\x00"
 _CLEARED_PER_COMMIT = 1000
+_SCAN_ROWS = 256
 # What may not hold anything of a bucket that is deleted.
 _HOLDERS = (OBJECTS, VERSIONS, UPLOADS)
 NO_CONFIGS: Mapping[str, bytes] = MappingProxyType({})
@@ -68,6 +70,17 @@ class BucketTable:
         with self._engine.read() as view:
             found = view.scan(BUCKETS, start, keys.successor(start))
             return [tables.buckets.decode(value) for _, value in found]
+
+    def scan_buckets(self) -> Iterator[BucketRecord]:
+        """Yield the buckets of all tenants, in short snapshots: the consumer may await."""
+        after = b""
+        while True:
+            with self._engine.read() as view:
+                rows = list(islice(view.scan(BUCKETS, after + _SEPARATOR), _SCAN_ROWS))
+            yield from (tables.buckets.decode(value) for _, value in rows)
+            if len(rows) < _SCAN_ROWS:
+                return
+            after = rows[-1][0]
 
     async def create_bucket(
         self, record: BucketRecord, configs: Mapping[str, bytes] = NO_CONFIGS
@@ -132,7 +145,8 @@ class BucketTable:
             if not all(keys.is_empty(txn, table, record.id) for table in _HOLDERS):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
-            _clear_configs(txn, record.id)
+            for table in (BUCKET_CONFIGS, PROGRESS):
+                _clear(txn, table, record.id)
             return record
 
         deleted = await self._engine.commit(change)
@@ -145,10 +159,10 @@ def _key(tenant: str, name: str) -> bytes:
     return tenant.encode() + _SEPARATOR + name.encode()
 
 
-def _clear_configs(txn: Transaction, bucket_id: bytes) -> None:
-    found = txn.scan(BUCKET_CONFIGS, bucket_id, keys.successor(bucket_id))
+def _clear(txn: Transaction, table: str, bucket_id: bytes) -> None:
+    found = txn.scan(table, bucket_id, keys.successor(bucket_id))
     for key in [key for key, _ in found]:  # a handful
-        txn.delete(BUCKET_CONFIGS, key)
+        txn.delete(table, key)
 
 
 def _clear_attributes(txn: Transaction, bucket_id: bytes) -> bool:

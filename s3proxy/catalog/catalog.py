@@ -15,10 +15,12 @@ from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.deployment import DeploymentTable
+from s3proxy.catalog.expiry import ExpiryTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
 from s3proxy.catalog.objects import ObjectTable
 from s3proxy.catalog.outbox import OutboxTable
+from s3proxy.catalog.progress import ProgressTable
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.upload_listing import UploadLister
@@ -58,6 +60,7 @@ class Catalog:
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
         self._join_objects(ObjectTable(engine, now_ns, garbage.due_ns), VersionLister(engine))
+        self._join_walks(ExpiryTable(engine, now_ns, garbage.due_ns), ProgressTable(engine))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
         self._join_uploads(
             UploadTable(engine, garbage.due_ns),
@@ -75,6 +78,7 @@ class Catalog:
     ) -> None:
         self.get_bucket = buckets.get_bucket
         self.list_buckets = buckets.list_buckets
+        self.scan_buckets = buckets.scan_buckets
         self.create_bucket = buckets.create_bucket
         self.update_bucket = buckets.update_bucket
         self.delete_bucket = buckets.delete_bucket
@@ -85,6 +89,11 @@ class Catalog:
         self.get_attributes = attributes.get_attributes
         self.put_attributes = attributes.put_attributes
         self.delete_attributes = attributes.delete_attributes
+
+    def _join_walks(self, expiry: ExpiryTable, progress: ProgressTable) -> None:
+        self.expire_versions = expiry.expire_versions
+        self.get_progress = progress.get_progress
+        self.put_progress = progress.put_progress
 
     def _join_objects(self, objects: ObjectTable, lister: VersionLister) -> None:
         self.get_object = objects.get_object

@@ -263,22 +263,20 @@ class ObjectTable:
             NoSuchBucket: the bucket is gone; nothing was removed.
         """
         due_ns = self._due_ns()
-        now_ns = self._now_ns() // _MARKER_NS * _MARKER_NS
+        now_ns = self._now_ns()
 
         def change(txn: Transaction) -> list[ObjectRecord | S3Error | None]:
             now = require(txn, bucket)
             outcomes: list[ObjectRecord | S3Error | None] = []
             for deletion in deletions:
                 try:
-                    outcome = _delete(txn, now, deletion, due_ns, now_ns)
+                    outcome = delete(
+                        txn, now, deletion, due_ns=due_ns, now_ns=now_ns, announcer=announcer
+                    )
                 except S3Error as error:  # raised before anything is changed
                     outcomes.append(error)
-                    continue
-                outcomes.append(outcome)
-                if announcer is not None and outcome is not None:
-                    marked = outcome.delete_marker and not deletion.version_id
-                    tell = announcer.marked if marked else announcer.removed
-                    tell(txn, deletion.key, outcome)
+                else:
+                    outcomes.append(outcome)
             return outcomes
 
         return await self._engine.commit(change)
@@ -288,6 +286,31 @@ def _find(view: Snapshot, bucket: BucketRecord, key: bytes, version_id: str) -> 
     if version_id:
         return versions.find(view, bucket, key, version_id)
     return versions.find_current(view, bucket, key)
+
+
+def delete(
+    txn: Transaction,
+    bucket: BucketRecord,
+    deletion: Deletion,
+    *,
+    due_ns: int,
+    now_ns: int,
+    announcer: Announcer | None = None,
+) -> ObjectRecord | None:
+    """Delete an object or one version of it; returns what `ObjectTable.delete_object` does.
+
+    Args:
+        bucket: as it is in this transaction.
+        now_ns: the time of a delete marker.
+    Raises:
+        S3Error: nothing was changed.
+    """
+    outcome = _delete(txn, bucket, deletion, due_ns, now_ns)
+    if announcer is not None and outcome is not None:
+        marked = outcome.delete_marker and not deletion.version_id
+        tell = announcer.marked if marked else announcer.removed
+        tell(txn, deletion.key, outcome)
+    return outcome
 
 
 def _delete(
@@ -307,7 +330,8 @@ def _delete(
         keys.delete(txn, OBJECTS, bucket.id, key)
     if not bucket.versioning:
         return old
-    marker = ObjectRecord(size=0, etag="", modified_ns=now_ns, delete_marker=True)
+    modified_ns = now_ns // _MARKER_NS * _MARKER_NS
+    marker = ObjectRecord(size=0, etag="", modified_ns=modified_ns, delete_marker=True)
     stored = versions.stamped(txn, bucket, marker)
     versions.insert(txn, bucket, key, stored)
     return stored

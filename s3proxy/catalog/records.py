@@ -203,6 +203,21 @@ class EventCounts(Record, frozen=True, kw_only=True):
     lost: int = 0
 
 
+class ProgressRecord(Record, frozen=True, kw_only=True):
+    """How far a task that walks a bucket now and then has come.
+
+    Attributes:
+        round: which walk it is, such as the day; one that is `done` is followed by a later one.
+        rules: digest of what the walk goes by; of others it is another walk.
+        cursor: the key that was done last; "" at the start.
+    """
+
+    round: int
+    rules: bytes = b""
+    cursor: str = ""
+    done: bool = False
+
+
 class CompletedRecord(Record, frozen=True, kw_only=True):
     """A completed upload, remembered so that a repeated Complete gets the same answer.
 

@@ -22,6 +22,7 @@ from s3proxy.catalog.records import (
     ListedFields,
     ObjectRecord,
     PartRecord,
+    ProgressRecord,
     UploadRecord,
     UserRecord,
 )
@@ -39,6 +40,7 @@ UPLOADS = "uploads"
 PARTS = "parts"
 COMPLETED = "completed"
 COMPLETED_ORDER = "completed_order"
+PROGRESS = "progress"
 ATTRIBUTES = "attributes"
 EVENTS = "events"
 DEAD_EVENTS = "dead_events"
@@ -60,6 +62,7 @@ KEYSPACES = (
     PARTS,
     COMPLETED,
     COMPLETED_ORDER,
+    PROGRESS,
     ATTRIBUTES,
     EVENTS,
     DEAD_EVENTS,
@@ -85,6 +88,7 @@ Record = (
     | KeyRecord
     | ObjectRecord
     | PartRecord
+    | ProgressRecord
     | UploadRecord
     | UserRecord
 )
@@ -122,6 +126,7 @@ listed = Codec(ListedFields)
 uploads = Codec(UploadRecord)
 parts = Codec(PartRecord)
 completed = Codec(CompletedRecord)
+progress = Codec(ProgressRecord)
 configs = Codec(ConfigRecord)
 events = Codec(EventRecord)
 event_counts = Codec(EventCounts)

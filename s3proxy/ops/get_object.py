@@ -126,7 +126,7 @@ def _object_headers(call: Call, record: ObjectRecord) -> Headers:
         headers.append(("x-amz-tagging-count", str(len(record.tags))))
     if call.bucket.versioning:
         headers += version_header(call.bucket, record)
-    if call.bucket.configs:
+    if call.bucket.configs and "versionId" not in query:
         headers += expiration_headers(call, record)
     if record.encryption is not None:
         headers += answer_headers(record.encryption)

@@ -266,6 +266,26 @@ def _large_enough(lifecycle: Lifecycle, rule: Rule, storage_class: str, size: in
     return lifecycle.minimum == VARIES and storage_class in _ARCHIVES
 
 
+def walked_prefixes(lifecycle: Lifecycle) -> list[str]:
+    """The prefixes of the keys whose versions some rule may do something with, none twice."""
+    wanted = {
+        rule.filter.prefix or ""
+        for rule in lifecycle.rules
+        if rule.enabled
+        and (
+            rule.expiration
+            or rule.noncurrent_expiration
+            or rule.transitions
+            or rule.noncurrent_transitions
+        )
+    }
+    kept: list[str] = []
+    for prefix in sorted(wanted):
+        if not kept or not prefix.startswith(kept[-1]):
+            kept.append(prefix)
+    return kept
+
+
 def _rank(storage_class: str) -> int:
     return WATERFALL.index(storage_class) if storage_class in WATERFALL else 0
 

@@ -15,14 +15,16 @@ Level = Literal["account", "bucket", "object"]
 
 _OBJECT: Final = """
     AbortMultipartUpload BypassGovernanceRetention DeleteObject DeleteObjectAnnotation
-    DeleteObjectTagging DeleteObjectVersion DeleteObjectVersionTagging GetObject GetObjectAcl
-    GetObjectAnnotation GetObjectAttributes GetObjectLegalHold GetObjectRetention GetObjectTagging
-    GetObjectTorrent GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes
+    DeleteObjectTagging DeleteObjectVersion DeleteObjectVersionAnnotation
+    DeleteObjectVersionTagging GetObject GetObjectAcl GetObjectAnnotation GetObjectAttributes
+    GetObjectLegalHold GetObjectRetention GetObjectTagging GetObjectTorrent GetObjectVersion
+    GetObjectVersionAcl GetObjectVersionAnnotation GetObjectVersionAttributes
     GetObjectVersionForReplication GetObjectVersionTagging GetObjectVersionTorrent
     InitiateReplication ListMultipartUploadParts ListObjectAnnotations
-    ObjectOwnerOverrideToBucketOwner PutObject PutObjectAcl PutObjectAnnotation PutObjectLegalHold
-    PutObjectRetention PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging
-    ReplicateDelete ReplicateObject ReplicateTags RestoreObject UpdateObjectEncryption
+    ListObjectVersionAnnotations ObjectOwnerOverrideToBucketOwner PutObject PutObjectAcl
+    PutObjectAnnotation PutObjectLegalHold PutObjectRetention PutObjectTagging PutObjectVersionAcl
+    PutObjectVersionAnnotation PutObjectVersionTagging ReplicateDelete ReplicateObject
+    ReplicateTags RestoreObject UpdateObjectEncryption
 """
 _BUCKET: Final = """
     CreateBucket CreateBucketMetadataTableConfiguration DeleteBucket
