@@ -57,11 +57,17 @@ def replace(
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """What is to be deleted: a key, or one version of it; `condition`: of what is deleted."""
+    """What is to be deleted: a key, or one version of it.
+
+    Attributes:
+        condition: of what is deleted.
+        bypass_governance: a retention in that mode does not keep the version.
+    """
 
     key: str
     version_id: str = ""
     condition: WriteCondition | None = None
+    bypass_governance: bool = False
 
 
 class ObjectTable:
@@ -313,13 +319,23 @@ def delete(
     return outcome
 
 
+def _check(found: ObjectRecord | None, deletion: Deletion, now_ns: int) -> None:
+    """Refuse a deletion whose condition does not hold, or of a locked version.
+
+    A lock is no hindrance to a delete marker, which removes nothing.
+    """
+    if deletion.condition is not None:
+        deletion.condition.check(found.etag if found else None)
+    if found is not None and found.lock is not None and deletion.version_id:
+        found.lock.check_deletion(now_ns, bypass_governance=deletion.bypass_governance)
+
+
 def _delete(
     txn: Transaction, bucket: BucketRecord, deletion: Deletion, due_ns: int, now_ns: int
 ) -> ObjectRecord | None:
     key = deletion.key.encode()
-    if deletion.condition is not None:
-        found = _find(txn, bucket, key, deletion.version_id)
-        deletion.condition.check(found.etag if found else None)
+    if deletion.condition is not None or deletion.version_id:
+        _check(_find(txn, bucket, key, deletion.version_id), deletion, now_ns)
     if deletion.version_id:
         return versions.remove(txn, bucket, key, deletion.version_id, due_ns)
     old = versions.find_current(txn, bucket, key)

@@ -8,6 +8,7 @@ number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (
 import msgspec
 
 from s3proxy.s3.events import Event
+from s3proxy.s3.object_lock import ObjectLock
 
 FORMAT = 1
 # What S3 calls the version of an object that was written while its bucket gave no version ids.
@@ -27,6 +28,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         configs: the kinds of configuration it has, so that a request need not look for one that is
             not there; None: not noted, in records of before.
         versioning: "Enabled", "Suspended", or "" where it never was on.
+        object_lock: versions may be locked; then versioning stays on.
         owner: "" is the tenant: each of its users counts as the owner.
         revision: another number after every change of a configuration: what was made of them all is
             good while it stays.
@@ -43,6 +45,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     id: bytes = b""
     configs: tuple[str, ...] | None = None
     versioning: str = ""
+    object_lock: bool = False
     revision: int = 0
 
 
@@ -113,6 +116,7 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
     owner: str = ""
     acl: bytes = b""
     encryption: Encryption | None = None
+    lock: ObjectLock | None = None
 
     @property
     def named_version(self) -> str:
@@ -153,6 +157,7 @@ class UploadRecord(Record, frozen=True, kw_only=True):
     object_owner: str = ""
     acl: bytes = b""
     encryption: Encryption | None = None
+    lock: ObjectLock | None = None
 
 
 class PartRecord(Record, frozen=True, kw_only=True):

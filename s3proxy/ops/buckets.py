@@ -13,6 +13,7 @@ from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import make_token, parse_list_buckets
+from s3proxy.s3.object_lock import parse_lock_enabled
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, read_create_bucket
 
 if TYPE_CHECKING:
@@ -47,19 +48,21 @@ async def create_bucket(call: Call) -> Response:
     In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again.
 
     Raises:
-        S3Error: BucketAlreadyOwnedByYou, InvalidLocationConstraint, MalformedXML.
+        S3Error: BucketAlreadyOwnedByYou, InvalidLocationConstraint, MalformedXML, InvalidArgument.
     """
     location = read_create_bucket(await read_document(call, CONFIGURATION_BYTES_MAX))
     services = call.services
     settings = services.settings
     name, tenant = call.route.bucket, call.sender.identity.tenant
+    locks = parse_lock_enabled(call.route.headers)
     backend = choose_backend(
         services.backends, location, settings.default_backend, region=settings.region
     )
     async with services.key_locks.hold_bucket(tenant, name):
         existing = services.catalog.get_bucket(name, tenant)
         if existing is not None:
-            if _is_made_again(call, existing, backend if location else existing.backend):
+            again = _is_made_again(call, existing, backend if location else existing.backend)
+            if again and existing.object_lock == locks:
                 return Response(200, [("Location", f"/{name}")])
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
         container = container_name(settings.container_seed, tenant, name, 0, backend)
@@ -73,6 +76,8 @@ async def create_bucket(call: Call) -> Response:
             created_ns=services.now_ns(),
             owner=call.sender.identity.user_id,
             tenant=tenant,
+            versioning="Enabled" if locks else "",
+            object_lock=locks,
         )
         await services.catalog.create_bucket(record)
     return Response(200, [("Location", f"/{name}")])

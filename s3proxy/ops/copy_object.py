@@ -20,6 +20,7 @@ from s3proxy.ops.encryption import (
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
+from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace
 from s3proxy.ops.versions import version_header, written_version
@@ -170,6 +171,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
     directive = parse_directive(headers)
     condition = parse_write_condition(headers)
     cipher = new_cipher(call)
+    lock = requested_lock(call)
     if directive == "REPLACE":
         metadata = parse_metadata(headers)
         return ObjectWrite(
@@ -179,6 +181,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
             condition=condition,
             tags=tags,
             cipher=cipher,
+            lock=lock,
         )
     if same_object(source, target.bucket, call.route.key) and not asks_encryption(headers):
         raise S3Error("InvalidRequest", _TO_ITSELF)
@@ -189,6 +192,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
         condition=condition,
         tags=tags,
         cipher=cipher,
+        lock=lock,
     )
 
 

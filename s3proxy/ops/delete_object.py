@@ -15,6 +15,7 @@ from s3proxy.ops.versions import deletion_headers
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, not_implemented_header
 from s3proxy.s3.names import check_key, check_version_id
+from s3proxy.s3.object_lock import bypasses_governance
 from s3proxy.s3.xml_objects import Deleted, NotDeleted
 from s3proxy.s3.xml_objects import delete_objects as delete_result
 from s3proxy.s3.xml_read import DELETE_BYTES_MAX, DeleteEntry, read_delete
@@ -33,7 +34,8 @@ async def delete_object(call: Call) -> Response:
     if condition is not None and condition.if_none_match_any:
         raise not_implemented_header("If-None-Match")
     version_id = call.route.query.get("versionId", "")
-    deletion = Deletion(call.route.key, version_id, condition)
+    bypass = bypasses_governance(call.route.headers)
+    deletion = Deletion(call.route.key, version_id, condition, bypass)
     removed = await open_namespace(call.services, call.bucket).delete(deletion)
     return Response(204, deletion_headers(call.bucket, version_id, removed))
 
@@ -46,7 +48,9 @@ async def delete_objects(call: Call) -> Response:
     """
     require_digest(call)
     request = read_delete(await read_document(call, DELETE_BYTES_MAX))
-    outcomes = await _delete_entries(open_namespace(call.services, call.bucket), request.entries)
+    namespace = open_namespace(call.services, call.bucket)
+    bypass = bypasses_governance(call.route.headers)
+    outcomes = await _delete_entries(namespace, request.entries, bypass)
     deleted = []
     failed = []
     for entry, outcome in zip(request.entries, outcomes, strict=True):
@@ -81,13 +85,13 @@ def require_digest(call: Call) -> None:
 
 
 async def _delete_entries(
-    namespace: Namespace, entries: list[DeleteEntry]
+    namespace: Namespace, entries: list[DeleteEntry], bypass: bool
 ) -> list[ObjectRecord | Exception | None]:
     outcomes: list[ObjectRecord | Exception | None] = [None] * len(entries)
     deletions: dict[int, Deletion] = {}
     for index, entry in enumerate(entries):
         try:
-            deletions[index] = _deletion(entry)
+            deletions[index] = _deletion(entry, bypass)
         except S3Error as error:
             outcomes[index] = error
     results = await namespace.delete_many([*deletions.values()])
@@ -96,14 +100,14 @@ async def _delete_entries(
     return outcomes
 
 
-def _deletion(entry: DeleteEntry) -> Deletion:
+def _deletion(entry: DeleteEntry, bypass: bool) -> Deletion:
     if entry.unsupported:
         raise S3Error("NotImplemented", f"The condition {entry.unsupported} is not implemented.")
     check_key(entry.key)
     if entry.version_id:
         check_version_id(entry.version_id)
     condition = None if entry.etag is None else WriteCondition(if_match=entry.etag)
-    return Deletion(entry.key, entry.version_id, condition)
+    return Deletion(entry.key, entry.version_id, condition, bypass)
 
 
 def _deleted(bucket: BucketRecord, entry: DeleteEntry, removed: ObjectRecord | None) -> Deleted:

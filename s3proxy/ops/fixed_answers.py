@@ -70,10 +70,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
     ),
     "get_bucket_website": (_absent("NoSuchWebsiteConfiguration"), "s3:GetBucketWebsite"),
     "get_object_acl": (get_object_acl, "s3:GetObjectAcl"),
-    "get_object_lock_configuration": (
-        _absent("ObjectLockConfigurationNotFoundError"),
-        "s3:GetBucketObjectLockConfiguration",
-    ),
     "get_public_access_block": (
         _absent("NoSuchPublicAccessBlockConfiguration"),
         "s3:GetBucketPublicAccessBlock",

@@ -51,6 +51,9 @@ _DOCUMENT_BYTES_MAX = {
     "complete_multipart_upload": COMPLETE_BYTES_MAX,
     "delete_objects": DELETE_BYTES_MAX,
     "put_bucket_versioning": CONFIGURATION_BYTES_MAX,
+    "put_object_legal_hold": CONFIGURATION_BYTES_MAX,
+    "put_object_lock_configuration": CONFIGURATION_BYTES_MAX,
+    "put_object_retention": CONFIGURATION_BYTES_MAX,
     "put_object_tagging": TAGGING_BYTES_MAX,
 }
 # Documents that S3 takes with a digest only.
@@ -120,7 +123,7 @@ async def forward_document(call: Call, store: S3Store) -> Response:
         limit = _DOCUMENT_BYTES_MAX[operation]
         document = await read_document(call, limit, checksums_of_body=digested)
     headers = hoisted_headers(call, writes=True)
-    if digested:
+    if document:
         headers.append(("Content-MD5", b64encode(digest("md5", document)).decode()))
     ask = Ask(
         op=operation,
@@ -238,6 +241,12 @@ FORWARDED = {
     "list_object_versions": forward_read,
     "get_bucket_versioning": forward_read,
     "put_bucket_versioning": forward_document,
+    "get_object_lock_configuration": forward_read,
+    "get_object_retention": forward_read,
+    "get_object_legal_hold": forward_read,
+    "put_object_lock_configuration": forward_document,
+    "put_object_retention": forward_document,
+    "put_object_legal_hold": forward_document,
     "get_object": forward_read,
     "head_object": forward_read,
     "get_object_attributes": forward_read,

@@ -21,6 +21,7 @@ _READ = (
     "if-modified-since",
     "if-unmodified-since",
     "if-range",
+    "x-amz-bypass-governance-retention",
     "x-amz-checksum-mode",
     "x-amz-object-attributes",
     "x-amz-max-parts",
@@ -37,6 +38,7 @@ _WRITE = (
     "content-type",
     "expires",
     "x-amz-acl",
+    "x-amz-bypass-governance-retention",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
     "x-amz-copy-source-range",
@@ -46,7 +48,7 @@ _WRITE = (
     "x-amz-tagging",
     "x-amz-tagging-directive",
 )
-_WRITE_PREFIXES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-")
+_WRITE_PREFIXES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-", "x-amz-object-lock-")
 
 READ_HEADERS = HeaderNames(_READ)
 WRITE_HEADERS = HeaderNames(_WRITE, _WRITE_PREFIXES)

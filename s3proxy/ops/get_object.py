@@ -18,6 +18,7 @@ from s3proxy.s3.conditions import NotModified, check_read, range_applies
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.metadata import SYSTEM_HEADERS, response_headers, response_overrides
+from s3proxy.s3.object_lock import lock_headers
 from s3proxy.s3.ranges import content_range, parse_range
 from s3proxy.s3.time import http_date
 
@@ -124,6 +125,8 @@ def _object_headers(call: Call, record: ObjectRecord) -> Headers:
         headers.append(("x-amz-storage-class", record.storage_class))
     if record.tags:
         headers.append(("x-amz-tagging-count", str(len(record.tags))))
+    if record.lock is not None:
+        headers += lock_headers(record.lock)
     if call.bucket.versioning:
         headers += version_header(call.bucket, record)
     if call.bucket.configs and "versionId" not in query:

@@ -23,6 +23,7 @@ from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.ops.retention import lock_of_new
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.encryption import SSE_C
 from s3proxy.s3.errors import S3Error
@@ -224,6 +225,7 @@ class ManagedNamespace:
             blobs=(written.blob,),
             tags=write.tags,
             encryption=write.encryption,
+            lock=lock_of_new(self._services, self.bucket, write.lock),
         )
 
     async def _commit(

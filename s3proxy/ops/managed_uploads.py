@@ -27,6 +27,7 @@ from s3proxy.ops.blob_writer import BlobWriter
 from s3proxy.ops.chunk_cipher import SALT_BYTES, ObjectCipher, stored_size
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
+from s3proxy.ops.retention import lock_of_new
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ class ManagedUploads:
             blobs = (msgspec.structs.replace(upload.blob, size=_stored_size(upload, completion)),)
             if upload.encryption is None:
                 completion = msgspec.structs.replace(completion, etag=stat.etag or completion.etag)
-        record = _object_of(upload, completion, blobs, self._services.now_ns())
+        record = msgspec.structs.replace(
+            _object_of(upload, completion, blobs, self._services.now_ns()),
+            lock=lock_of_new(self._services, self._bucket, upload.lock),
+        )
         try:
             done = await self._catalog.complete_upload(
                 self._bucket,

@@ -10,6 +10,7 @@ from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.encryption import answer_headers, new_cipher, open_part_cipher
 from s3proxy.ops.lifecycle import upload_headers
 from s3proxy.ops.namespace import Namespace
+from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.put_object import check_put_size
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
@@ -50,6 +51,7 @@ async def create_multipart_upload(call: Call) -> Response:
         owner=call.sender.identity.user_id,
         tags=parse_tagging_header(headers),
         encryption=None if cipher is None else cipher.encryption,
+        lock=requested_lock(call),
     )
     await open_namespace(call.services, call.bucket).create_upload(upload)
     answer = [*XML_HEADERS, *upload_headers(call, upload.initiated_ns)]

@@ -25,6 +25,7 @@ from s3proxy.catalog.records import (
 from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
+from s3proxy.s3.object_lock import ObjectLock
 
 if TYPE_CHECKING:
     from s3proxy.http.body import Body
@@ -73,6 +74,7 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
     condition: WriteCondition | None = None
     tags: dict[str, str] = {}
     cipher: ObjectCipher | None = None
+    lock: ObjectLock | None = None
 
     @property
     def encryption(self) -> Encryption | None:

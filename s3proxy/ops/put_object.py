@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.encryption import answer_headers, new_cipher
 from s3proxy.ops.get_object import add_checksums
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import ObjectWrite
+from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.resolve import open_namespace
 from s3proxy.ops.versions import written_version
@@ -26,7 +28,8 @@ async def put_object(call: Call) -> Response:
     """PutObject.
 
     Raises:
-        S3Error: what is wrong with head or body; PreconditionFailed; see `new_cipher`.
+        S3Error: what is wrong with head or body; PreconditionFailed; InvalidRequest for a lock
+            without a digest of the body; see `new_cipher`.
     """
     headers = call.route.headers
     metadata = parse_metadata(headers)
@@ -37,7 +40,10 @@ async def put_object(call: Call) -> Response:
         condition=parse_write_condition(headers),
         tags=parse_tagging_header(headers),
         cipher=new_cipher(call),
+        lock=None if call.route.plain else requested_lock(call),
     )
+    if write.lock is not None:
+        require_digest(call)
     payload = request_payload(call)
     check_put_size(call, payload.length)
     namespace = open_namespace(call.services, call.bucket)

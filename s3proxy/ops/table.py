@@ -33,6 +33,7 @@ from s3proxy.ops import (
 from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.call import Call
 from s3proxy.ops.forward import FORWARDED
+from s3proxy.ops.object_lock import OBJECT_LOCK
 from s3proxy.ops.resolve import check_owner, find_bucket
 from s3proxy.ops.settled import SETTLED
 from s3proxy.s3.errors import S3Error
@@ -126,6 +127,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     "get_bucket_versioning": (versions.get_bucket_versioning, "s3:GetBucketVersioning"),
     "put_bucket_versioning": (versions.put_bucket_versioning, "s3:PutBucketVersioning"),
     "list_object_versions": (versions.list_object_versions, "s3:ListBucketVersions"),
+    **OBJECT_LOCK,
     **fixed_answers.ANSWERS,
     **CONFIGURATIONS,
     **SETTLED,

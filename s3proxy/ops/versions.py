@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Call
 
 Headers = list[tuple[str, str]]
+_LOCKED = (
+    "An Object Lock configuration is present on this bucket, so the versioning state cannot be"
+    " changed."
+)
 _DELETE_MARKER = ("x-amz-delete-marker", "true")
 
 
@@ -102,8 +106,8 @@ async def put_bucket_versioning(call: Call) -> Response:
     """PutBucketVersioning: on or suspended; it is never off again.
 
     Raises:
-        S3Error: MalformedXML, IllegalVersioningConfigurationException; NotImplemented for MFA
-            delete, and for buckets that are attached.
+        S3Error: MalformedXML, IllegalVersioningConfigurationException; InvalidBucketState with
+            object lock; NotImplemented for MFA delete, and for buckets that are attached.
     """
     status = read_versioning(await read_document(call, CONFIGURATION_BYTES_MAX))
     if call.bucket.kind != "managed":
@@ -111,6 +115,8 @@ async def put_bucket_versioning(call: Call) -> Response:
         raise S3Error("NotImplemented", message, BucketName=call.bucket.name)
 
     def change(bucket: BucketRecord) -> BucketRecord:
+        if bucket.object_lock and status != "Enabled":
+            raise S3Error("InvalidBucketState", _LOCKED, BucketName=bucket.name)
         return msgspec.structs.replace(bucket, versioning=status)
 
     await call.services.catalog.update_bucket(call.bucket, change)

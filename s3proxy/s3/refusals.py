@@ -37,7 +37,6 @@ _REFUSED_PREFIXES: Final = (
     "x-amz-copy-source-server-side-encryption",
     "x-amz-grant-",
     "x-amz-if-match-",
-    "x-amz-object-lock-",
     "x-amz-server-side-encryption",
 )
 _REFUSED: Final = frozenset(
@@ -61,7 +60,6 @@ _OTHER_ACLS: Final = frozenset(
 # Headers that are kept when they ask for what is the case anyway.
 _HARMLESS_VALUES: Final = {
     "x-amz-tagging": frozenset({""}),
-    "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
     "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
     "x-amz-bucket-namespace": frozenset({"global"}),
 }

@@ -123,7 +123,7 @@ MODIFIERS: Final = HeaderNames(
         "x-amz-request-payer",
         *REFUSABLE,
     ),
-    ("if-", "x-amz-copy-source", *REFUSABLE_PREFIXES),
+    ("if-", "x-amz-copy-source", "x-amz-object-lock-", *REFUSABLE_PREFIXES),
 )
 _PLAIN_METHODS: Final = {
     method: operation

@@ -121,7 +121,6 @@ FIXED_ANSWERS: Final = frozenset(
         "get_bucket_replication",
         "get_bucket_website",
         "get_object_acl",
-        "get_object_lock_configuration",
         "get_public_access_block",
     }
 )
@@ -171,6 +170,9 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "get_bucket_versioning",
         "get_object",
         "get_object_attributes",
+        "get_object_legal_hold",
+        "get_object_lock_configuration",
+        "get_object_retention",
         "get_object_tagging",
         "head_bucket",
         "head_object",
@@ -184,6 +186,9 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "put_bucket_versioning",
         POST_OBJECT,
         "put_object",
+        "put_object_legal_hold",
+        "put_object_lock_configuration",
+        "put_object_retention",
         "put_object_tagging",
         "upload_part",
         "upload_part_copy",

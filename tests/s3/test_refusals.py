@@ -8,9 +8,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-object-lock-mode", "GOVERNANCE"),
-        ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"),
-        ("x-amz-object-lock-legal-hold", "ON"),
         ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'),
         ("x-amz-grant-full-control", "id=1"),
         ("x-amz-acl", "public-read"),
@@ -23,7 +20,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
         ("x-amz-mfa", "1 2"),
         ("x-amz-if-match-size", "1"),
         ("x-amz-if-match-last-modified-time", "x"),
-        ("x-amz-bucket-object-lock-enabled", "true"),
         ("x-amz-object-ownership", "ObjectWriter"),
         ("x-amz-bucket-namespace", "account-regional"),
     ],
