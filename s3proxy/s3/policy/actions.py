@@ -15,16 +15,14 @@ Level = Literal["account", "bucket", "object"]
 
 _OBJECT: Final = """
     AbortMultipartUpload BypassGovernanceRetention DeleteObject DeleteObjectAnnotation
-    DeleteObjectTagging DeleteObjectVersion DeleteObjectVersionAnnotation
-    DeleteObjectVersionTagging GetObject GetObjectAcl GetObjectAnnotation GetObjectAttributes
-    GetObjectLegalHold GetObjectRetention GetObjectTagging GetObjectTorrent GetObjectVersion
-    GetObjectVersionAcl GetObjectVersionAnnotation GetObjectVersionAttributes
+    DeleteObjectTagging DeleteObjectVersion DeleteObjectVersionTagging GetObject GetObjectAcl
+    GetObjectAnnotation GetObjectAttributes GetObjectLegalHold GetObjectRetention GetObjectTagging
+    GetObjectTorrent GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes
     GetObjectVersionForReplication GetObjectVersionTagging GetObjectVersionTorrent
     InitiateReplication ListMultipartUploadParts ListObjectAnnotations
-    ListObjectVersionAnnotations ObjectOwnerOverrideToBucketOwner PutObject PutObjectAcl
-    PutObjectAnnotation PutObjectLegalHold PutObjectRetention PutObjectTagging PutObjectVersionAcl
-    PutObjectVersionAnnotation PutObjectVersionTagging ReplicateDelete ReplicateObject
-    ReplicateTags RestoreObject UpdateObjectEncryption
+    ObjectOwnerOverrideToBucketOwner PutObject PutObjectAcl PutObjectAnnotation PutObjectLegalHold
+    PutObjectRetention PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging
+    ReplicateDelete ReplicateObject ReplicateTags RestoreObject UpdateObjectEncryption
 """
 _BUCKET: Final = """
     CreateBucket CreateBucketMetadataTableConfiguration DeleteBucket

@@ -7,15 +7,15 @@ whose variable has no value fits nothing.
 import operator
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from s3proxy.s3.policy.patterns import Matcher, matcher, wildcards
+from s3proxy.s3.policy.patterns import matcher, wildcards
 from s3proxy.s3.policy.values import address, network, number, seconds
-from s3proxy.s3.policy.variables import Context, Template, parse_template, resolve
+from s3proxy.s3.policy.variables import Context, parse_template, resolve, split_text
 
 T = TypeVar("T")
 
@@ -29,68 +29,67 @@ class ConditionValueError(Exception):
     """A value of the policy's that its operator cannot compare with."""
 
 
-def _strings(values: Sequence[str], variables: bool, *, ignore_case: bool = False) -> Test:
-    fixed, templates = _sorted(values, variables, str)
-    if ignore_case:
-        lower = frozenset(text.casefold() for text in fixed)
-
-        def test_lower(value: str, context: Context) -> bool:
-            folded = value.casefold()
-            return folded in lower or any(
-                text is not None and text.casefold() == folded
-                for text in (resolve(template, context) for template in templates)
-            )
-
-        return test_lower
-    known = frozenset(fixed)
+def _strings(values: Sequence[str], variables: bool, *, fold: Callable[[str], str] = str) -> Test:
+    """Whole texts, compared as `fold` gives them."""
+    parsed = [parse_template(value, variables=variables) for value in values]
+    known = frozenset(fold(text) for text in parsed if isinstance(text, str))
+    templates = tuple(text for text in parsed if not isinstance(text, str))
 
     def test(value: str, context: Context) -> bool:
-        return value in known or any(resolve(template, context) == value for template in templates)
+        folded = fold(value)
+        if folded in known:
+            return True
+        resolved = (resolve(template, context) for template in templates)
+        return any(text is not None and fold(text) == folded for text in resolved)
 
     return test
 
 
 def _patterns(values: Sequence[str], variables: bool) -> Test:
-    return _matching(values, variables, matcher)
+    return _any(_pattern(value, variables) for value in values)
 
 
-def _arns(values: Sequence[str], variables: bool) -> Test:
-    """Each of the six parts of an ARN by itself: a wildcard does not reach over a colon."""
-    for value in values:
-        if value != "*" and value.count(":") < _ARN_PARTS - 1:
-            raise ConditionValueError(value)
-    return _matching(values, variables, _arn_matcher)
-
-
-def _matching(values: Sequence[str], variables: bool, compiled: Callable[[str], Matcher]) -> Test:
-    fixed, templates = _sorted(values, variables, wildcards)
-    matchers = tuple(map(compiled, fixed))
+def _pattern(value: str, variables: bool) -> Test:
+    template = parse_template(value, variables=variables, convert=wildcards)
+    if isinstance(template, str):
+        matches = matcher(template)
+        return lambda value, context: matches(value)
 
     def test(value: str, context: Context) -> bool:
-        for matches in matchers:
-            if matches(value):
-                return True
-        for template in templates:
-            pattern = resolve(template, context)
-            if pattern is not None and compiled(pattern)(value):
-                return True
-        return False
+        pattern = resolve(template, context)
+        return pattern is not None and matcher(pattern)(value)
 
     return test
 
 
-def _arn_matcher(pattern: str) -> Matcher:
-    if pattern == wildcards("*"):
-        return matcher(pattern)
-    matchers = tuple(map(matcher, pattern.split(":", _ARN_PARTS - 1)))
+def _arns(values: Sequence[str], variables: bool) -> Test:
+    return _any(_arn(value, variables) for value in values)
 
-    def match(text: str) -> bool:
-        parts = text.split(":", _ARN_PARTS - 1)
-        return len(parts) == len(matchers) and all(
-            matches(part) for matches, part in zip(matchers, parts, strict=True)
+
+def _arn(value: str, variables: bool) -> Test:
+    """Each part of an ARN by itself: neither a wildcard nor a variable reaches over a colon."""
+    if value == "*":
+        return _pattern(value, variables)
+    last = _ARN_PARTS - 1
+    texts = split_text(value, ":", last) if variables else value.split(":", last)
+    if len(texts) != _ARN_PARTS:
+        raise ConditionValueError(value)
+    tests = tuple(_pattern(text, variables) for text in texts)
+
+    def test(value: str, context: Context) -> bool:
+        parts = value.split(":", last)
+        return len(parts) == _ARN_PARTS and all(
+            fits(part, context) for fits, part in zip(tests, parts, strict=True)
         )
 
-    return match
+    return test
+
+
+def _any(tests: Iterable[Test]) -> Test:
+    found = tuple(tests)
+    if len(found) == 1:
+        return found[0]
+    return lambda value, context: any(fits(value, context) for fits in found)
 
 
 def _ordered(
@@ -157,21 +156,6 @@ def _read(read: Callable[[str], T | None], value: str) -> T:
     return found
 
 
-def _sorted(
-    values: Sequence[str], variables: bool, convert: Callable[[str], str]
-) -> tuple[list[str], list[Template]]:
-    """The values without variables, and those with."""
-    fixed: list[str] = []
-    templates: list[Template] = []
-    for value in values:
-        parsed = parse_template(value, variables=variables, convert=convert)
-        if isinstance(parsed, str):
-            fixed.append(parsed)
-        else:
-            templates.append(parsed)
-    return fixed, templates
-
-
 _ORDERS: Final[dict[str, Callable[[Decimal, Decimal], bool]]] = {
     "Equals": operator.eq,
     "LessThan": operator.lt,
@@ -184,7 +168,7 @@ _ORDERS: Final[dict[str, Callable[[Decimal, Decimal], bool]]] = {
 COMPARISONS: Final[Mapping[str, Comparison]] = MappingProxyType(
     {
         "StringEquals": _strings,
-        "StringEqualsIgnoreCase": partial(_strings, ignore_case=True),
+        "StringEqualsIgnoreCase": partial(_strings, fold=str.casefold),
         "StringLike": _patterns,
         "ArnEquals": _arns,
         "ArnLike": _arns,

@@ -80,7 +80,9 @@ def parse_operator(text: str) -> Operator | None:
     return Operator(base, negated, quantifier, name.endswith("IfExists"))
 
 
-def condition(operator: Operator, key: str, values: Sequence[str], *, variables: bool) -> Condition:
+def compile_condition(
+    operator: Operator, key: str, values: Sequence[str], *, variables: bool
+) -> Condition:
     """Compile one condition.
 
     Raises:

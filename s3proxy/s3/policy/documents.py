@@ -12,9 +12,14 @@ import msgspec
 
 from s3proxy.s3.policy.actions import ACTIONS, find_actions
 from s3proxy.s3.policy.comparisons import ConditionValueError
-from s3proxy.s3.policy.conditions import Condition, condition, parse_operator
+from s3proxy.s3.policy.conditions import (
+    Condition,
+    Operator,
+    compile_condition,
+    parse_operator,
+)
 from s3proxy.s3.policy.json_text import Json, Number, malformed, read_json
-from s3proxy.s3.policy.keys import canonical_key
+from s3proxy.s3.policy.keys import canonical_key, carriers
 from s3proxy.s3.policy.patterns import matcher, wildcards
 from s3proxy.s3.policy.principals import read_principals
 from s3proxy.s3.policy.statements import Principals, Statement
@@ -98,7 +103,7 @@ class _Reader(msgspec.Struct, frozen=True):
             excluded_resources=excluded,
             matchers=tuple(matcher(text) for text in templates if isinstance(text, str)),
             templates=tuple(text for text in templates if not isinstance(text, str)),
-            conditions=self._conditions(node.get("Condition", {})),
+            conditions=self._conditions(node.get("Condition", {}), patterns),
         )
 
     def _principals(self, node: Mapping[str, Json], deny: bool) -> Principals | None:
@@ -143,20 +148,22 @@ class _Reader(msgspec.Struct, frozen=True):
         except VariableError:
             raise malformed("Policy has invalid resource", text) from None
 
-    def _conditions(self, node: Json) -> tuple[Condition, ...]:
+    def _conditions(self, node: Json, patterns: list[frozenset[str]]) -> tuple[Condition, ...]:
         if not isinstance(node, dict):
-            raise malformed("Invalid policy syntax.")
+            raise malformed("Invalid policy syntax.", "Condition")
         found: list[Condition] = []
         for name, keys in node.items():
+            operator = parse_operator(name)
+            if operator is None:
+                raise malformed(f"Invalid Condition type : {name[:100]}")
             if not isinstance(keys, dict):
                 raise malformed("Invalid policy syntax.", name)
-            found += [self._condition(name, key, value) for key, value in keys.items()]
+            found += [self._condition(operator, key, value) for key, value in keys.items()]
+        if self.bucket:
+            _check_carriers(found, patterns)
         return tuple(found)
 
-    def _condition(self, name: str, key_text: str, node: Json) -> Condition:
-        operator = parse_operator(name)
-        if operator is None:
-            raise malformed(f"Invalid Condition type : {name[:100]}")
+    def _condition(self, operator: Operator, key_text: str, node: Json) -> Condition:
         key = canonical_key(key_text)
         if key is None:
             raise malformed("Policy has an invalid condition key", key_text)
@@ -165,7 +172,7 @@ class _Reader(msgspec.Struct, frozen=True):
         if not texts:
             raise malformed("Invalid policy syntax.", key_text)
         try:
-            return condition(operator, key, texts, variables=self.variables)
+            return compile_condition(operator, key, texts, variables=self.variables)
         except (ConditionValueError, VariableError) as error:
             if operator.name == "IpAddress":
                 raise malformed("Invalid IP address in Conditions", str(error)) from None
@@ -243,6 +250,15 @@ def _check_reach(patterns: list[frozenset[str]], resources: list[str]) -> None:
     for named in patterns:
         if not any(ACTIONS[action] in levels for action in named):
             raise malformed("Action does not apply to any resource(s) in statement")
+
+
+def _check_carriers(conditions: list[Condition], patterns: list[frozenset[str]]) -> None:
+    """Each text of the Action element must name an action whose requests may have the key."""
+    for condition in conditions:
+        known = carriers(condition.key)
+        if known is not None and any(known.isdisjoint(named) for named in patterns):
+            message = "Conditions do not apply to combination of actions and resources in statement"
+            raise malformed(message, condition.key)
 
 
 def _condition_text(value: Json) -> str:

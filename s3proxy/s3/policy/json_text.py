@@ -53,8 +53,10 @@ def read_json(document: bytes, size_max: int, body_max: int) -> dict[str, Json]:
         )
         # Lone surrogates, which are no text, end here as well.
         size = len(json.dumps(root, ensure_ascii=False, separators=(",", ":")).encode())
-    except (ValueError, RecursionError):
+    except RecursionError:
         raise malformed("This policy contains invalid Json") from None
+    except ValueError as error:
+        raise malformed("This policy contains invalid Json", str(error)) from None
     if size > size_max:
         raise _too_large(size_max)
     if not isinstance(root, dict) or _depth(root) > _DEPTH_MAX:
@@ -63,14 +65,16 @@ def read_json(document: bytes, size_max: int, body_max: int) -> dict[str, Json]:
 
 
 def _members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands there twice")
+    found: dict[str, Json] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:100]} stands there twice")
+        found[name] = value
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+    raise ValueError(f"{name} is no number")
 
 
 def _too_large(size_max: int) -> S3Error:

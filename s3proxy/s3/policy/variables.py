@@ -81,6 +81,19 @@ def resolve(template: Template, context: Context) -> str | None:
     return "".join(found)
 
 
+def split_text(text: str, separator: str, times: int) -> list[str]:
+    """The parts of a text between separators outside of `${}`; at most times + 1."""
+    parts = [""]
+    for number, piece in enumerate(_VARIABLE.split(text)):
+        if number % 2:
+            parts[-1] += f"${{{piece}}}"
+            continue
+        first, *rest = piece.split(separator, times + 1 - len(parts))
+        parts[-1] += first
+        parts += rest
+    return parts
+
+
 def _variable(inside: str) -> Variable:
     match = _REFERENCE.fullmatch(inside)
     key = None if match is None else canonical_key(match[1])
