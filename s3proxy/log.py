@@ -1,7 +1,7 @@
 """Structured logs: JSON lines for errors and events, and one line a request for the access log.
 
 Lines are for programs; what a person must read at the terminal (credentials of the first start,
-refusals) is printed by cli.py instead. Every line about a request carries its x-amz-request-id.
+refusals) is printed by cli/ instead. Every line about a request carries its x-amz-request-id.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""What the commands share: options, the configuration and the catalog, refusals in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import trio
+from rich.console import Console
+from rich.table import Table
+
+from s3proxy import config_loading
+from s3proxy.bootstrap import CATALOG_NAME, StartError, open_catalog
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import CatalogError
+from s3proxy.config import Config
+from s3proxy.config_files import check_files
+from s3proxy.kv.errors import KvError
+from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
+
+T = TypeVar("T")
+MENDABLE = (StartError, CatalogError, KvError)
+TABLE_COLUMNS = 250
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    envvar="S3PROXY_CONFIG",
+    help="TOML file, else the one that S3PROXY_CONFIG names, else the defaults."
+    " S3PROXY_SECTION__KEY variables override all.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+class Failure(click.ClickException):
+    """A refusal that a person can act on: one line on standard error, exit status 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Print without a traceback."""
+        click.echo(f"s3proxy: {self.message}", err=True, file=file)
+
+
+def load_config(path: str | None, *, with_files: bool = False) -> Config:
+    """Load the configuration; with_files: read the files it names as well.
+
+    Raises:
+        Failure: it is not right.
+    """
+    try:
+        config = config_loading.load(path, os.environ)
+        if with_files:
+            check_files(config, path or "defaults", os.environ)
+        return config
+    except config_loading.ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def with_catalog(
+    config_path: str | None, use: Callable[[Catalog], Awaitable[T]], *, made: bool = False
+) -> T:
+    """Run `use` on the catalog, beside a gateway that may be running on it.
+
+    Args:
+        made: one that is not there is a mistake, such as another working directory.
+    """
+    config = load_config(config_path)
+    if made and not (Path(config.data.dir) / CATALOG_NAME).exists():
+        raise Failure(f"data.dir {config.data.dir}: no catalog is there")
+
+    async def run() -> T:
+        async with open_catalog(config.data) as (catalog, _):
+            return await use(catalog)
+
+    return guard(lambda: trio.run(run))
+
+
+def guard(run: Callable[[], T]) -> T:
+    """Turn what a person can mend into one line; let bugs show their traceback."""
+    try:
+        return run()
+    except MENDABLE as error:
+        raise Failure(str(error)) from error
+    except BaseExceptionGroup as group:
+        mendable, other = group.split(MENDABLE)
+        if mendable is None or other is not None:
+            raise
+        raise Failure(str(_first(mendable))) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def seen_by_gateways() -> None:
+    """Wait until a gateway that runs beside has seen the last change."""
+    await trio.sleep(2 * FOREIGN_CHECK_S)
+
+
+def print_table(table: Table) -> None:
+    """Print a table wider than any row: cut in a pipe, a key or a time would be of no use."""
+    Console(width=TABLE_COLUMNS).print(table)
+
+
+def to_json(value: object) -> str:
+    """The value, for programs and for reading."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
