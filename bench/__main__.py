@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import cases_encryption as encryption
 from bench import cases_process as process
 from bench import cases_transfer as transfer
 from bench.lab import open_lab
@@ -24,6 +25,8 @@ CASES: dict[str, transfer.Case] = {
     "put-64m-sink": transfer.put_spliced,
     "put-64m-local": transfer.put_local(chunked=False),
     "put-64m-chunked": transfer.put_local(chunked=True),
+    "get-64m-encrypted": encryption.get_encrypted(8),
+    "put-64m-encrypted": encryption.put_encrypted(2),
     "list": process.list_objects,
     "sigv4": process.verify_signature,
     "idle": process.idle_memory,

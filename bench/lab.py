@@ -58,7 +58,10 @@ backend = "sink"
 
 @dataclass
 class Lab:
-    """The running servers. Files of SIZES lie on the origin in /www and in bucket `managed`."""
+    """The running servers.
+
+    Files of SIZES lie on the origin in /www and in the buckets `managed` and `encrypted`.
+    """
 
     folder: Path
     origin: Process
@@ -131,5 +134,11 @@ def payload(size: int) -> bytes:
 def _fill(lab: Lab) -> None:
     client: Any = lab.client()
     client.create_bucket(Bucket="managed")
+    client.create_bucket(Bucket="encrypted")
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    client.put_bucket_encryption(
+        Bucket="encrypted", ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
     for name, size in SIZES.items():
-        client.put_object(Bucket="managed", Key=name, Body=payload(size))
+        for bucket in ("managed", "encrypted"):
+            client.put_object(Bucket=bucket, Key=name, Body=payload(size))

@@ -121,7 +121,7 @@ class ObjectCipher:
         start = stored = 0
         for salt, number, size in self._streams(record):
             stop = start + size
-            if first < stop and start <= last:
+            if max(first, start) < min(last + 1, stop):
                 cipher = self.part(salt, number, size)
                 yield Piece(cipher, stored, max(first - start, 0), min(last, stop - 1) - start)
             start = stop

@@ -55,18 +55,14 @@ _PART_REQUIRED = (
 _PART_DIFFERS = "The provided encryption parameters did not match the ones used originally."
 
 
-def new_cipher(call: Call, headers: Headers | None = None) -> ObjectCipher | None:
+def new_cipher(call: Call) -> ObjectCipher | None:
     """What a new object or upload of the call's bucket is to be encrypted with; None: nothing.
 
-    Args:
-        headers: what says so, where that is not the request's headers.
     Raises:
         S3Error: see `parse_encryption`; AccessDenied where the bucket blocks customers' keys;
             NotImplemented naming the header for a bucket whose bytes are not the gateway's.
     """
-    asked = None
-    if headers is not None or not call.route.plain:
-        asked = _asked(call, call.route.headers if headers is None else headers)
+    asked = None if call.route.plain else _asked(call)
     if call.bucket.kind != "managed":
         return None
     rule = _rule(call.services, call.bucket)
@@ -178,6 +174,16 @@ async def open_range(
     return body
 
 
+def check_key_transport(call: Call) -> None:
+    """Refuse a client's key that came where others may read it, unless that is allowed.
+
+    Raises:
+        S3Error: InvalidRequest.
+    """
+    secure = call.request.secure or call.services.settings.sse_c_over_http
+    require_secure(call.route.headers, secure=secure)
+
+
 def answer_headers(encryption: Encryption | None) -> list[tuple[str, str]]:
     """What an answer says of the encryption of an object or upload."""
     if encryption is None:
@@ -190,26 +196,22 @@ def asks_encryption(headers: Headers) -> bool:
     return bool(headers.prefixed(SSE))
 
 
-def _asked(call: Call, headers: Headers) -> CustomerKey | str | None:
+def _asked(call: Call) -> CustomerKey | str | None:
+    headers = call.route.headers
     sent = headers.prefixed(SSE)
     if not sent:
         return None
     if call.bucket.kind != "managed":
         raise not_implemented_header(sent[0][0])
-    require_secure(headers, secure=_secure(call))
+    check_key_transport(call)
     return parse_encryption(headers)
 
 
 def _customer_key(call: Call, prefix: bytes) -> CustomerKey | None:
     if call.route.plain:
         return None
-    headers = call.route.headers
-    require_secure(headers, secure=_secure(call))
-    return parse_customer_key(headers, prefix)
-
-
-def _secure(call: Call) -> bool:
-    return call.request.secure or call.services.settings.sse_c_over_http
+    check_key_transport(call)
+    return parse_customer_key(call.route.headers, prefix)
 
 
 def _rule(services: Services, bucket: BucketRecord) -> BucketEncryption | None:

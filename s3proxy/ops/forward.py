@@ -22,6 +22,7 @@ from s3proxy.http.client import Exchange
 from s3proxy.http.handler import Response
 from s3proxy.ops import copy_object
 from s3proxy.ops.delete_object import require_digest
+from s3proxy.ops.encryption import new_cipher
 from s3proxy.ops.forward_body import outgoing_body
 from s3proxy.ops.forward_errors import from_endpoint
 from s3proxy.ops.forward_headers import (
@@ -179,6 +180,7 @@ async def _copy_through(call: Call, store: S3Store) -> Response:
     if call.route.operation == "copy_object":
         return await copy_object.copy_object(call)
     number = parse_part_number(call.route.query)
+    new_cipher(call)  # refuses a key that could not be passed on
     source = await copy_object.find_source(call)
     payload, body = await copy_object.open_part(call, source, "")
     upload_id = call.route.query["uploadId"]

@@ -28,6 +28,9 @@ _READ = (
     "x-amz-part-number-marker",
     "x-amz-optional-object-attributes",
     "x-amz-request-payer",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-server-side-encryption-customer-key-md5",
 )
 _WRITE = (
     "if-match",
@@ -48,7 +51,10 @@ _WRITE = (
     "x-amz-tagging",
     "x-amz-tagging-directive",
 )
-_WRITE_PREFIXES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-", "x-amz-object-lock-")
+_WRITE_PREFIXES = (
+    *("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-", "x-amz-object-lock-"),
+    *("x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption-customer-"),
+)
 
 READ_HEADERS = HeaderNames(_READ)
 WRITE_HEADERS = HeaderNames(_WRITE, _WRITE_PREFIXES)

@@ -32,6 +32,7 @@ from s3proxy.ops import (
 )
 from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.call import Call
+from s3proxy.ops.encryption import check_key_transport
 from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.object_lock import OBJECT_LOCK
 from s3proxy.ops.resolve import check_owner, find_bucket
@@ -84,6 +85,8 @@ def _on_bucket(name: str, function: Function) -> Function:
         if forwarded is not None and bucket.kind != "managed":
             store = call.services.backend(bucket.backend).files(bucket.container)
             if isinstance(store, S3Store):
+                if not route.plain:
+                    check_key_transport(call)
                 return forwarded(call, store)
         return function(call)
 

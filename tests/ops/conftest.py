@@ -29,7 +29,9 @@ async def s3_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
     """A lab with a backend `moto`, the managed bucket `far` there, and one attached, `near`."""
     # Physical names are made from it; the endpoint is the same for all tests.
     seed = secrets.randbits(64)
-    settings = Settings(inline_bytes_max=1000, part_bytes_min=10, container_seed=seed)
+    settings = Settings(
+        inline_bytes_max=1000, part_bytes_min=10, container_seed=seed, sse_c_over_http=True
+    )
     async with (
         s3_backend(endpoint_url) as backend,
         open_lab(tmp_path, more=[backend], settings=settings) as lab,

@@ -9,6 +9,7 @@ import pytest
 
 from s3proxy._fast.checksum import digest
 from s3proxy.backends.s3 import S3Backend
+from s3proxy.ops.call import Settings
 from tests.backends.endpoint import Endpoint, answer, endpoint, error
 from tests.backends.stores import s3_backend
 from tests.ops.lab import FakeBody, Lab, md5, open_lab
@@ -20,13 +21,17 @@ OK = answer("200 OK", b"body", headers=['ETag: "e"', "Content-Type: text/x"])
 
 @asynccontextmanager
 async def forwarding(
-    directory: Path, *script: bytes, early: bool = False, verifies: bool = False
+    directory: Path,
+    *script: bytes,
+    early: bool = False,
+    verifies: bool = False,
+    settings: Settings | None = None,
 ) -> AsyncIterator[tuple[Lab, Endpoint]]:
     """A lab with the bucket `near` attached to `target` at an endpoint that follows the script."""
     async with (
         endpoint(*script, early=early) as there,
         s3_backend(there.url, verifies_payload=verifies) as backend,  # type: ignore[arg-type]
-        open_lab(directory, more=[backend]) as lab,
+        open_lab(directory, more=[backend], settings=settings) as lab,
     ):
         assert isinstance(backend, S3Backend)
         await lab.attach("near", "moto", "target")
