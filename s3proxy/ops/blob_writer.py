@@ -20,6 +20,7 @@ from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.metadata import without_redirect
 
 if TYPE_CHECKING:
     from s3proxy.http.body import ByteSource
@@ -131,7 +132,7 @@ class BlobWriter:
         store: Callable[[], Awaitable[Stat]],
     ) -> Stat:
         if write is not None and self.store.features.metadata:
-            options.system, options.user = write.system, write.user
+            options.system, options.user = without_redirect(write.system), write.user
         intent = self._catalog.intend(blob, self._bucket, key)
         options.published = intent.wait
         try:

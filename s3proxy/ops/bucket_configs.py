@@ -19,6 +19,7 @@ from s3proxy.s3.bucket_encryption import bucket_encryption, read_bucket_encrypti
 from s3proxy.s3.cors import CorsRule, cors_configuration, read_cors
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.tagging import parse_tagging, tagging
+from s3proxy.s3.website import read_website, website_configuration
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Config(msgspec.Struct, frozen=True):
         name: of its operations, and in the catalog.
         understand: the document to keep, for one that was sent. Raises S3Error.
         absent: the S3 code for a bucket without it.
-        actions: the IAM actions for get and for put and delete.
+        actions: the IAM actions for get, put and delete; two where put's is delete's, too.
         put_status: of the answer to a put.
         managed_only: it says what happens to bytes that only managed buckets keep.
     """
@@ -44,7 +45,7 @@ class Config(msgspec.Struct, frozen=True):
     name: str
     understand: Callable[[bytes], bytes]
     absent: str
-    actions: tuple[str, str]
+    actions: tuple[str, ...]
     put_status: int
     managed_only: bool = False
 
@@ -101,13 +102,20 @@ _CONFIGS = (
         ("s3:GetBucketTagging", "s3:PutBucketTagging"),
         204,
     ),
+    Config(
+        "website",
+        lambda body: website_configuration(read_website(body)),
+        "NoSuchWebsiteConfiguration",
+        ("s3:GetBucketWebsite", "s3:PutBucketWebsite", "s3:DeleteBucketWebsite"),
+        200,
+    ),
 )
 
 # operation -> (function, action)
 CONFIGURATIONS: dict[str, tuple[Function, str]] = {
-    f"{verb}_bucket_{config.name}": (getattr(config, verb), config.actions[verb != "get"])
+    f"{verb}_bucket_{config.name}": (getattr(config, verb), config.actions[index])
     for config in _CONFIGS
-    for verb in ("get", "put", "delete")
+    for verb, index in (("get", 0), ("put", 1), ("delete", -1))
 }
 
 

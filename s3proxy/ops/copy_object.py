@@ -30,7 +30,12 @@ from s3proxy.s3.conditions import check_copy_source, parse_write_condition
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
-from s3proxy.s3.metadata import parse_directive, parse_metadata, parse_storage_class
+from s3proxy.s3.metadata import (
+    copied_system,
+    parse_directive,
+    parse_metadata,
+    parse_storage_class,
+)
 from s3proxy.s3.names import no_such_version
 from s3proxy.s3.ranges import parse_copy_range
 from s3proxy.s3.tagging import parse_tagging_directive, parse_tagging_header
@@ -183,10 +188,12 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
             cipher=cipher,
             lock=lock,
         )
-    if same_object(source, target.bucket, call.route.key) and not asks_encryption(headers):
+    system = copied_system(source.record.system, headers)
+    changed = asks_encryption(headers) or system != source.record.system
+    if same_object(source, target.bucket, call.route.key) and not changed:
         raise S3Error("InvalidRequest", _TO_ITSELF)
     return ObjectWrite(
-        system=source.record.system,
+        system=system,
         user=source.record.user,
         storage_class=parse_storage_class(headers),
         condition=condition,

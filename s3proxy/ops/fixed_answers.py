@@ -68,7 +68,6 @@ ANSWERS: dict[str, tuple[Function, str]] = {
         _absent("ReplicationConfigurationNotFoundError"),
         "s3:GetReplicationConfiguration",
     ),
-    "get_bucket_website": (_absent("NoSuchWebsiteConfiguration"), "s3:GetBucketWebsite"),
     "get_object_acl": (get_object_acl, "s3:GetObjectAcl"),
     "get_public_access_block": (
         _absent("NoSuchPublicAccessBlockConfiguration"),

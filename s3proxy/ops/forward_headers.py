@@ -50,6 +50,7 @@ _WRITE = (
     "x-amz-storage-class",
     "x-amz-tagging",
     "x-amz-tagging-directive",
+    "x-amz-website-redirect-location",
 )
 _WRITE_PREFIXES = (
     *("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-", "x-amz-object-lock-"),

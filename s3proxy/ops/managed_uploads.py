@@ -29,6 +29,7 @@ from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.metadata import without_redirect
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services
@@ -55,7 +56,7 @@ class ManagedUploads:
             return
         store = self._writer.store
         blob = self._writer.new_blob(upload.key, 0)
-        options = PutOptions(system=upload.system, user=upload.user)
+        options = PutOptions(system=without_redirect(upload.system), user=upload.user)
         native_id = await store.create_upload(blob.name, options)
         kept = msgspec.structs.replace(upload, blob=blob, backend_upload_id=native_id)
         try:

@@ -95,6 +95,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "The content of the form does not meet the conditions specified in the policy document.",
     ),
     "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period specified is invalid."),
     "InvalidSecurity": (403, "The provided security credentials are not valid."),

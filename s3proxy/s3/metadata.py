@@ -11,6 +11,9 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.headers import Headers
 
 USER_METADATA_BYTES_MAX: Final = 2048
+_REDIRECT_BYTES_MAX: Final = 2048
+# Kept as a system header; it means something where a bucket is served as a website.
+WEBSITE_REDIRECT: Final = "x-amz-website-redirect-location"
 DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
 
 # Lower-case name -> the spelling in answers.
@@ -21,9 +24,12 @@ SYSTEM_HEADERS: Final[dict[str, str]] = {
     "content-language": "Content-Language",
     "content-type": "Content-Type",
     "expires": "Expires",
+    WEBSITE_REDIRECT: WEBSITE_REDIRECT,
 }
 _SYSTEM_NAMES: Final = tuple((name.encode(), name) for name in SYSTEM_HEADERS)
-_OVERRIDES: Final = {f"response-{name}": name for name in SYSTEM_HEADERS}
+_OVERRIDES: Final = {
+    f"response-{name}": name for name in SYSTEM_HEADERS if name != WEBSITE_REDIRECT
+}
 _USER_PREFIX: Final = b"x-amz-meta-"
 
 
@@ -45,7 +51,7 @@ def parse_metadata(headers: Headers) -> ObjectMetadata:
     """Read the metadata of a PUT, a copy with REPLACE, or a new multipart upload.
 
     Raises:
-        S3Error: MetadataTooLarge, InvalidStorageClass.
+        S3Error: MetadataTooLarge, InvalidStorageClass, InvalidRedirectLocation.
     """
     system = {}
     for raw_name, name in _SYSTEM_NAMES:
@@ -54,6 +60,8 @@ def parse_metadata(headers: Headers) -> ObjectMetadata:
             system[name] = value
     if "content-encoding" in system:
         _drop_transfer_framing(system)
+    if WEBSITE_REDIRECT in system:
+        _check_redirect(system[WEBSITE_REDIRECT])
     system.setdefault("content-type", DEFAULT_CONTENT_TYPE)
     return ObjectMetadata(system, _user_metadata(headers), parse_storage_class(headers))
 
@@ -69,6 +77,27 @@ def parse_storage_class(headers: Headers) -> str:
         message = "The storage class you specified is not valid; STANDARD is the only one here."
         raise S3Error("InvalidStorageClass", message, StorageClassRequested=str(storage_class))
     return "STANDARD"
+
+
+def copied_system(source: dict[str, str], headers: Headers) -> dict[str, str]:
+    """System headers of a copy that keeps its source's, but for the redirect: that is its own.
+
+    Raises:
+        S3Error: InvalidRedirectLocation.
+    """
+    system = without_redirect(source)
+    redirect = headers.get(WEBSITE_REDIRECT.encode())
+    if redirect:
+        _check_redirect(redirect)
+        system = {**system, WEBSITE_REDIRECT: redirect}
+    return system
+
+
+def without_redirect(system: dict[str, str]) -> dict[str, str]:
+    """System headers that every endpoint takes; the same object where it has no other."""
+    if WEBSITE_REDIRECT not in system:
+        return system
+    return {name: value for name, value in system.items() if name != WEBSITE_REDIRECT}
 
 
 def parse_directive(headers: Headers) -> str:
@@ -119,6 +148,14 @@ def response_overrides(query: dict[str, str]) -> dict[str, str]:
             raise S3Error("InvalidArgument", message, ArgumentName=parameter, ArgumentValue=value)
         overrides[name] = value.encode().decode("latin-1")
     return overrides
+
+
+def _check_redirect(location: str) -> None:
+    if not location.startswith(("/", "http://", "https://")):
+        raise S3Error("InvalidRedirectLocation")
+    if len(location) > _REDIRECT_BYTES_MAX:
+        message = "The length of website redirect location cannot exceed"
+        raise S3Error("InvalidRedirectLocation", f"{message} {_REDIRECT_BYTES_MAX} characters.")
 
 
 def _drop_transfer_framing(system: dict[str, str]) -> None:

@@ -43,7 +43,6 @@ _REFUSED: Final = frozenset(
     {
         "x-amz-mfa",
         "x-amz-rename-source",
-        "x-amz-website-redirect-location",
         "x-amz-write-offset-bytes",
     }
 )

@@ -119,7 +119,6 @@ FIXED_ANSWERS: Final = frozenset(
         "get_bucket_policy",
         "get_bucket_policy_status",
         "get_bucket_replication",
-        "get_bucket_website",
         "get_object_acl",
         "get_public_access_block",
     }
@@ -147,7 +146,7 @@ SETTLED: Final = frozenset(
 # Documents that are kept as they were put.
 CONFIGURATIONS: Final = frozenset(
     f"{verb}_bucket_{name}"
-    for name in ("cors", "encryption", "tagging")
+    for name in ("cors", "encryption", "tagging", "website")
     for verb in ("get", "put", "delete")
 )
 

@@ -177,7 +177,6 @@ def test_service_has_no_other_method(s3: Asker, method: str) -> None:
         ("x-amz-grant-read", 'id="1"'),
         ("x-amz-server-side-encryption", "aws:kms"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
-        ("x-amz-website-redirect-location", "/"),
     ],
 )
 def test_put_with_a_promise_that_is_not_kept_is_refused(s3: Asker, header: str, value: str) -> None:

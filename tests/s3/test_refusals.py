@@ -14,7 +14,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
         ("x-amz-acl", "public-read-write"),
         ("x-amz-acl", "authenticated-read"),
         ("x-amz-acl", "aws-exec-read"),
-        ("x-amz-website-redirect-location", "/other"),
         ("x-amz-write-offset-bytes", "10"),
         ("x-amz-rename-source", "/b/k"),
         ("x-amz-mfa", "1 2"),

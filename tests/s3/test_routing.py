@@ -184,7 +184,7 @@ def test_route_of_the_root_of_a_virtual_host_lists_the_bucket() -> None:
     [
         ("PUT", "/bucket/key?newthing", "NotImplemented", {"SubResource": "newthing"}),
         ("DELETE", "/bucket?newthing", "NotImplemented", {"SubResource": "newthing"}),
-        ("PUT", "/bucket?website", "NotImplemented", {"Operation": "PutBucketWebsite"}),
+        ("PUT", "/bucket?replication", "NotImplemented", {"Operation": "PutBucketReplication"}),
         ("PUT", "/bucket/key?acl", "NotImplemented", {"Operation": "PutObjectAcl"}),
         ("POST", "/bucket?torrent", "NotImplemented", {"SubResource": "torrent"}),
         ("POST", "/", "MethodNotAllowed", {"Method": "POST", "ResourceType": "SERVICE"}),
@@ -248,7 +248,7 @@ _ANY_HEADER = st.sampled_from(
         *("x-amz-mfa", "x-amz-tagging", "x-amz-copy-source", "x-amz-object-ownership"),
         *("x-amz-meta-a", "Content-Type", "x-amz-date", "x-amz-expected-bucket-owner"),
         *("x-amz-bucket-object-lock-enabled", "x-amz-grant-read", "x-amz-object-lock-mode"),
-        *("x-amz-bypass-governance-retention", "x-amz-website-redirect-location"),
+        "x-amz-bypass-governance-retention",
     ]
 )
 
