@@ -94,7 +94,7 @@ class _Reader(msgspec.Struct, frozen=True):
         actions, patterns = _actions(node)
         excluded, resources = self._resources(node)
         if deny and not excluded:
-            _check_reach(patterns, resources)
+            self._check_reach(patterns, resources)
         templates = [self._template(text) for text in resources]
         return Statement(
             deny=deny,
@@ -141,6 +141,20 @@ class _Reader(msgspec.Struct, frozen=True):
         if not self.bucket or not isinstance(template, str):
             return True
         return matcher(template.partition("/")[0])(self.bucket)
+
+    def _check_reach(self, patterns: list[frozenset[str]], resources: list[str]) -> None:
+        """A denial that no request can meet would protect nothing."""
+        paths = [text.removeprefix(_ARN_PREFIX) for text in resources]
+        levels = set()
+        if any("/" not in path for path in paths):
+            levels.add("bucket")
+            if not self.bucket:
+                levels.add("account")
+        if any(_MAY_HOLD_SLASH.search(path) for path in paths):
+            levels.add("object")
+        for named in patterns:
+            if not any(ACTIONS[action] in levels for action in named):
+                raise malformed("Action does not apply to any resource(s) in statement")
 
     def _template(self, text: str) -> str | Template:
         try:
@@ -237,19 +251,6 @@ def _actions(node: Mapping[str, Json]) -> tuple[frozenset[str], list[frozenset[s
         return together, named
     rest = frozenset(ACTIONS) - together
     return rest, [rest]
-
-
-def _check_reach(patterns: list[frozenset[str]], resources: list[str]) -> None:
-    """A denial that no request can meet would protect nothing."""
-    paths = [text.removeprefix(_ARN_PREFIX) for text in resources]
-    levels = set()
-    if any("/" not in path for path in paths):
-        levels |= {"bucket", "account"}
-    if any(_MAY_HOLD_SLASH.search(path) for path in paths):
-        levels.add("object")
-    for named in patterns:
-        if not any(ACTIONS[action] in levels for action in named):
-            raise malformed("Action does not apply to any resource(s) in statement")
 
 
 def _check_carriers(conditions: list[Condition], patterns: list[frozenset[str]]) -> None:

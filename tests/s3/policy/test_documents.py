@@ -169,9 +169,11 @@ def test_parse_policy_denial_that_could_never_apply_is_refused() -> None:
     for statement in (
         deny("s3:GetObject", ARN, Principal="*"),
         deny("s3:ListBucket", OBJECTS, Principal="*"),
+        deny("s3:ListAllMyBuckets", ARN, Principal="*"),
         deny(["s3:ListBucket", "s3:GetObject"], OBJECTS, Principal="*"),
     ):
         assert refusal(document(statement)).message == never
+    parse_policy(document(deny("s3:ListAllMyBuckets", "*")))
     # It would grant nothing, which is what it says.
     bucket_policy(allow("s3:GetObject", ARN))
     bucket_policy(deny("s3:*", ARN), deny("s3:Get*", OBJECTS), deny("s3:GetObject", f"{ARN}*"))
