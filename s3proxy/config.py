@@ -202,6 +202,13 @@ class SnsTargetConfig(
 EventTargetConfig = WebhookTargetConfig | SqsTargetConfig | SnsTargetConfig
 
 
+class StorageClassConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The backend that holds objects of a storage class; STANDARD is the bucket's own."""
+
+    name: str
+    backend: str
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All sections; what is absent has its default."""
 
@@ -215,6 +222,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: LogConfig = field(default_factory=LogConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()
+    storage_class: tuple[StorageClassConfig, ...] = ()
     event_target: tuple[EventTargetConfig, ...] = ()
 
     def backends(self) -> tuple[BackendConfig, ...]:

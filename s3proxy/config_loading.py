@@ -25,6 +25,7 @@ from s3proxy.config import (
     S3BackendConfig,
     SnsTargetConfig,
     SqsTargetConfig,
+    StorageClassConfig,
     WebhookTargetConfig,
 )
 from s3proxy.config_rules import ConfigError, check, variable_name
@@ -41,6 +42,7 @@ ENV_OTHER = frozenset(
 TABLES: dict[str, dict[str, type[Struct]]] = {
     "backend": {"local": LocalBackendConfig, "s3": S3BackendConfig},
     "bucket": {"": BucketConfig},
+    "storage_class": {"": StorageClassConfig},
     "event_target": {
         "webhook": WebhookTargetConfig,
         "sqs": SqsTargetConfig,

@@ -15,6 +15,7 @@ from s3proxy.config import (
     names_in,
 )
 from s3proxy.delivery.options import webhook_arn
+from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -23,6 +24,8 @@ REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
 QUEUE_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sqs:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,80}")
 TOPIC_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sns:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,256}")
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+STORAGE_CLASSES = tuple(name for name in WATERFALL if name != "STANDARD")
 
 Origin = Callable[[str], str]
 
@@ -49,6 +52,7 @@ def check(config: Config, origin: Origin) -> None:
     _check_server(config, origin)
     _check_backends(config, origin)
     _check_buckets(config, origin)
+    _check_storage_classes(config, origin)
     _check_event_targets(config, origin)
 
 
@@ -97,6 +101,21 @@ def _check_buckets(config: Config, origin: Origin) -> None:
             allowed = "one of " + ", ".join(names)
             raise ConfigError(origin(key), key, repr(bucket.backend), allowed)
     _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
+
+
+def _check_storage_classes(config: Config, origin: Origin) -> None:
+    names = [backend.name for backend in config.backends()]
+    for entry in config.storage_class:
+        if entry.name not in STORAGE_CLASSES:
+            allowed = "one of " + ", ".join(STORAGE_CLASSES)
+            key = "storage_class.name"
+            raise ConfigError(origin(key), key, repr(entry.name), allowed)
+        if entry.backend not in names:
+            key = f"storage_class.{variable_name(entry.name)}.backend"
+            allowed = "one of " + ", ".join(names)
+            raise ConfigError(origin(key), key, repr(entry.backend), allowed)
+    classes = [entry.name for entry in config.storage_class]
+    _check_unique(origin, "storage_class.name", classes)
 
 
 def _check_event_targets(config: Config, origin: Origin) -> None:

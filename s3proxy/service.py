@@ -170,6 +170,7 @@ class Service:
             region=config.server.region,
             inline_bytes_max=config.data.inline_bytes_max,
             container_seed=container_seed,
+            storage_classes={entry.name: entry.backend for entry in config.storage_class},
             spool_dir=config.data.dir,
             sse_c_over_http=config.s3.sse_c_over_http,
         )

@@ -252,3 +252,30 @@ def test_load_domains_may_be_one_or_several(
 def test_load_of_several_domains_checks_each(tmp_path: Path) -> None:
     error = refusal(tmp_path, '[server]\ndomain = ["a.example", "b:80"]\n')
     assert (error.key, error.found) == ("server.domain", "'b:80'")
+
+
+@pytest.mark.parametrize(
+    ("entries", "key"),
+    [
+        ('[[storage_class]]\nname = "MOON"\nbackend = "disk"', "storage_class.name"),
+        ('[[storage_class]]\nname = "STANDARD"\nbackend = "disk"', "storage_class.name"),
+        (
+            '[[storage_class]]\nname = "GLACIER_IR"\nbackend = "cold"',
+            "storage_class.glacier_ir.backend",
+        ),
+        (
+            '[[storage_class]]\nname = "GLACIER"\nbackend = "disk"\n' * 2,
+            "storage_class.name",
+        ),
+    ],
+)
+def test_load_storage_class_without_sense_is_refused(
+    tmp_path: Path, entries: str, key: str
+) -> None:
+    assert refusal(tmp_path, f"{CONTRACT}{entries}").key == key
+
+
+def test_load_storage_classes_name_their_backends(tmp_path: Path) -> None:
+    entry = '[[storage_class]]\nname = "GLACIER_IR"\nbackend = "fast"\n'
+    (found,) = load(write(tmp_path, CONTRACT + entry), {}).storage_class
+    assert (found.name, found.backend) == ("GLACIER_IR", "fast")

@@ -92,6 +92,7 @@ class Catalog:
 
     def _join_walks(self, expiry: ExpiryTable, progress: ProgressTable) -> None:
         self.expire_versions = expiry.expire_versions
+        self.move_version = expiry.move_version
         self.get_progress = progress.get_progress
         self.put_progress = progress.put_progress
 

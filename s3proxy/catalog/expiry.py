@@ -15,8 +15,11 @@ import msgspec
 
 from s3proxy.catalog import versions
 from s3proxy.catalog.buckets import require
+from s3proxy.catalog.garbage import discard
+from s3proxy.catalog.intents import check_open, settle
 from s3proxy.catalog.objects import Deletion, delete
-from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
+from s3proxy.catalog.tables import INLINE
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import Lifecycle, Verdict, Version, judge
@@ -37,6 +40,14 @@ class Candidate(msgspec.Struct, frozen=True):
     record: ObjectRecord
     since_ns: int | None
     verdict: Verdict
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Where a version's bytes are after they were copied; `intents`, `inline` as in put_object."""
+
+    blobs: tuple[BlobRef, ...]
+    intents: tuple[str, ...] = ()
+    inline: dict[str, bytes] = {}
 
 
 def version_of(
@@ -108,6 +119,37 @@ class ExpiryTable:
                     continue
                 done += 1
             return done
+
+        return await self._engine.commit(change)
+
+    async def move_version(self, bucket: BucketRecord, candidate: Candidate, moved: Moved) -> bool:
+        """Make a version point at the copies of its blobs, in its new storage class.
+
+        Returns:
+            False when its bytes are no longer those that were copied: nothing was changed.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+            IntentLost: the copies may have been deleted.
+        """
+        due_ns, old = self._due_ns(), candidate.record
+
+        def change(txn: Transaction) -> bool:
+            now = require(txn, bucket)
+            key = candidate.key.encode()
+            found = versions.find(txn, now, key, old.named_version)
+            if found is None or (found.sequence, found.blobs) != (old.sequence, old.blobs):
+                return False
+            check_open(txn, moved.intents)
+            storage_class = candidate.verdict.storage_class
+            record = msgspec.structs.replace(found, storage_class=storage_class, blobs=moved.blobs)
+            versions.update(txn, now, key, record)
+            kept = {blob.id for blob in moved.blobs}
+            discard(txn, (blob for blob in old.blobs if blob.id not in kept), due_ns)
+            settle(txn, moved.intents)
+            for name, data in moved.inline.items():
+                txn.put(INLINE, name.encode(), data)
+            return True
 
         return await self._engine.commit(change)
 

@@ -49,9 +49,11 @@ DAMAGED = "The object's data at its backend is not what was stored."
 
 
 class BlobWriter:
-    """Writes blobs of one managed bucket."""
+    """Writes blobs of one managed bucket to one container of one backend."""
 
-    def __init__(self, services: Services, bucket: BucketRecord, backend: Backend) -> None:
+    def __init__(
+        self, services: Services, bucket: BucketRecord, backend: Backend, container: str
+    ) -> None:
         self._catalog = services.catalog
         self._inline_bytes_max = (
             services.settings.inline_bytes_max if backend.type == "local" else -1
@@ -59,17 +61,24 @@ class BlobWriter:
         self._now_ns = services.now_ns
         self._bucket = bucket
         self._backend = backend
+        self._container = container
 
     @property
     def store(self) -> Store:
-        """Where the bucket's new blobs go."""
-        return self._backend.blobs(self._bucket.container)
+        """Where new blobs go."""
+        return self._backend.blobs(self._container)
+
+    def keeps(self, blob: BlobRef) -> bool:
+        """Whether a blob is where this writer would put it."""
+        if not blob.backend:
+            return blob.size <= self._inline_bytes_max
+        return (blob.backend, blob.container) == (self._backend.name, self._container)
 
     def new_blob(self, key: str, size: int) -> BlobRef:
         """A reference to a blob not written yet."""
         blob_id = new_id()
         name = self._backend.blob_name(key, blob_id)
-        return BlobRef(blob_id, self._backend.name, self._bucket.container, name, size)
+        return BlobRef(blob_id, self._backend.name, self._container, name, size)
 
     async def write(
         self, key: str, payload: Payload, write: ObjectWrite | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3proxy.backends.errors import BackendError
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, owner_of
+from s3proxy.ops.storage_classes import remove_containers
 from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
 from s3proxy.s3.errors import S3Error
@@ -17,7 +17,7 @@ from s3proxy.s3.object_lock import parse_lock_enabled
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, read_create_bucket
 
 if TYPE_CHECKING:
-    from s3proxy.ops.call import Call, Services
+    from s3proxy.ops.call import Call
 
 
 async def list_buckets(call: Call) -> Response:
@@ -115,21 +115,10 @@ async def delete_bucket(call: Call) -> Response:
         raise S3Error("InvalidBucketState", message, BucketName=bucket.name)
     async with call.services.key_locks.hold_bucket(bucket.tenant, bucket.name):
         await call.services.catalog.delete_bucket(bucket.name, bucket.tenant)
-        await _remove_container(call.services, bucket)
+        await remove_containers(call.services, bucket)
     return Response(204)
 
 
 async def get_bucket_location(call: Call) -> Response:
     """GetBucketLocation: the region that requests are signed for, whatever backend holds them."""
     return Response(200, XML_HEADERS, xml.location(call.services.settings.region))
-
-
-async def _remove_container(services: Services, bucket: BucketRecord) -> None:
-    backend = services.backends.get(bucket.backend)
-    if backend is None:
-        return
-    try:
-        await backend.delete_container(bucket.container)
-    except BackendError:
-        # Deleted blobs may still be in it. It is used again by a bucket of the same name.
-        return

@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Services:
     """The open parts of the process that operations use; one object for its whole life."""
 
-    __slots__ = ("backends", "catalog", "client", "clock_ns", "key_locks", "settings")
+    __slots__ = ("backends", "catalog", "client", "clock_ns", "containers", "key_locks", "settings")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Services:
         self.client = client
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
+        self.containers: set[tuple[str, str]] = set()  # of storage classes, known to be there
 
     def backend(self, name: str) -> Backend:
         """The backend of that name.

@@ -23,6 +23,7 @@ from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
 from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace
+from s3proxy.ops.storage_classes import classes_of
 from s3proxy.ops.versions import version_header, written_version
 from s3proxy.s3 import xml_objects
 from s3proxy.s3.checksums import parse_algorithm
@@ -178,7 +179,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
     cipher = new_cipher(call)
     lock = requested_lock(call)
     if directive == "REPLACE":
-        metadata = parse_metadata(headers)
+        metadata = parse_metadata(headers, classes_of(call))
         return ObjectWrite(
             system=metadata.system,
             user=metadata.user,
@@ -189,13 +190,18 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
             lock=lock,
         )
     system = copied_system(source.record.system, headers)
-    changed = asks_encryption(headers) or system != source.record.system
+    storage_class = parse_storage_class(headers, classes_of(call))
+    changed = (
+        asks_encryption(headers)
+        or system != source.record.system
+        or storage_class != source.record.storage_class
+    )
     if same_object(source, target.bucket, call.route.key) and not changed:
         raise S3Error("InvalidRequest", _TO_ITSELF)
     return ObjectWrite(
         system=system,
         user=source.record.user,
-        storage_class=parse_storage_class(headers),
+        storage_class=storage_class,
         condition=condition,
         tags=tags,
         cipher=cipher,

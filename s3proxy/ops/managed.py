@@ -19,11 +19,12 @@ from s3proxy.catalog.records import (
 )
 from s3proxy.catalog.version_listing import VersionPage
 from s3proxy.http.body import Body, BytesBody, SegmentsBody
-from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
+from s3proxy.ops.blob_writer import DAMAGED, WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.ops.retention import lock_of_new
+from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.encryption import SSE_C
 from s3proxy.s3.errors import S3Error
@@ -72,7 +73,8 @@ class ManagedNamespace:
         if write.cipher is not None:
             stream = write.cipher.whole(payload.length)
             stored = EncryptingPayload(payload, write.cipher, stream)
-        written = await self._writer().write(key, stored, write)
+        writer = await class_writer(self._services, self.bucket, write.storage_class)
+        written = await writer.write(key, stored, write)
         record = self._record(written, write, payload.length)
         return await self._commit(key, written, record, write.condition)
 
@@ -88,12 +90,12 @@ class ManagedNamespace:
             return None
         if _kind(record.encryption) == SSE_C or _kind(record.encryption) != _kind(write.encryption):
             return None
-        if source.key == key and not self.bucket.versioning:
+        writer = await class_writer(self._services, self.bucket, write.storage_class)
+        stays = all(writer.keeps(blob) for blob in record.blobs)
+        if source.key == key and stays and not self.bucket.versioning:
             return await self._rewrite(key, record, write)
-        writer = self._writer()
         whole = len(record.blobs) == 1 and not record.parts and "-" not in record.etag
-        here = (self.bucket.backend, self.bucket.container)
-        if not whole or (record.blobs[0].backend, record.blobs[0].container) != here:
+        if not whole or not stays or not record.blobs[0].backend:
             return None
         if not writer.store.features.copy:
             return None
@@ -143,7 +145,8 @@ class ManagedNamespace:
 
     async def create_upload(self, upload: UploadRecord) -> None:
         """See `Namespace.create_upload`."""
-        await self._uploads().create(upload)
+        writer = await class_writer(self._services, self.bucket, upload.storage_class)
+        await ManagedUploads(self._services, self.bucket, writer).create(upload)
 
     async def put_part(
         self,
@@ -154,13 +157,14 @@ class ManagedNamespace:
         cipher: ObjectCipher | None = None,
     ) -> PartRecord:
         """See `Namespace.put_part`."""
-        return await self._uploads().put_part(upload, number, payload, cipher=cipher)
+        uploads = await self._uploads(upload)
+        return await uploads.put_part(upload, number, payload, cipher=cipher)
 
     async def complete_upload(self, upload: UploadRecord, completion: Completion) -> ObjectRecord:
         """See `Namespace.complete_upload`."""
         if completion.condition is not None:
             completion.condition.check(self._current_etag(upload.key))
-        return await self._uploads().complete(upload, completion)
+        return await (await self._uploads(upload)).complete(upload, completion)
 
     async def find_completed(
         self, key: str, upload_id: str, named: list[tuple[int, str]]
@@ -182,12 +186,12 @@ class ManagedNamespace:
         """See `Namespace.abort_upload`; blobs and native uploads become garbage."""
         await self._catalog.abort_upload(self.bucket, upload.key, upload.upload_id)
 
-    def _writer(self) -> BlobWriter:
-        backend = self._services.backend(self.bucket.backend)
-        return BlobWriter(self._services, self.bucket, backend)
-
-    def _uploads(self) -> ManagedUploads:
-        return ManagedUploads(self._services, self.bucket, self._writer())
+    async def _uploads(self, upload: UploadRecord) -> ManagedUploads:
+        if upload.blob is not None:
+            writer = blob_writer(self._services, self.bucket, upload.blob)
+        else:
+            writer = await class_writer(self._services, self.bucket, upload.storage_class)
+        return ManagedUploads(self._services, self.bucket, writer)
 
     def _current_etag(self, key: str) -> str | None:
         record = self._catalog.get_object(self.bucket, key)
@@ -245,7 +249,7 @@ class ManagedNamespace:
                 inline=written.inline,
             )
         except BaseException:
-            await self._writer().abandon(written)
+            await bucket_writer(self._services, self.bucket).abandon(written)
             raise
 
     async def _rewrite(self, key: str, old: ObjectRecord, write: ObjectWrite) -> ObjectRecord:

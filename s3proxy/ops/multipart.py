@@ -14,6 +14,7 @@ from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.put_object import check_put_size
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.storage_classes import classes_of
 from s3proxy.s3 import xml_objects
 from s3proxy.s3.checksums import (
     parse_checksum_header,
@@ -36,7 +37,7 @@ async def create_multipart_upload(call: Call) -> Response:
         S3Error: what is wrong with the head.
     """
     headers = call.route.headers
-    metadata = parse_metadata(headers)
+    metadata = parse_metadata(headers, classes_of(call))
     algorithm, checksum_type = parse_multipart_checksum(headers)
     cipher = new_cipher(call)
     upload = UploadRecord(

@@ -14,6 +14,7 @@ from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.resolve import open_namespace
+from s3proxy.ops.storage_classes import classes_of
 from s3proxy.ops.versions import written_version
 from s3proxy.s3.conditions import parse_write_condition
 from s3proxy.s3.errors import S3Error
@@ -32,7 +33,7 @@ async def put_object(call: Call) -> Response:
             without a digest of the body; see `new_cipher`.
     """
     headers = call.route.headers
-    metadata = parse_metadata(headers)
+    metadata = parse_metadata(headers, classes_of(call))
     write = ObjectWrite(
         system=metadata.system,
         user=metadata.user,

@@ -3,6 +3,7 @@
 Header values are latin-1 text of the bytes that came; they leave as the same bytes.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -39,7 +40,7 @@ class ObjectMetadata(msgspec.Struct, frozen=True):
     Attributes:
         system: lower-case header name -> value; always has content-type.
         user: lower-case name without `x-amz-meta-` -> value.
-        storage_class: STANDARD.
+        storage_class: STANDARD, or another that there is.
     """
 
     system: dict[str, str]
@@ -47,9 +48,11 @@ class ObjectMetadata(msgspec.Struct, frozen=True):
     storage_class: str = "STANDARD"
 
 
-def parse_metadata(headers: Headers) -> ObjectMetadata:
+def parse_metadata(headers: Headers, classes: Collection[str] = ()) -> ObjectMetadata:
     """Read the metadata of a PUT, a copy with REPLACE, or a new multipart upload.
 
+    Args:
+        classes: the storage classes that there are beside STANDARD.
     Raises:
         S3Error: MetadataTooLarge, InvalidStorageClass, InvalidRedirectLocation.
     """
@@ -63,20 +66,25 @@ def parse_metadata(headers: Headers) -> ObjectMetadata:
     if WEBSITE_REDIRECT in system:
         _check_redirect(system[WEBSITE_REDIRECT])
     system.setdefault("content-type", DEFAULT_CONTENT_TYPE)
-    return ObjectMetadata(system, _user_metadata(headers), parse_storage_class(headers))
+    return ObjectMetadata(system, _user_metadata(headers), parse_storage_class(headers, classes))
 
 
-def parse_storage_class(headers: Headers) -> str:
-    """Storage class of an object to be written. Only STANDARD is kept, so others are refused.
+def parse_storage_class(headers: Headers, classes: Collection[str] = ()) -> str:
+    """Storage class of an object to be written.
 
+    Args:
+        classes: as in `parse_metadata`.
     Raises:
         S3Error: InvalidStorageClass.
     """
     storage_class = headers.get(b"x-amz-storage-class")
-    if storage_class not in (None, "", "STANDARD"):
-        message = "The storage class you specified is not valid; STANDARD is the only one here."
-        raise S3Error("InvalidStorageClass", message, StorageClassRequested=str(storage_class))
-    return "STANDARD"
+    if not storage_class or storage_class == "STANDARD":
+        return "STANDARD"
+    if storage_class in classes:
+        return storage_class
+    known = ", ".join(("STANDARD", *sorted(classes)))
+    message = f"The storage class you specified is not valid; here are {known}."
+    raise S3Error("InvalidStorageClass", message, StorageClassRequested=storage_class)
 
 
 def copied_system(source: dict[str, str], headers: Headers) -> dict[str, str]:

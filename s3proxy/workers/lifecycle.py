@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from s3proxy.catalog.errors import NoSuchBucket, NoSuchUpload
+from s3proxy.backends.errors import BackendError
+from s3proxy.catalog.errors import IntentLost, NoSuchBucket, NoSuchUpload
 from s3proxy.catalog.expiry import Candidate, version_of
 from s3proxy.catalog.records import BucketRecord, ObjectRecord, ProgressRecord
+from s3proxy.http.errors import TransportError
 from s3proxy.log import get_logger
 from s3proxy.ops.lifecycle import NAME, understood
+from s3proxy.ops.move_version import move_version
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import DAY_NS, Lifecycle, abortion_of, judge, walked_prefixes
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ PAGE_ROWS = 256  # read in one snapshot, and judged, without a pause: about 2 ms
 PAGE_ROWS_MIN = 8
 PAGE_LOOKS = 8192  # of a rule at a version, which takes about 0.3 us
 POLL_S = 60.0  # how soon new rules are noticed
+MOVES_PARALLEL = 4  # enough to keep a distant backend's line busy
 SAVE_S = 10.0  # how much of a walk a crash may repeat
 
 
@@ -104,7 +109,7 @@ class LifecycleWorker:
         self._rate = objects_per_s
         self._walk: _Walk | None = None
         self._saved_s = 0.0
-        self.counts = {"expired": 0, "aborted": 0}
+        self.counts = {"expired": 0, "aborted": 0, "moved": 0, "not_moved": 0}
 
     async def work(self) -> bool:
         """Look at one page of one bucket."""
@@ -180,14 +185,44 @@ class LifecycleWorker:
             limit=walk.page_rows,
         )
         found = _judged(walk, page.entries, self._now_ns())
-        if found:
+        gone = [one for one in found if one.verdict.action != "move"]
+        if gone:
             self.counts["expired"] += await self._catalog.expire_versions(
-                walk.bucket, walk.lifecycle, found
+                walk.bucket, walk.lifecycle, gone
             )
+        await self._move(walk.bucket, [one for one in found if one.verdict.action == "move"])
         if not page.truncated:
             walk.prefixes.pop(0)
             walk.before = None
         return len(page.entries)
+
+    async def _move(self, bucket: BucketRecord, candidates: list[Candidate]) -> None:
+        """Move versions, a few at a time; what cannot be moved today is tried again tomorrow."""
+        limiter = trio.CapacityLimiter(MOVES_PARALLEL)
+        failures: list[tuple[str, Exception]] = []
+
+        async def move(candidate: Candidate) -> None:
+            async with limiter:
+                try:
+                    moved = await move_version(self._services, bucket, candidate)
+                except (BackendError, TransportError, S3Error, IntentLost, OSError) as error:
+                    failures.append((candidate.key, error))
+                else:
+                    self.counts["moved"] += moved
+
+        async with trio.open_nursery() as nursery:
+            for candidate in candidates:
+                nursery.start_soon(move, candidate)
+        if failures:
+            self.counts["not_moved"] += len(failures)
+            key, error = failures[0]
+            logger.warning(
+                "objects not moved to their storage class",
+                bucket=bucket.name,
+                count=len(failures),
+                key=key,
+                error=str(error),
+            )
 
     async def _look_at_uploads(self, walk: _Walk) -> int:
         """Abort the uploads that are too old, all in one go: they are few beside objects."""

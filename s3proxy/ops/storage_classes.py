@@ -1,0 +1,73 @@
+"""Storage classes as placements: which backend new blobs of a class go to.
+
+STANDARD is the bucket's own backend. Every other class has a backend of its own in the
+configuration; a bucket's container there is made with its first object of the class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3proxy.backends.errors import BackendError
+from s3proxy.ops.blob_writer import BlobWriter
+from s3proxy.placement import container_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from s3proxy.catalog.records import BlobRef, BucketRecord
+    from s3proxy.ops.call import Call, Services
+
+
+def classes_of(call: Call) -> Collection[str]:
+    """The classes beside STANDARD that objects of the call's bucket may have."""
+    return call.services.settings.storage_classes if call.bucket.kind == "managed" else ()
+
+
+def bucket_writer(services: Services, bucket: BucketRecord) -> BlobWriter:
+    """Writes where the bucket is."""
+    backend = services.backend(bucket.backend)
+    return BlobWriter(services, bucket, backend, bucket.container)
+
+
+async def class_writer(services: Services, bucket: BucketRecord, storage_class: str) -> BlobWriter:
+    """Writes where objects of a class go; the container is there.
+
+    A class that is no longer configured is the bucket's own backend: what has it stays readable.
+
+    Raises:
+        BackendError: the container could not be made.
+    """
+    name = services.settings.storage_classes.get(storage_class, bucket.backend)
+    if name == bucket.backend:
+        return bucket_writer(services, bucket)
+    container = _container(services, bucket, name)
+    backend = services.backend(name)
+    if (name, container) not in services.containers:
+        await backend.create_container(container)
+        services.containers.add((name, container))
+    return BlobWriter(services, bucket, backend, container)
+
+
+def blob_writer(services: Services, bucket: BucketRecord, blob: BlobRef) -> BlobWriter:
+    """Writes where a blob is."""
+    return BlobWriter(services, bucket, services.backend(blob.backend), blob.container)
+
+
+async def remove_containers(services: Services, bucket: BucketRecord) -> None:
+    """Remove what a deleted bucket had on backends, as far as that is empty."""
+    names = {bucket.backend, *services.settings.storage_classes.values()}
+    for name in sorted(names & services.backends.keys()):
+        here = name == bucket.backend
+        container = bucket.container if here else _container(services, bucket, name)
+        services.containers.discard((name, container))
+        try:
+            await services.backend(name).delete_container(container)
+        except BackendError:
+            # Deleted blobs may still be in it. It is used again by a bucket of the same name.
+            continue
+
+
+def _container(services: Services, bucket: BucketRecord, backend: str) -> str:
+    seed = services.settings.container_seed
+    return container_name(seed, bucket.tenant, bucket.name, 0, backend)

@@ -1,0 +1,135 @@
+"""Storage classes as placements: where objects of a class lie, and that they are found there."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from s3proxy.backends.local import LocalBackend
+from s3proxy.backends.options import LocalOptions
+from s3proxy.backends.store import Backend
+from s3proxy.catalog.records import ObjectRecord
+from s3proxy.ops.call import Settings
+from tests.backends.stores import s3_backend
+from tests.ops.lab import Lab, md5, open_lab
+from tests.s3.heads import raises_s3
+
+DATA = b"0123456789" * 300
+
+
+def cold_backend(directory: Path) -> Backend:
+    return LocalBackend(LocalOptions(name="cold", root=str(directory / "cold"), durability="none"))
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """The lab's bucket `www` is on `disk`; GLACIER_IR is on `cold`."""
+    settings = Settings(
+        inline_bytes_max=1000, part_bytes_min=10, storage_classes={"GLACIER_IR": "cold"}
+    )
+    async with open_lab(tmp_path, more=[cold_backend(tmp_path)], settings=settings) as lab:
+        yield lab
+
+
+def record_of(lab: Lab, key: str, bucket: str = "www") -> ObjectRecord:
+    found = lab.catalog.get_bucket(bucket)
+    assert found is not None
+    record = lab.catalog.get_object(found, key)
+    assert record is not None
+    return record
+
+
+def places(lab: Lab, key: str, bucket: str = "www") -> list[str]:
+    return [blob.backend for blob in record_of(lab, key, bucket).blobs]
+
+
+async def test_put_of_a_class_goes_to_its_backend(lab: Lab) -> None:
+    await lab.put("/www/cold", DATA, x_amz_storage_class="GLACIER_IR")
+    await lab.put("/www/warm", DATA, x_amz_storage_class="STANDARD")
+    assert (places(lab, "cold"), places(lab, "warm")) == (["cold"], ["disk"])
+    cold, warm = await lab.get("/www/cold"), await lab.get("/www/warm")
+    assert (cold.body, warm.body) == (DATA, DATA)
+    assert cold.headers["x-amz-storage-class"] == "GLACIER_IR"
+    assert "x-amz-storage-class" not in warm.headers
+    assert (await lab.get("/www?list-type=2")).texts("StorageClass") == ["GLACIER_IR", "STANDARD"]
+    await lab.put("/www/cold", DATA)
+    assert places(lab, "cold") == ["disk"]
+    assert len(lab.garbage()) == 1
+
+
+async def test_class_without_a_place_is_refused(lab: Lab) -> None:
+    for target, name in (
+        ("/www/k", "GLACIER"),
+        ("/www/k", "MOON"),
+        ("/files/k", "GLACIER_IR"),
+    ):
+        with raises_s3("InvalidStorageClass"):
+            await lab.put(target, DATA, x_amz_storage_class=name)
+        with raises_s3("InvalidStorageClass"):
+            await lab.ask("POST", f"{target}?uploads", x_amz_storage_class=name)
+
+
+async def test_copy_takes_the_class_that_it_names(lab: Lab) -> None:
+    await lab.put("/www/k", DATA)
+    await lab.put("/www/c", b"", x_amz_copy_source="/www/k", x_amz_storage_class="GLACIER_IR")
+    assert places(lab, "c") == ["cold"]
+    await lab.put("/www/d", b"", x_amz_copy_source="/www/c")
+    assert places(lab, "d") == ["disk"]
+    with raises_s3("InvalidRequest"):
+        await lab.put("/www/k", b"", x_amz_copy_source="/www/k")
+    await lab.put("/www/k", b"", x_amz_copy_source="/www/k", x_amz_storage_class="GLACIER_IR")
+    assert places(lab, "k") == ["cold"]
+    for key in "kcd":
+        answer = await lab.get(f"/www/{key}")
+        assert (answer.body, answer.etag) == (DATA, md5(DATA))
+
+
+async def test_upload_of_a_class_lies_at_its_backend(lab: Lab) -> None:
+    made = await lab.ask("POST", "/www/k?uploads", x_amz_storage_class="GLACIER_IR")
+    upload_id = made.text("UploadId")
+    etags = [
+        (await lab.put(f"/www/k?uploadId={upload_id}&partNumber={number}", DATA)).etag
+        for number in (1, 2)
+    ]
+    assert (await lab.get(f"/www/k?uploadId={upload_id}")).text("StorageClass") == "GLACIER_IR"
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        for number, etag in enumerate(etags, 1)
+    )
+    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
+    assert places(lab, "k") == ["cold", "cold"]
+    assert (await lab.get("/www/k")).body == DATA * 2
+
+
+async def test_class_on_another_endpoint_has_its_own_container(
+    tmp_path: Path, endpoint_url: str
+) -> None:
+    settings = Settings(
+        inline_bytes_max=1000,
+        part_bytes_min=10,
+        storage_classes={"STANDARD_IA": "moto"},
+        container_seed=int.from_bytes(tmp_path.name.encode()[-7:], "big"),
+    )
+    async with (
+        s3_backend(endpoint_url) as backend,
+        open_lab(tmp_path, more=[backend], settings=settings) as lab,
+    ):
+        for key in ("a", "b"):
+            await lab.put(f"/www/{key}", DATA, x_amz_storage_class="STANDARD_IA")
+        (blob,) = record_of(lab, "a").blobs
+        assert blob.backend == "moto"
+        assert blob.container.startswith("s3gw-")
+        assert blob.container.endswith("-moto")
+        assert (await lab.get("/www/a")).body == DATA
+        assert len(lab.services.containers) == 1
+        store = backend.blobs(blob.container)
+        for key in ("a", "b"):
+            (blob,) = record_of(lab, key).blobs
+            await lab.ask("DELETE", f"/www/{key}")
+            await store.delete(blob.name)
+        await lab.ask("DELETE", "/www")
+        assert not lab.services.containers
+        await lab.ask("PUT", "/www")
+        await lab.put("/www/a", DATA, x_amz_storage_class="STANDARD_IA")
+        assert (await lab.get("/www/a")).body == DATA
