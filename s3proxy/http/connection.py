@@ -244,7 +244,14 @@ class Connection:
         # Reads of a body take what they want, and may leave the next request in the kernel.
         bodyless = head.bodyless
         self._drained = self._drained and (bodyless or body.consumed)
-        request = Request(head, body, shared.ids.next(), transport.peer, not transport.plain)
+        request = Request(
+            head,
+            body,
+            shared.ids.next(),
+            transport.peer,
+            not transport.plain,
+            tls_version=transport.tls_version,
+        )
         shared.stats.requests += 1
         try:
             response = await shared.handler.handle(request)

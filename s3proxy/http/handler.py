@@ -18,20 +18,29 @@ class Request:
         body: what follows it; empty for most methods. Left unread, the server disposes of it.
         peer: "ip:port" of the client.
         secure: it came over TLS.
+        tls_version: of that, such as "1.3"; "" without.
         id: the x-amz-request-id of the answer: 16 hexadecimal digits, unique.
         received_s: `time.monotonic()` when the head was complete.
         context: the handler's own, from `handle` to `sent`.
     """
 
-    __slots__ = ("body", "context", "head", "id", "peer", "received_s", "secure")
+    __slots__ = ("body", "context", "head", "id", "peer", "received_s", "secure", "tls_version")
 
     def __init__(
-        self, head: RequestHead, body: RequestBody, id: str, peer: str = "", secure: bool = False
+        self,
+        head: RequestHead,
+        body: RequestBody,
+        id: str,
+        peer: str = "",
+        secure: bool = False,
+        *,
+        tls_version: str = "",
     ) -> None:
         self.head = head
         self.body = body
         self.peer = peer
         self.secure = secure
+        self.tls_version = tls_version
         self.id = id
         self.received_s = monotonic()
         self.context: Any = None

@@ -48,6 +48,8 @@ class Transport(Endpoint):
 
     # Whether the kernel may move the bytes itself (sendfile, splice).
     plain: bool = True
+    # Of TLS, such as "1.3", known after the handshake.
+    tls_version: str = ""
 
     def __init__(self, readiness: Readiness, sock: socket.socket, peer: str = "") -> None:
         self._socket = sock
@@ -254,7 +256,7 @@ class Transport(Endpoint):
 class TlsTransport(Transport):
     """A TLS socket, wrapped with `do_handshake_on_connect=False, suppress_ragged_eofs=False`."""
 
-    __slots__ = ("_receive_needs_write", "_send_needs_read")
+    __slots__ = ("_receive_needs_write", "_send_needs_read", "tls_version")
 
     plain = False
 
@@ -264,6 +266,7 @@ class TlsTransport(Transport):
         super().__init__(readiness, sock, peer)
         self._receive_needs_write = False
         self._send_needs_read = False
+        self.tls_version = ""
 
     async def handshake(self, *, timeout_s: float) -> None:
         """Do the handshake within `timeout_s` in all.
@@ -283,6 +286,7 @@ class TlsTransport(Transport):
             except (OSError, ValueError) as error:
                 raise self.broken_tls(error) from error
             else:
+                self.tls_version = (self._socket.version() or "").removeprefix("TLSv")
                 return
 
     def receive_nowait(self, buffer: bytearray | memoryview) -> int:

@@ -87,7 +87,14 @@ async def _stored(call: Call, form: PostForm, body: Body) -> Response:
         raise S3Error("EntityTooLarge", **sizes, MaxSizeAllowed=str(greatest))
     request = call.request
     upload = cast(Any, _Upload(form, body))
-    call.request = Request(upload, upload, request.id, request.peer, request.secure)
+    call.request = Request(
+        upload,
+        upload,
+        request.id,
+        request.peer,
+        request.secure,
+        tls_version=request.tls_version,
+    )
     try:
         stored = await put_object(call)
     finally:

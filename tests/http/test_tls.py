@@ -269,6 +269,7 @@ async def test_server_over_tls_answers_many_and_says_secure(readiness: Readiness
                 assert (await client.ask("PUT", body=body)).body == body
             assert (await client.ask("HEAD")).body == b""
         assert all(request.secure for request in served.handler.requests)
+        assert {request.tls_version for request in served.handler.requests} == {"1.3"}
 
 
 async def test_server_over_tls_client_speaks_plain_http_is_cut_and_counted(
