@@ -75,21 +75,13 @@ def _kept_part(upload: UploadRecord, named: CompletedPart, stored: PartRecord | 
     """The stored part that the client names.
 
     Raises:
-        S3Error: InvalidPart; InvalidRequest where the client has to name its checksum and did not.
+        S3Error: InvalidPart, also where the client names another checksum.
     """
     if stored is None or stored.etag != named.etag:
         raise _invalid_part(upload, named)
     for algorithm, value in named.checksums.items():
         if stored.checksums.get(algorithm, value) != value:
             raise _invalid_part(upload, named)
-    algorithm = upload.checksum_algorithm
-    if upload.checksum_type == "COMPOSITE" and algorithm not in named.checksums:
-        message = (
-            f"The upload was created using a {algorithm} checksum. The complete request must"
-            f" include the checksum for each part. It was missing for part {named.number} in the"
-            " request."
-        )
-        raise S3Error("InvalidRequest", message)
     return stored
 
 

@@ -63,8 +63,8 @@ def parse_checksum_header(headers: "Headers") -> tuple[str, str] | None:
     """The one checksum a request carries in its headers, as (algorithm, base64); None: none.
 
     Raises:
-        S3Error: InvalidRequest for several, or a bad value; NotImplemented for an algorithm AWS has
-            and this gateway has not.
+        S3Error: InvalidRequest for several; BadDigest for what is no checksum; NotImplemented for
+            an algorithm AWS has and this gateway has not.
     """
     found = None
     for name, value in headers.prefixed(HEADER_PREFIX.encode()):
@@ -75,8 +75,10 @@ def parse_checksum_header(headers: "Headers") -> tuple[str, str] | None:
             raise not_implemented_header(name)
         if found is not None:
             raise several_checksums()
-        if algorithm not in DIGEST_BYTES or decode(algorithm, value) is None:
+        if algorithm not in DIGEST_BYTES:
             raise S3Error("InvalidRequest", f"Value for {name} header is invalid.")
+        if decode(algorithm, value) is None:  # no body has this checksum
+            raise S3Error("BadDigest", f"Value for {name} header is invalid.")
         found = (algorithm, value)
     return found
 

@@ -67,7 +67,7 @@ class ListParameters(msgspec.Struct, frozen=True):
     fetch_owner: bool = False
     marker: str = ""
     start_after: str = ""
-    continuation_token: str = ""
+    continuation_token: str | None = None
 
 
 class ListUploadsParameters(msgspec.Struct, frozen=True):
@@ -129,7 +129,7 @@ def parse_list_objects(query: dict[str, str]) -> ListParameters:
 
 
 def parse_list_objects_v2(query: dict[str, str]) -> ListParameters:
-    """Read the parameters of ListObjectsV2; a continuation token overrules start-after.
+    """Read the parameters of ListObjectsV2; a token that is not empty overrules start-after.
 
     Raises:
         S3Error: InvalidArgument.
@@ -140,12 +140,12 @@ def parse_list_objects_v2(query: dict[str, str]) -> ListParameters:
         version=2,
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
-        after=start_after if token is None else read_token(token),
+        after=read_token(token) if token else start_after,
         max_keys=_count(query, "max-keys", "maxKeys", KEYS_MAX),
         url_encoded=_is_url_encoded(query),
         fetch_owner=query.get("fetch-owner", "").lower() == "true",
         start_after=start_after,
-        continuation_token=token or "",
+        continuation_token=token,
     )
 
 

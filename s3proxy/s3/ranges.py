@@ -48,7 +48,8 @@ def parse_copy_range(value: str | None, size: int) -> tuple[int, int] | None:
     """Turn x-amz-copy-source-range into (first, last); None: absent. Unlike Range it is strict.
 
     Raises:
-        S3Error: InvalidArgument for another form than `bytes=first-last` or one outside the source.
+        S3Error: InvalidArgument for another form than `bytes=first-last`; InvalidRange for one that
+            goes beyond the source.
     """
     if value is None:
         return None
@@ -63,9 +64,11 @@ def parse_copy_range(value: str | None, size: int) -> tuple[int, int] | None:
             value,
         )
     first, last = _number(first_text), _number(last_text)
-    if first > last or last >= size:
+    if first > last:
         message = f"Range specified is not valid for source object of size: {size}"
         raise invalid_argument(message, name, value)
+    if last >= size:
+        raise S3Error("InvalidRange", RangeRequested=value, ActualObjectSize=str(size))
     return first, last
 
 

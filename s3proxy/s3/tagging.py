@@ -69,7 +69,7 @@ def parse_tagging_header(headers: Headers) -> dict[str, str]:
     A key without `=` has an empty value; empty pieces are passed over.
 
     Raises:
-        S3Error: InvalidArgument (encoding, duplicate keys); InvalidTag; BadRequest (too many).
+        S3Error: InvalidArgument (encoding, duplicate keys); InvalidTag, also for too many.
     """
     text = headers.get(b"x-amz-tagging")
     return parse_tagging_form(text) if text else {}
@@ -94,7 +94,7 @@ def parse_tagging_form(text: str) -> dict[str, str]:
         _check_tag(key, value)
         tags[key] = value
     _check_count(len(tags), OBJECT_TAGS_MAX)
-    return tags
+    return dict(sorted(tags.items()))
 
 
 def parse_tagging_directive(headers: Headers) -> str:
@@ -129,8 +129,8 @@ def _check_count(count: int, tags_max: int) -> None:
     if count <= tags_max:
         return
     if tags_max == OBJECT_TAGS_MAX:
-        raise S3Error("BadRequest", f"Object tags cannot be greater than {tags_max}")
-    raise S3Error("BadRequest", f"Bucket tag count cannot be greater than {tags_max}")
+        raise S3Error("InvalidTag", f"Object tags cannot be greater than {tags_max}")
+    raise S3Error("InvalidTag", f"Bucket tag count cannot be greater than {tags_max}")
 
 
 def _check_tag(key: str, value: str) -> None:

@@ -107,9 +107,11 @@ def list_objects(
         owner: of all objects; in version 2 shown only when fetch-owner asks for it.
     """
     encode = url_encode if parameters.url_encoded else escape
+    # In version 1 it is repeated as it was sent: SDKs do not decode it there.
+    repeated = encode if parameters.version == 2 else escape
     content = [
         element("Name", bucket),
-        f"<Prefix>{encode(parameters.prefix)}</Prefix>",
+        f"<Prefix>{repeated(parameters.prefix)}</Prefix>",
         *(_positions_v2(parameters, page, encode) if parameters.version == 2 else ()),
         *(_positions_v1(parameters, page, encode) if parameters.version != 2 else ()),
         f"<MaxKeys>{parameters.max_keys}</MaxKeys>",
@@ -218,7 +220,7 @@ def _positions_v2(
     content = []
     if parameters.start_after:
         content.append(f"<StartAfter>{encode(parameters.start_after)}</StartAfter>")
-    if parameters.continuation_token:
+    if parameters.continuation_token is not None:
         content.append(element("ContinuationToken", parameters.continuation_token))
     if page.truncated:
         content.append(element("NextContinuationToken", make_token(page.next_after)))

@@ -124,10 +124,8 @@ def read_complete(body: bytes) -> list[CompletedPart]:
     """Body of CompleteMultipartUpload: 1 to 10,000 parts in ascending order of number.
 
     Raises:
-        S3Error: InvalidRequest (no body), MalformedXML, InvalidArgument, InvalidPartOrder.
+        S3Error: MalformedXML, InvalidArgument, InvalidPartOrder.
     """
-    if not body.strip():
-        raise S3Error("InvalidRequest", "You must specify at least one part")
     root = parse(body, "CompleteMultipartUpload", COMPLETE_BYTES_MAX)
     parts = [_completed_part(child) for child in root.children if child.name == "Part"]
     if not 0 < len(parts) <= COMPLETE_PARTS_MAX:

@@ -161,7 +161,7 @@ async def test_complete_bad_lists_are_refused(lab: Lab, bucket: str) -> None:
     upload = await sent(lab, f"/{bucket}/k")
     path = f"/{bucket}/k?uploadId={upload.id}"
     for code, document in (
-        ("InvalidRequest", b""),
+        ("MalformedXML", b""),
         ("MalformedXML", b"<CompleteMultipartUpload/>"),
         ("MalformedXML", b"no xml"),
         ("InvalidPartOrder", upload.document([2, 1])),
@@ -241,8 +241,6 @@ async def test_composite_checksum_is_over_those_of_the_parts(
     upload = await start(lab, f"/{bucket}/k", x_amz_checksum_algorithm=algorithm.upper())
     for number, data in enumerate(PIECES, 1):
         await upload.part(number, data)
-    with raises_s3("InvalidRequest"):
-        await upload.complete()  # the parts' checksums have to be named
     joined = b"".join(digest(algorithm, data) for data in PIECES)
     expected = base64.b64encode(digest(algorithm, joined)).decode() + "-3"
     with raises_s3("BadDigest"):

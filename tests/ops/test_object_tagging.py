@@ -83,7 +83,7 @@ async def test_put_object_tagging_with_a_fault_keeps_the_tags(lab: Lab, bucket: 
     for document, code in (
         (b"", "MalformedXML"),
         (tagging({"aws:a": "1"}), "InvalidTag"),
-        (many, "BadRequest"),
+        (many, "InvalidTag"),
     ):
         with raises_s3(code):
             await put_tags(lab, path, document)

@@ -52,8 +52,8 @@ def test_parse_checksum_header_without_one_is_none() -> None:
     ("headers", "code"),
     [
         ({"x_amz_checksum_crc32": CRC32, "x_amz_checksum_sha256": SHA256}, "InvalidRequest"),
-        ({"x_amz_checksum_crc32": "AAAA"}, "InvalidRequest"),
-        ({"x_amz_checksum_crc32": ""}, "InvalidRequest"),
+        ({"x_amz_checksum_crc32": "AAAA"}, "BadDigest"),
+        ({"x_amz_checksum_crc32": ""}, "BadDigest"),
         ({"x_amz_checksum_crc99": CRC32}, "InvalidRequest"),
         ({"x_amz_checksum_sha512": "AAAA"}, "NotImplemented"),
         ({"x_amz_checksum_xxhash3": "AAAA"}, "NotImplemented"),

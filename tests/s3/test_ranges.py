@@ -79,12 +79,18 @@ def test_parse_copy_range_within_source_gives_offsets(
 
 @pytest.mark.parametrize(
     "value",
-    ["", "0-9", "bytes=0-10", "bytes=-3", "bytes=3-", "bytes=4-3", "bytes=a-b", "bytes=1-2,4-5"],
+    ["", "0-9", "bytes=-3", "bytes=3-", "bytes=4-3", "bytes=a-b", "bytes=1-2,4-5"],
 )
 def test_parse_copy_range_otherwise_is_invalid(value: str) -> None:
     with raises_s3("InvalidArgument") as caught:
         parse_copy_range(value, 10)
     assert caught.value.fields["ArgumentName"] == "x-amz-copy-source-range"
+
+
+def test_parse_copy_range_beyond_the_source_is_refused() -> None:
+    with raises_s3("InvalidRange") as caught:
+        parse_copy_range("bytes=0-10", 10)
+    assert caught.value.fields == {"RangeRequested": "bytes=0-10", "ActualObjectSize": "10"}
 
 
 def test_content_range_is_inclusive() -> None:

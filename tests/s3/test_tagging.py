@@ -66,9 +66,9 @@ def test_form_of_any_text_agrees_with_urllib(text: str) -> None:
     try:
         tags = tagging.parse_tagging_form(form)
     except S3Error as error:
-        assert error.code in ("InvalidArgument", "InvalidTag", "BadRequest")
+        assert error.code in ("InvalidArgument", "InvalidTag")
     else:
-        assert list(tags.items()) == parse_qsl(text, keep_blank_values=True)
+        assert list(tags.items()) == sorted(parse_qsl(text, keep_blank_values=True))
 
 
 def test_form_with_raw_bytes_or_without_values_is_read() -> None:
@@ -95,7 +95,7 @@ def test_header_absent_or_empty_gives_no_tags() -> None:
         ("=v", "InvalidTag"),
         ("aws:a=1", "InvalidTag"),
         ("a=%0A", "InvalidTag"),
-        ("&".join(f"k{number}=v" for number in range(11)), "BadRequest"),
+        ("&".join(f"k{number}=v" for number in range(11)), "InvalidTag"),
     ],
 )
 def test_form_with_a_fault_is_refused(form: str, code: str) -> None:
@@ -162,7 +162,7 @@ def test_document_at_the_bounds_is_read() -> None:
 @pytest.mark.parametrize("tags_max", [10, 50])
 def test_document_with_too_many_tags_is_refused(tags_max: int) -> None:
     pairs = [(f"k{number}", "v") for number in range(tags_max + 1)]
-    assert _code_of_document(_document(*pairs), tags_max) == "BadRequest"
+    assert _code_of_document(_document(*pairs), tags_max) == "InvalidTag"
     assert len(tagging.parse_tagging(_document(*pairs[1:]), tags_max=tags_max)) == tags_max
 
 

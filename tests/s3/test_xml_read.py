@@ -137,8 +137,8 @@ def test_read_complete_of_10000_parts_does_not_stall() -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (b"", "InvalidRequest"),
-        (b" \n", "InvalidRequest"),
+        (b"", "MalformedXML"),
+        (b" \n", "MalformedXML"),
         (complete(), "MalformedXML"),
         (complete("<Part/>"), "MalformedXML"),
         (complete(part("x")), "MalformedXML"),
