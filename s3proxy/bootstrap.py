@@ -15,8 +15,9 @@ import trio
 from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.master_keys import open_sealer
 from s3proxy.catalog.records import BucketRecord
-from s3proxy.catalog.seal import Sealer, open_sealer
+from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import BucketConfig, Config, DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine

@@ -21,6 +21,7 @@ from s3proxy.catalog.intents import IntentTable
 from s3proxy.catalog.objects import ObjectTable
 from s3proxy.catalog.outbox import OutboxTable
 from s3proxy.catalog.progress import ProgressTable
+from s3proxy.catalog.resealing import Resealer
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.upload_listing import UploadLister
@@ -72,6 +73,7 @@ class Catalog:
         data_keys = DataKeys(seal)
         self.seal_data_key = data_keys.seal_data_key
         self.unseal_data_key = data_keys.unseal_data_key
+        self.reseal = Resealer(engine, seal).reseal
 
     def _join_buckets(
         self, buckets: BucketTable, attributes: AttributesTable, configs: BucketConfigTable

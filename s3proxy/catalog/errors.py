@@ -21,6 +21,10 @@ class BadMasterKey(CatalogError):
     """The master key file cannot be used, or is not the one that sealed a secret."""
 
 
+class OtherMasterKey(BadMasterKey):
+    """A secret was sealed under a master key that is not at hand."""
+
+
 class UnknownKey(CatalogError):
     """There is no such access key."""
 

@@ -11,6 +11,7 @@ import trio
 from s3proxy import config_loading, log
 from s3proxy.cli.console import config_option, guard, json_option, load_config, to_json
 from s3proxy.cli.keys import key_group
+from s3proxy.cli.master_key import master_key_group
 from s3proxy.cli.users import user_group
 from s3proxy.service import SIGNALS, Service, Started
 
@@ -98,4 +99,5 @@ def config_show(config_path: str | None, as_json: bool) -> None:
 
 
 main.add_command(key_group)
+main.add_command(master_key_group)
 main.add_command(user_group)

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from s3proxy.catalog.errors import BadMasterKey
-from s3proxy.catalog.seal import MASTER_KEY_NAME, AesGcmSealer, open_sealer
+from s3proxy.catalog.master_keys import MASTER_KEY_NAME, open_sealer
+from s3proxy.catalog.seal import AesGcmSealer
 
 KEY = bytes(range(32))
 

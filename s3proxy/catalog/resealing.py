@@ -1,0 +1,117 @@
+"""Sealing anew, under the master key in place, what a former one sealed.
+
+The store is walked in short reads; only rows that have to change are written, a batch to a
+transaction. A row that is sealed under the key in place is left alone: so a walk that was
+interrupted is simply begun again.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+
+from s3proxy.catalog import tables
+from s3proxy.catalog.data_keys import DATA_KEYS
+from s3proxy.catalog.records import Encryption, KeyRecord, ObjectRecord, UploadRecord
+from s3proxy.catalog.seal import Sealer
+from s3proxy.catalog.tables import KEYS, OBJECTS, UPLOADS, VERSIONS, encode
+from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.s3.encryption import AES256
+
+# Rows read in one snapshot, and at most written in one transaction: a few milliseconds.
+BATCH_ROWS = 500
+# In trees of keys, ids of 8 bytes lie between the records. They count up from 1 and begin with 0;
+# a record is a msgpack array, whose first byte has its highest bit set.
+_RECORD_FIRST_BYTE = 0x80
+
+
+class Resealed(msgspec.Struct, frozen=True):
+    """One batch of a walk.
+
+    Attributes:
+        keyspace, after: where the next batch goes on; "" at the end of all.
+        read, changed: rows.
+    """
+
+    keyspace: str
+    after: bytes
+    read: int
+    changed: int
+
+
+class Resealer:
+    """Walks everything that is sealed."""
+
+    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+        self._engine = engine
+        self._sealer = sealer
+        self._rows: dict[str, Callable[[bytes], bytes | None]] = {
+            KEYS: self._key,
+            OBJECTS: self._object,
+            VERSIONS: self._object,
+            UPLOADS: self._upload,
+        }
+
+    async def reseal(self, keyspace: str = "", after: bytes = b"") -> Resealed:
+        """Seal one batch anew; without arguments the first.
+
+        Raises:
+            BadMasterKey: a row does not open under any key; nothing of the batch was changed.
+        """
+        keyspace = keyspace or KEYS
+        renewed = self._rows[keyspace]
+        with self._engine.read() as view:
+            start = after + b"\x00" if after else b""
+            rows = list(islice(view.scan(keyspace, start), BATCH_ROWS))
+        stale = [key for key, value in rows if renewed(value) is not None]
+        if stale:
+            await self._engine.commit(lambda txn: _renew(txn, keyspace, stale, renewed))
+        if len(rows) == BATCH_ROWS:
+            return Resealed(keyspace, rows[-1][0], len(rows), len(stale))
+        keyspaces = [*self._rows, ""]
+        following = keyspaces[keyspaces.index(keyspace) + 1]
+        return Resealed(following, b"", len(rows), len(stale))
+
+    def _key(self, value: bytes) -> bytes | None:
+        record: KeyRecord = tables.keys.decode(value)
+        sealed = self._renewed(record.sealed_secret, KEYS, record.access_key)
+        if sealed is None:
+            return None
+        return encode(msgspec.structs.replace(record, sealed_secret=sealed))
+
+    def _object(self, value: bytes) -> bytes | None:
+        if value[0] < _RECORD_FIRST_BYTE:
+            return None
+        return self._encrypted(tables.objects.decode(value))
+
+    def _upload(self, value: bytes) -> bytes | None:
+        if value[0] < _RECORD_FIRST_BYTE:
+            return None
+        return self._encrypted(tables.uploads.decode(value))
+
+    def _encrypted(self, record: ObjectRecord | UploadRecord) -> bytes | None:
+        encryption: Encryption | None = record.encryption
+        if encryption is None or encryption.kind != AES256:
+            return None
+        sealed = self._renewed(encryption.sealed_key, DATA_KEYS, encryption.id.hex())
+        if sealed is None:
+            return None
+        encryption = msgspec.structs.replace(encryption, sealed_key=sealed)
+        return encode(msgspec.structs.replace(record, encryption=encryption))
+
+    def _renewed(self, sealed: bytes, table: str, row: str) -> bytes | None:
+        """The secret sealed under the key in place; None where it is already."""
+        if self._sealer.is_current(sealed):
+            return None
+        secret = self._sealer.unseal(sealed, table=table, row=row)
+        return self._sealer.seal(secret, table=table, row=row)
+
+
+def _renew(
+    txn: Transaction, keyspace: str, stale: list[bytes], renewed: Callable[[bytes], bytes | None]
+) -> None:
+    for key in stale:
+        value = txn.get(keyspace, key)
+        changed = None if value is None else renewed(value)
+        if changed is not None:
+            txn.put(keyspace, key, changed)
