@@ -21,8 +21,9 @@ from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import BucketConfig, Config, DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine
+from s3proxy.ops.new_bucket import first_configs
+from s3proxy.s3.auth import ROOT_USER
 
-ROOT_USER = "root"
 LOCK_NAME = "gateway.lock"
 CATALOG_NAME = "catalog.lmdb"
 
@@ -147,7 +148,8 @@ async def attach_buckets(catalog: Catalog, config: Config) -> None:
             await _detach(catalog, record)
     for bucket in wanted.values():
         if catalog.get_bucket(bucket.name) is None:
-            await catalog.create_bucket(_attached(bucket, config.server.region))
+            record = _attached(bucket, config.server.region)
+            await catalog.create_bucket(record, first_configs("", config.s3.default_ownership))
 
 
 def check_targets(buckets: Sequence[BucketConfig], backends: Mapping[str, Backend]) -> None:

@@ -55,6 +55,9 @@ class S3Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     sigv2: bool = False  # take Signature Version 2 too; it signs no body
     sse_c_over_http: bool = False  # take customers' encryption keys where others may read them
+    default_ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"] = (
+        "BucketOwnerEnforced"  # of new buckets; public access to them is blocked with this one only
+    )
 
 
 class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

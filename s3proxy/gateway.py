@@ -19,7 +19,7 @@ from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import read_form
 from s3proxy.ops.resolve import XML_HEADERS
-from s3proxy.ops.table import authorize
+from s3proxy.ops.table import find_operation
 from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
@@ -92,7 +92,7 @@ class Gateway:
             else:
                 exchange.sender = sender = self._authenticate(request.head)
                 call = Call(request, found, self._services, sender)
-            response = await authorize(call).function(call)
+            response = await find_operation(call).function(call)
         except S3Error as error:
             response = self._error(request, error)
         except Exception as error:
@@ -105,8 +105,6 @@ class Gateway:
         """Read the form that a browser sends up to its file: who signed it, what it asks for."""
         form = await read_form(request, found.bucket)
         exchange.sender = sender = self._authenticate_form(form)
-        if sender is None:
-            raise S3Error("AccessDenied")
         form.check()
         exchange.route = Route(POST_OBJECT, found.bucket, form.key, found.query, form)
         return Call(request, exchange.route, self._services, sender)

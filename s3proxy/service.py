@@ -52,7 +52,8 @@ from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
-from s3proxy.s3.auth import Authenticator, Credential, Identity
+from s3proxy.ops.identity import identity_of
+from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
@@ -173,6 +174,7 @@ class Service:
             storage_classes={entry.name: entry.backend for entry in config.storage_class},
             spool_dir=config.data.dir,
             sse_c_over_http=config.s3.sse_c_over_http,
+            default_ownership=config.s3.default_ownership,
         )
         return Services(parts.catalog, backends, settings, client=parts.client)
 
@@ -268,7 +270,8 @@ def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
 
 
 def _credential(catalog: Catalog, record: KeyRecord) -> Credential:
-    identity = Identity(record.access_key, record.user_id, record.user_name, record.tenant)
+    user = catalog.get_user(record.user_name, record.tenant)
+    identity = identity_of(record, b"" if user is None else user.policy)
     return Credential(identity, record.generation, lambda: catalog.unseal(record))
 
 

@@ -29,8 +29,7 @@ class BucketConfigTable:
         Args:
             bucket: as just looked up: it says what there is to be found.
         """
-        noted = bucket.configs
-        if noted is not None and name.partition(_SEPARATOR)[0] not in noted:
+        if not bucket.may_have(name.partition(_SEPARATOR)[0]):
             return None
         return self._remembered[bucket.id + name.encode()]
 

@@ -48,6 +48,10 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     object_lock: bool = False
     revision: int = 0
 
+    def may_have(self, kind: str) -> bool:
+        """Whether it may have a configuration of that kind; False spares a look."""
+        return self.configs is None or kind in self.configs
+
 
 class BlobRef(msgspec.Struct, array_like=True, frozen=True):
     """Where immutable bytes are; `backend` "" means inline in the catalog."""

@@ -41,7 +41,7 @@ from s3proxy.catalog.version_listing import VersionPage, null_versions
 from s3proxy.http.body import Body
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.attached_uploads import AttachedUploads
-from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.ops.namespace import Change, Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.ops.placed import Placed
 from s3proxy.s3.checksums import multipart_etag
 from s3proxy.s3.conditions import WriteCondition
@@ -171,15 +171,21 @@ class AttachedNamespace:
         """See `Namespace.find_tags`; an S3 endpoint is asked for them."""
         return await self._store.get_tags(key) if isinstance(self._store, S3Store) else record.tags
 
-    async def put_tags(
-        self, key: str, tags: dict[str, str], version_id: str = ""
-    ) -> ObjectRecord | None:
-        """See `Namespace.put_tags`; a file that others placed gets a row by this."""
+    async def update(self, key: str, change: Change, version_id: str = "") -> ObjectRecord | None:
+        """See `Namespace.update`; a file that others placed gets a row by this."""
         async with self._locks.hold(self.bucket.id, key):
             record = await self._find(key) if version_id in ("", NULL_VERSION) else None
             if record is None:
                 return None
-            placed = Placed(ObjectWrite(system=record.system, user=record.user, tags=tags))
+            changed = change(record)
+            write = ObjectWrite(
+                system=record.system,
+                user=record.user,
+                tags=changed.tags,
+                owner=changed.owner,
+                acl=changed.acl,
+            )
+            placed = Placed(write)
             placed.take_from(record)
             placed.parts = record.parts
             stat = Stat(size=record.size, modified_ns=record.modified_ns)
@@ -307,6 +313,8 @@ class AttachedNamespace:
             checksum_type=placed.checksum_type,
             parts=placed.parts,
             tags=placed.write.tags,
+            owner=placed.write.owner,
+            acl=placed.write.acl,
         )
         await self._catalog.put_attributes(self.bucket, key, row)
         return _record_of(key, stat, row)
@@ -330,6 +338,8 @@ def _record_of(key: str, stat: Stat, row: AttributesRecord | None) -> ObjectReco
             user=row.user,
             parts=row.parts,
             tags=row.tags,
+            owner=row.owner,
+            acl=row.acl,
         )
     return ObjectRecord(
         size=stat.size,

@@ -71,6 +71,8 @@ class AttachedUploads:
             storage_class=upload.storage_class,
             condition=completion.condition,
             tags=upload.tags,
+            owner=upload.object_owner,
+            acl=upload.acl,
         )
         placed = Placed(write)
         placed.etag, placed.checksums = completion.etag, completion.checksums

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.authorization import require_service
+from s3proxy.ops.new_bucket import configs_of_new_bucket, put_first_acl
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, owner_of
 from s3proxy.ops.storage_classes import remove_containers
 from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
+from s3proxy.s3.acl import has_acl_headers
+from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import make_token, parse_list_buckets
 from s3proxy.s3.object_lock import parse_lock_enabled
@@ -21,13 +25,21 @@ if TYPE_CHECKING:
 
 
 async def list_buckets(call: Call) -> Response:
-    """ListBuckets: the tenant's, managed and attached, by name."""
+    """ListBuckets: the sender's own and those of the tenant, by name; of root, all there are.
+
+    Raises:
+        S3Error: AccessDenied.
+    """
+    require_service(call, "s3:ListAllMyBuckets")
     parameters = parse_list_buckets(call.route.query)
+    identity = call.sender.identity
     region = call.services.settings.region
     found = [
         bucket
-        for bucket in call.services.catalog.list_buckets(call.sender.identity.tenant)
-        if bucket.name.startswith(parameters.prefix) and bucket.name > parameters.after
+        for bucket in call.services.catalog.list_buckets(identity.tenant)
+        if bucket.name.startswith(parameters.prefix)
+        and bucket.name > parameters.after
+        and (identity.is_root or bucket.owner in ("", identity.user_id))
     ]
     if parameters.region not in ("", region):
         found = []
@@ -45,26 +57,30 @@ async def list_buckets(call: Call) -> Response:
 async def create_bucket(call: Call) -> Response:
     """CreateBucket: always a managed one; the LocationConstraint chooses the backend.
 
-    In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again.
+    In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again, and sets its
+    ACL anew.
 
     Raises:
-        S3Error: BucketAlreadyOwnedByYou, InvalidLocationConstraint, MalformedXML, InvalidArgument.
+        S3Error: AccessDenied, BucketAlreadyExists, BucketAlreadyOwnedByYou, MalformedXML,
+            InvalidArgument, InvalidLocationConstraint, InvalidBucketAclWithObjectOwnership.
     """
+    if call.sender.identity is ANONYMOUS:
+        raise S3Error("AccessDenied")
     location = read_create_bucket(await read_document(call, CONFIGURATION_BYTES_MAX))
     services = call.services
     settings = services.settings
     name, tenant = call.route.bucket, call.sender.identity.tenant
     locks = parse_lock_enabled(call.route.headers)
+    _require_create(call, location or settings.region)
+    configs = configs_of_new_bucket(call)
     backend = choose_backend(
         services.backends, location, settings.default_backend, region=settings.region
     )
     async with services.key_locks.hold_bucket(tenant, name):
         existing = services.catalog.get_bucket(name, tenant)
         if existing is not None:
-            again = _is_made_again(call, existing, backend if location else existing.backend)
-            if again and existing.object_lock == locks:
-                return Response(200, [("Location", f"/{name}")])
-            raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
+            await _make_again(call, existing, backend if location else existing.backend, locks)
+            return Response(200, [("Location", f"/{name}")])
         container = container_name(settings.container_seed, tenant, name, 0, backend)
         await services.backend(backend).create_container(container)
         record = BucketRecord(
@@ -79,18 +95,41 @@ async def create_bucket(call: Call) -> Response:
             versioning="Enabled" if locks else "",
             object_lock=locks,
         )
-        await services.catalog.create_bucket(record)
+        await services.catalog.create_bucket(record, configs)
     return Response(200, [("Location", f"/{name}")])
 
 
-def _is_made_again(call: Call, existing: BucketRecord, backend: str) -> bool:
-    """Whether the request asks for the bucket that is there, in the region where that is fine."""
-    return (
-        call.services.settings.region == "us-east-1"
-        and existing.kind == "managed"
-        and existing.owner == call.sender.identity.user_id
-        and existing.backend == backend
-    )
+def _require_create(call: Call, location: str) -> None:
+    """Check what a CreateBucket needs.
+
+    Raises:
+        S3Error: AccessDenied.
+    """
+    headers = call.route.headers
+    actions = ["s3:CreateBucket"]
+    if parse_lock_enabled(headers):
+        actions += ["s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"]
+    if has_acl_headers(headers):
+        actions.append("s3:PutBucketAcl")
+    if headers.get(b"x-amz-object-ownership") is not None:
+        actions.append("s3:PutBucketOwnershipControls")
+    for action in actions:
+        require_service(call, action, {"s3:locationconstraint": (location,)})
+
+
+async def _make_again(call: Call, existing: BucketRecord, backend: str, locks: bool) -> None:
+    """Do what is left to do where the request asks for the bucket that is there.
+
+    Raises:
+        S3Error: BucketAlreadyExists, BucketAlreadyOwnedByYou.
+    """
+    user_id, name = call.sender.identity.user_id, existing.name
+    if existing.owner not in ("", user_id):
+        raise S3Error("BucketAlreadyExists", BucketName=name)
+    same = existing.kind == "managed" and existing.owner == user_id and existing.backend == backend
+    if not same or existing.object_lock != locks or call.services.settings.region != "us-east-1":
+        raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
+    await put_first_acl(call, existing)
 
 
 async def head_bucket(call: Call) -> Response:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.key_locks import KeyLocks
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.xml_acl import ENFORCED
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Backend
     from s3proxy.catalog.catalog import Catalog
-    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.catalog.records import BucketRecord, ObjectRecord
     from s3proxy.http.client import Client
     from s3proxy.http.handler import Request
     from s3proxy.s3.auth import Verified
@@ -40,12 +42,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
     sse_c_over_http: bool = False
     encrypted_chunk_bytes: int = 64 * 1024  # as stored; at most what chunk_cipher.py takes
+    default_ownership: str = ENFORCED  # of new buckets, which decides on their other defaults, too
 
 
 class Services:
     """The open parts of the process that operations use; one object for its whole life."""
 
-    __slots__ = ("backends", "catalog", "client", "clock_ns", "containers", "key_locks", "settings")
+    __slots__ = (
+        *("access", "backends", "catalog", "client", "clock_ns", "containers", "key_locks"),
+        "settings",
+    )
 
     def __init__(
         self,
@@ -57,6 +63,7 @@ class Services:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.catalog = catalog
+        self.access = AccessTable(catalog)
         self.backends = backends
         self.settings = settings
         self.client = client
@@ -85,13 +92,20 @@ class Call:
     """One authenticated request on its way through an operation.
 
     Attributes:
-        sender: who signed the request.
-        bucket: of the route; set by the operation table before the function of an operation on a
-            bucket runs.
+        sender: who signed the request; ANONYMOUS, where nobody did.
+        bucket, access: of the route; set by the operation table before the function of an operation
+            on a bucket runs.
+        source: the object that a copy was allowed to read; None: whichever is there.
+        document: the verified body, where authorisation had to read it.
+        request_tags: the tags in it.
     """
 
-    __slots__ = ("bucket", "request", "route", "sender", "services")
+    __slots__ = (
+        *("access", "bucket", "document", "request", "request_tags", "route", "sender"),
+        *("services", "source"),
+    )
 
+    access: Access
     bucket: BucketRecord
 
     def __init__(
@@ -101,3 +115,6 @@ class Call:
         self.route = route
         self.services = services
         self.sender = sender
+        self.source: ObjectRecord | None = None
+        self.document: bytes | None = None
+        self.request_tags: dict[str, str] | None = None

@@ -9,6 +9,7 @@ import msgspec
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.handler import Response
+from s3proxy.ops.acls import acl_of_write
 from s3proxy.ops.encryption import (
     answer_headers,
     asks_encryption,
@@ -132,6 +133,8 @@ async def find_source(call: Call) -> Source:
     if record.delete_marker:
         raise S3Error("InvalidRequest", _OF_A_MARKER)
     cipher = open_source_cipher(call, bucket, record)
+    if call.source is not None and record != call.source:
+        raise S3Error("ServiceUnavailable", "The source was replaced while it was copied.")
     check_copy_source(headers, record.etag, record.modified_ns)
     return Source(namespace, named.key, record, named.version_id, cipher)
 
@@ -175,6 +178,7 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
     """Metadata and condition of the copy, by its directive."""
     headers = call.route.headers
     directive = parse_directive(headers)
+    owner, acl = acl_of_write(call)
     condition = parse_write_condition(headers)
     cipher = new_cipher(call)
     lock = requested_lock(call)
@@ -188,6 +192,8 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
             tags=tags,
             cipher=cipher,
             lock=lock,
+            owner=owner,
+            acl=acl,
         )
     system = copied_system(source.record.system, headers)
     storage_class = parse_storage_class(headers, classes_of(call))
@@ -206,6 +212,8 @@ def _write_of(call: Call, source: Source, target: Namespace, tags: dict[str, str
         tags=tags,
         cipher=cipher,
         lock=lock,
+        owner=owner,
+        acl=acl,
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.authorization import require_key
 from s3proxy.ops.errors import as_s3_error
-from s3proxy.ops.namespace import Namespace
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
 from s3proxy.ops.versions import deletion_headers
@@ -48,9 +48,8 @@ async def delete_objects(call: Call) -> Response:
     """
     require_digest(call)
     request = read_delete(await read_document(call, DELETE_BYTES_MAX))
-    namespace = open_namespace(call.services, call.bucket)
     bypass = bypasses_governance(call.route.headers)
-    outcomes = await _delete_entries(namespace, request.entries, bypass)
+    outcomes = await _delete_entries(call, request.entries, bypass)
     deleted = []
     failed = []
     for entry, outcome in zip(request.entries, outcomes, strict=True):
@@ -85,13 +84,18 @@ def require_digest(call: Call) -> None:
 
 
 async def _delete_entries(
-    namespace: Namespace, entries: list[DeleteEntry], bypass: bool
+    call: Call, entries: list[DeleteEntry], bypass: bool
 ) -> list[ObjectRecord | Exception | None]:
+    namespace = open_namespace(call.services, call.bucket)
     outcomes: list[ObjectRecord | Exception | None] = [None] * len(entries)
     deletions: dict[int, Deletion] = {}
     for index, entry in enumerate(entries):
         try:
-            deletions[index] = _deletion(entry, bypass)
+            deletion = _deletion(entry, bypass)
+            require_key(call, "s3:DeleteObject", entry.key, entry.version_id)
+            if bypass:
+                require_key(call, "s3:BypassGovernanceRetention", entry.key)
+            deletions[index] = deletion
         except S3Error as error:
             outcomes[index] = error
     results = await namespace.delete_many([*deletions.values()])

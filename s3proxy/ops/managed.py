@@ -22,7 +22,7 @@ from s3proxy.http.body import Body, BytesBody, SegmentsBody
 from s3proxy.ops.blob_writer import DAMAGED, WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
-from s3proxy.ops.namespace import Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.ops.namespace import Change, Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
 from s3proxy.s3.conditions import WriteCondition
@@ -108,15 +108,9 @@ class ManagedNamespace:
         """See `Namespace.find_tags`."""
         return record.tags
 
-    async def put_tags(
-        self, key: str, tags: dict[str, str], version_id: str = ""
-    ) -> ObjectRecord | None:
-        """See `Namespace.put_tags`; one transaction."""
-
-        def tagged(record: ObjectRecord) -> ObjectRecord:
-            return msgspec.structs.replace(record, tags=tags)
-
-        return await self._catalog.update_object(self.bucket, key, tagged, version_id=version_id)
+    async def update(self, key: str, change: Change, version_id: str = "") -> ObjectRecord | None:
+        """See `Namespace.update`; one transaction."""
+        return await self._catalog.update_object(self.bucket, key, change, version_id=version_id)
 
     async def delete(self, deletion: Deletion) -> ObjectRecord | None:
         """See `Namespace.delete`."""
@@ -230,6 +224,8 @@ class ManagedNamespace:
             tags=write.tags,
             encryption=write.encryption,
             lock=lock_of_new(self._services, self.bucket, write.lock),
+            owner=write.owner,
+            acl=write.acl,
         )
 
     async def _commit(
@@ -260,6 +256,8 @@ class ManagedNamespace:
             user=write.user,
             storage_class=write.storage_class,
             tags=write.tags,
+            owner=write.owner,
+            acl=write.acl,
         )
         return await self._catalog.put_object(
             self.bucket, key, record, condition=write.condition, replaces=old

@@ -209,6 +209,8 @@ def _object_of(
         parts=part_sizes(completion),
         tags=upload.tags,
         encryption=_encryption(upload, completion),
+        owner=upload.object_owner,
+        acl=upload.acl,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import UploadRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.acls import acl_of_write
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.encryption import answer_headers, new_cipher, open_part_cipher
 from s3proxy.ops.lifecycle import upload_headers
@@ -38,6 +39,7 @@ async def create_multipart_upload(call: Call) -> Response:
     """
     headers = call.route.headers
     metadata = parse_metadata(headers, classes_of(call))
+    object_owner, acl = acl_of_write(call)
     algorithm, checksum_type = parse_multipart_checksum(headers)
     cipher = new_cipher(call)
     upload = UploadRecord(
@@ -53,6 +55,8 @@ async def create_multipart_upload(call: Call) -> Response:
         tags=parse_tagging_header(headers),
         encryption=None if cipher is None else cipher.encryption,
         lock=requested_lock(call),
+        object_owner=object_owner,
+        acl=acl,
     )
     await open_namespace(call.services, call.bucket).create_upload(upload)
     answer = [*XML_HEADERS, *upload_headers(call, upload.initiated_ns)]

@@ -10,6 +10,7 @@ Errors are S3Error; BackendError, TransportError and KvError pass through for `o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from s3proxy.http.request_body import RequestBody
     from s3proxy.ops.chunk_cipher import ObjectCipher
     from s3proxy.s3.payload import Digests
+
+
+# What becomes of a version whose bytes stay.
+Change = Callable[[ObjectRecord], ObjectRecord]
 
 
 class Payload(Protocol):
@@ -66,6 +71,7 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         condition: what must hold of the object that is replaced; decided when the write happens.
         cipher: encrypts it; None: nothing does. Only managed buckets are asked for it.
+        owner, acl: as in ObjectRecord.
     """
 
     system: dict[str, str]
@@ -80,6 +86,9 @@ class ObjectWrite(msgspec.Struct, frozen=True, kw_only=True):
     def encryption(self) -> Encryption | None:
         """What the object's record says of its encryption."""
         return None if self.cipher is None else self.cipher.encryption
+
+    owner: str = ""
+    acl: bytes = b""
 
 
 class CopyFrom(msgspec.Struct, frozen=True):
@@ -139,10 +148,12 @@ class Namespace(Protocol):
     async def find_tags(self, key: str, record: ObjectRecord) -> dict[str, str]:
         """The tags of what `find` gave, also where the record has not got them."""
 
-    async def put_tags(
-        self, key: str, tags: dict[str, str], version_id: str = ""
-    ) -> ObjectRecord | None:
-        """Replace the tags of what `find` gives, and nothing else; a delete marker has none."""
+    async def update(self, key: str, change: Change, version_id: str = "") -> ObjectRecord | None:
+        """Change the tags or the ACL of what `find` gives, in its place.
+
+        Returns:
+            It after that; a delete marker as it is.
+        """
 
     async def delete(self, deletion: Deletion) -> ObjectRecord | None:
         """Delete; what is not there is no error.

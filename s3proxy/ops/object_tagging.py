@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.payload_source import read_document
@@ -53,5 +56,9 @@ async def delete_object_tagging(call: Call) -> Response:
 async def _put_tags(call: Call, tags: dict[str, str]) -> list[tuple[str, str]]:
     namespace = open_namespace(call.services, call.bucket)
     version_id = call.route.query.get("versionId", "")
-    tagged = await namespace.put_tags(call.route.key, tags, version_id)
+
+    def change(record: ObjectRecord) -> ObjectRecord:
+        return msgspec.structs.replace(record, tags=tags)
+
+    tagged = await namespace.update(call.route.key, change, version_id)
     return version_header(call.bucket, require_object(call, tagged))

@@ -210,6 +210,8 @@ async def read_document(call: Call, bytes_max: int, *, checksums_of_body: bool =
     Raises:
         S3Error: MaxMessageLengthExceeded, and see `plan_payload` and `RequestPayload.read_into`.
     """
+    if call.document is not None:
+        return call.document
     head, sender = call.request.head, call.sender
     headers = call.route.headers if checksums_of_body else WithoutChecksums(call.route.headers)
     plan = plan_payload(head, sender, headers=headers, length_required=False)

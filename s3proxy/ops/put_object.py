@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.acls import acl_of_write
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.encryption import answer_headers, new_cipher
 from s3proxy.ops.get_object import add_checksums
@@ -34,6 +35,7 @@ async def put_object(call: Call) -> Response:
     """
     headers = call.route.headers
     metadata = parse_metadata(headers, classes_of(call))
+    owner, acl = acl_of_write(call)
     write = ObjectWrite(
         system=metadata.system,
         user=metadata.user,
@@ -42,6 +44,8 @@ async def put_object(call: Call) -> Response:
         tags=parse_tagging_header(headers),
         cipher=new_cipher(call),
         lock=None if call.route.plain else requested_lock(call),
+        owner=owner,
+        acl=acl,
     )
     if write.lock is not None:
         require_digest(call)
@@ -50,7 +54,7 @@ async def put_object(call: Call) -> Response:
     namespace = open_namespace(call.services, call.bucket)
     record = await namespace.put(call.route.key, payload, write)
     answer = written_headers(record)
-    if call.bucket.configs:
+    if call.bucket.may_have("lifecycle"):
         answer += expiration_headers(call, record)
     return Response(200, answer)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3proxy.backends.s3_store import S3Store
 from s3proxy.catalog.records import BucketRecord, UploadRecord
 from s3proxy.ops.attached import AttachedNamespace
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.namespace import Namespace
+from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml import Owner
 
@@ -40,6 +42,18 @@ def check_owner(call: Call, bucket: BucketRecord, header: bytes) -> None:
         raise S3Error("AccessDenied", "The bucket is not owned by the account that was expected.")
 
 
+def store_elsewhere(services: Services, bucket: BucketRecord) -> S3Store | None:
+    """The store of a bucket that is another provider's, whose objects have no owner or ACL here.
+
+    Raises:
+        S3Error: ServiceUnavailable for a backend that is not configured.
+    """
+    if bucket.kind == "managed":
+        return None
+    store = services.backend(bucket.backend).files(bucket.container)
+    return store if isinstance(store, S3Store) else None
+
+
 def require_managed(call: Call, what: str) -> None:
     """Refuse what is kept of managed buckets alone.
 
@@ -52,20 +66,31 @@ def require_managed(call: Call, what: str) -> None:
 
 
 def owner_of(call: Call, bucket: BucketRecord | None = None) -> Owner:
-    """The owner of a bucket and all in it; of the sender's buckets, the sender."""
-    identity = call.sender.identity
-    return _user(call, identity.user_id if bucket is None else bucket.owner or bucket.tenant)
+    """The owner of a bucket; of the sender's buckets, the sender."""
+    if bucket is None:
+        return find_user(call, call.sender.identity.user_id)
+    return find_user(call, bucket.owner or bucket.tenant)
 
 
 def initiator_of(call: Call, upload: UploadRecord) -> Owner | None:
     """Who began an upload; None where that was not noted."""
-    return _user(call, upload.owner) if upload.owner else None
+    return find_user(call, upload.owner) if upload.owner else None
 
 
-def _user(call: Call, user_id: str) -> Owner:
-    """A user by id. Only the sender's name is at hand; another's id stands for it."""
-    identity = call.sender.identity
-    return Owner(user_id, identity.user_name if user_id == identity.user_id else user_id)
+def upload_owner(call: Call, upload: UploadRecord) -> Owner:
+    """The owner of the object that an upload is to make."""
+    if call.access.enforced or not upload.object_owner:
+        return owner_of(call, call.bucket)
+    return find_user(call, upload.object_owner)
+
+
+def find_user(call: Call, user_id: str) -> Owner:
+    """A user by id; a tenant, and a user who is not there, goes by the id alone."""
+    for identity in (call.sender.identity, ANONYMOUS):
+        if user_id == identity.user_id:
+            return Owner(user_id, identity.user_name)
+    user = call.services.catalog.get_user_by_id(user_id)
+    return Owner(user_id, user_id if user is None else user.name)
 
 
 def open_namespace(services: Services, bucket: BucketRecord) -> Namespace:

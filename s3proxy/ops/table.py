@@ -7,6 +7,7 @@ Objects of a bucket that is attached to another S3 endpoint go the short way, th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.http.handler import Response
 from s3proxy.ops import (
+    authorization,
     buckets,
     copy_object,
     delete_object,
@@ -30,36 +32,38 @@ from s3proxy.ops import (
     put_object,
     versions,
 )
+from s3proxy.ops.acls import refuse_acl_elsewhere
 from s3proxy.ops.bucket_configs import CONFIGURATIONS
+from s3proxy.ops.bucket_policy import ACCESS
 from s3proxy.ops.call import Call
 from s3proxy.ops.encryption import check_key_transport
 from s3proxy.ops.forward import FORWARDED
+from s3proxy.ops.needs import COPIES
 from s3proxy.ops.object_lock import OBJECT_LOCK
-from s3proxy.ops.resolve import check_owner, find_bucket
+from s3proxy.ops.resolve import check_owner, find_bucket, store_elsewhere
 from s3proxy.ops.settled import SETTLED
 from s3proxy.s3.errors import S3Error
 
 Function = Callable[[Call], Awaitable[Response]]
+Forwarded = Callable[[Call, S3Store], Awaitable[Response]]
 
 
 class Operation(msgspec.Struct, frozen=True):
     """One S3 operation.
 
     Attributes:
-        function: performs it, from the lookup of the bucket on. Raises S3Error, and what
-            `errors.as_s3_error` maps.
-        action: the IAM action the caller needs.
+        function: performs it for a sender who may, from the lookup of the bucket on. Raises
+            S3Error, and what `errors.as_s3_error` maps.
+        action: the IAM action the sender needs first; needs.py has the others.
     """
 
     function: Function
     action: str
 
 
-def authorize(call: Call) -> Operation:
-    """Check that the sender may do what the route asks: any user may, in their own tenant.
+def find_operation(call: Call) -> Operation:
+    """What the route asks for; its function lets only those do it who may.
 
-    Returns:
-        The operation to perform.
     Raises:
         S3Error: NotImplemented for an operation nobody knows.
     """
@@ -69,28 +73,38 @@ def authorize(call: Call) -> Operation:
     return operation
 
 
-def _on_bucket(name: str, function: Function) -> Function:
-    """Resolve the bucket, then perform the operation there.
+def _on_bucket(name: str, function: Function, action: str) -> Function:
+    """Resolve the bucket, check that the sender may, then perform the operation there.
 
     The lookups are done when it is called; what it returns is the operation's own coroutine, so
     that a task that waits has one frame less to come back through.
     """
     forwarded = FORWARDED.get(name)
+    copies = name in COPIES
 
     def perform(call: Call) -> Awaitable[Response]:
         route = call.route
         call.bucket = bucket = find_bucket(call, route.bucket)
+        call.access = access = call.services.access.find(bucket)
         if not route.plain:
             check_owner(call, bucket, b"x-amz-expected-bucket-owner")
+        do = function
         if forwarded is not None and bucket.kind != "managed":
-            store = call.services.backend(bucket.backend).files(bucket.container)
-            if isinstance(store, S3Store):
-                if not route.plain:
-                    check_key_transport(call)
-                return forwarded(call, store)
-        return function(call)
+            store = store_elsewhere(call.services, bucket)
+            if store is not None:
+                do = partial(_forward, forwarded, store)
+        if access.is_open_to(call.sender.identity) and not copies:
+            return do(call)
+        return authorization.perform(call, action, do)
 
     return perform
+
+
+def _forward(forwarded: Forwarded, store: S3Store, call: Call) -> Awaitable[Response]:
+    if not call.route.plain:
+        check_key_transport(call)
+        refuse_acl_elsewhere(call.route.headers)
+    return forwarded(call, store)
 
 
 # operation -> (function, action); the bucket is there.
@@ -131,6 +145,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     "put_bucket_versioning": (versions.put_bucket_versioning, "s3:PutBucketVersioning"),
     "list_object_versions": (versions.list_object_versions, "s3:ListBucketVersions"),
     **OBJECT_LOCK,
+    **ACCESS,
     **fixed_answers.ANSWERS,
     **CONFIGURATIONS,
     **SETTLED,
@@ -142,7 +157,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "list_buckets": Operation(buckets.list_buckets, "s3:ListAllMyBuckets"),
         "create_bucket": Operation(buckets.create_bucket, "s3:CreateBucket"),
         **{
-            name: Operation(_on_bucket(name, function), action)
+            name: Operation(_on_bucket(name, function, action), action)
             for name, (function, action) in _ON_BUCKETS.items()
         },
     }

@@ -24,6 +24,7 @@ from s3proxy._fast.sigv4 import (
 from s3proxy.s3 import sigv2
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.payload import parse_form
+from s3proxy.s3.policy import Policy
 from s3proxy.s3.post_object import PostForm
 from s3proxy.s3.post_policy import parse_policy
 from s3proxy.s3.post_signature import (
@@ -39,17 +40,34 @@ from s3proxy.s3.time import iso_seconds
 if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
+ROOT_USER: Final = "root"
 SKEW_S_MAX: Final = 15 * 60
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who an access key belongs to."""
+    """Who an access key belongs to.
+
+    Attributes:
+        policy: what the operator allows the user; None: everything with what the user owns.
+        by_tags: the policy may ask for the tags that an object has, or is to have.
+    """
 
     access_key: str
     user_id: str
     user_name: str
     tenant: str
+    policy: Policy | None = None
+    by_tags: bool = False
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the user may do everything in the tenant."""
+        return self.user_name == ROOT_USER
+
+
+# Who sends a request that nobody signed, to the buckets of the first tenant. The id is S3's.
+ANONYMOUS: Final = Identity("", "65a011a29cdf8ec533ec3d1ccaae921c", "anonymous", "main")
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -117,10 +135,10 @@ class Authenticator:
         self._version_two = version_two
 
     def authenticate(self, head: "RequestHead") -> Verified:
-        """Verify a request's signature.
+        """Verify a request's signature; one without is from ANONYMOUS.
 
         Raises:
-            S3Error: AccessDenied (anonymous, expired or not yet valid), InvalidAccessKeyId,
+            S3Error: AccessDenied (expired or not yet valid), InvalidAccessKeyId,
                 SignatureDoesNotMatch, RequestTimeTooSkewed, AuthorizationHeaderMalformed,
                 AuthorizationQueryParametersError, InvalidToken; InvalidArgument for a payload hash
                 that is none, whether there is a payload or not.
@@ -128,7 +146,8 @@ class Authenticator:
         try:
             authorization = parse_authorization(head)
             if authorization is None:
-                raise S3Error("AccessDenied")
+                _refuse_session_token(head)
+                return Verified(ANONYMOUS, body_claim(head), None)
             credential = self._lookup(authorization.access_key)
             if credential is None:
                 raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=authorization.access_key)
@@ -150,10 +169,10 @@ class Authenticator:
             raise S3Error(error.code, error.message, **error.fields) from error
         return Verified(credential.identity, authorization, key)
 
-    def authenticate_form(self, form: PostForm) -> Verified | None:
+    def authenticate_form(self, form: PostForm) -> Verified:
         """Verify the signature of a browser's upload, and that its policy allows the form.
 
-        Sets the range of sizes that the policy gives. None for a form that nobody signed.
+        Sets the range of sizes that the policy gives. A form without a signature is from ANONYMOUS.
 
         Raises:
             S3Error: InvalidArgument, InvalidAccessKeyId, SignatureDoesNotMatch, AccessDenied (the
@@ -161,7 +180,7 @@ class Authenticator:
         """
         claim = parse_claim(form.fields)
         if claim is None:
-            return None
+            return Verified(ANONYMOUS, BodyClaim(), None)
         credential = self._lookup(claim.access_key)
         if credential is None:
             raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)

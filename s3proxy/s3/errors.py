@@ -61,6 +61,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "The AWS Access Key Id you provided does not exist in our records.",
     ),
     "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidBucketState": (
         409,
@@ -214,6 +218,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "TemporaryRedirect": (307, "Please re-send this request to the specified temporary endpoint."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed."),
     "UnexpectedContent": (400, "This request does not support content."),
+    "UnresolvableGrantByEmailAddress": (
+        400,
+        "The email address you provided does not match any account on record.",
+    ),
     "UserKeyMustBeSpecified": (
         400,
         "The bucket POST must contain the specified field name. If it is specified, check the"

@@ -20,8 +20,15 @@ _WRITES: Final = frozenset(
         *("upload_part", "upload_part_copy"),
     }
 )
-# Whose objects get the tags of x-amz-tagging; a copy is routed as the PUT that it looks like.
-_TAGGED: Final = frozenset({"copy_object", "create_multipart_upload", "put_object"})
+_GRANTS: Final = ("x-amz-grant-",)
+# Headers of some operations that keep them; a copy is routed as the PUT that it looks like.
+_OF_OBJECT: Final = ("x-amz-acl", "x-amz-tagging", *_GRANTS)
+_KEPT: Final = {
+    "copy_object": _OF_OBJECT,
+    "create_bucket": ("x-amz-acl", "x-amz-object-ownership", *_GRANTS),
+    "create_multipart_upload": _OF_OBJECT,
+    "put_object": _OF_OBJECT,
+}
 # Where the operation itself reads what is said of encryption; a copy is routed as the PUT.
 _ENCRYPTED: Final = frozenset({"create_multipart_upload", "put_object"})
 _WITH_CUSTOMER_KEYS: Final = frozenset(
@@ -35,7 +42,7 @@ _CUSTOMER_KEYS: Final = (
 
 _REFUSED_PREFIXES: Final = (
     "x-amz-copy-source-server-side-encryption",
-    "x-amz-grant-",
+    *_GRANTS,
     "x-amz-if-match-",
     "x-amz-server-side-encryption",
 )
@@ -84,8 +91,8 @@ def refuse_unkept_headers(headers: Headers, operation: str) -> None:
 
 def _is_kept(name: str, operation: str) -> bool:
     """Whether the operation reads the header, whatever its value."""
-    if name == "x-amz-tagging":
-        return operation in _TAGGED
+    if name.startswith(_KEPT.get(operation, ())):
+        return True
     if name.startswith(_CUSTOMER_KEYS):
         return operation in _WITH_CUSTOMER_KEYS
     return name.startswith(_ENCRYPTION) and operation in _ENCRYPTED

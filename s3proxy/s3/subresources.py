@@ -112,15 +112,9 @@ OBJECT_METHODS: Final[dict[str, str]] = {
 # Operations with a fixed, truthful answer on an unversioned, unencrypted, private bucket.
 FIXED_ANSWERS: Final = frozenset(
     {
-        "get_bucket_acl",
         "get_bucket_logging",
         "get_bucket_notification_configuration",
-        "get_bucket_ownership_controls",
-        "get_bucket_policy",
-        "get_bucket_policy_status",
         "get_bucket_replication",
-        "get_object_acl",
-        "get_public_access_block",
     }
 )
 
@@ -143,6 +137,17 @@ SETTLED: Final = frozenset(
     }
 )
 
+# Operations on what decides on access: policies, ACLs, ownership, public access.
+ACCESS: Final = frozenset(
+    {
+        *("get_bucket_acl", "get_object_acl", "put_bucket_acl", "put_object_acl"),
+        *("delete_bucket_policy", "get_bucket_policy", "get_bucket_policy_status"),
+        "put_bucket_policy",
+        *(f"{verb}_bucket_ownership_controls" for verb in ("delete", "get", "put")),
+        *(f"{verb}_public_access_block" for verb in ("delete", "get", "put")),
+    }
+)
+
 # Documents that are kept as they were put.
 CONFIGURATIONS: Final = frozenset(
     f"{verb}_bucket_{name}"
@@ -152,6 +157,7 @@ CONFIGURATIONS: Final = frozenset(
 
 IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
     {
+        *ACCESS,
         *CONFIGURATIONS,
         *SETTLED,
         "abort_multipart_upload",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
-_SCHEMA_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
+SCHEMA_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 
 _SPECIAL: Final = re.compile('[&<>"\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]')
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -134,18 +134,6 @@ def list_buckets(
 def location(region: str) -> bytes:
     """LocationConstraint; us-east-1 is the empty one."""
     return document("LocationConstraint", "" if region == "us-east-1" else escape(region))
-
-
-def access_control_policy(owner: Owner) -> bytes:
-    """The ACL of everything here: its owner may do all, nobody else anything."""
-    grantee = (
-        f'<Grantee xmlns:xsi="{_SCHEMA_INSTANCE}" xsi:type="CanonicalUser">'
-        f"<ID>{escape(owner.id)}</ID><DisplayName>{escape(owner.display_name)}</DisplayName>"
-        "</Grantee>"
-    )
-    grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
-    content = f"{owner_element(owner)}<AccessControlList>{grant}</AccessControlList>"
-    return document("AccessControlPolicy", content)
 
 
 def versioning(status: str) -> bytes:

@@ -16,6 +16,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from s3proxy.s3.checksums import DIGEST_BYTES, element_name
 from s3proxy.s3.conditions import unquote_etag
 from s3proxy.s3.errors import S3Error, invalid_argument
+from s3proxy.s3.xml import SCHEMA_INSTANCE
 
 # 1,000 keys of 1,024 bytes fit even when every byte is a reference of six characters.
 DELETE_BYTES_MAX: Final = 8 * 2**20
@@ -23,6 +24,7 @@ DELETE_KEYS_MAX: Final = 1000
 COMPLETE_BYTES_MAX: Final = 4 * 2**20
 COMPLETE_PARTS_MAX: Final = 10_000
 CONFIGURATION_BYTES_MAX: Final = 64 * 1024
+_TYPE: Final = f"{{{SCHEMA_INSTANCE}}}type"
 _DEPTH_MAX: Final = 8
 # 10,000 parts of a number, an ETag and five checksums.
 _ELEMENTS_MAX: Final = 100_000
@@ -30,11 +32,12 @@ _CHECKSUM_ELEMENTS: Final = {element_name(algorithm): algorithm for algorithm in
 
 
 class Node(msgspec.Struct):
-    """An element: its local name, its text and its children in order."""
+    """An element: its local name, its text and its children in order; `kind` is its xsi:type."""
 
     name: str
     text: str
     children: list["Node"]
+    kind: str = ""
 
     def child_text(self, name: str) -> str | None:
         """Text of the first child of that name; None when there is none."""
@@ -188,7 +191,7 @@ class _Builder:
         self._elements += 1
         if len(self._open) == _DEPTH_MAX or self._elements > _ELEMENTS_MAX:
             raise ValueError("document too deep or too large")
-        node = Node(tag.rpartition("}")[2], "", [])
+        node = Node(tag.rpartition("}")[2], "", [], attributes.get(_TYPE, ""))
         if self._open:
             self._open[-1].children.append(node)
         else:

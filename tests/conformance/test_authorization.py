@@ -172,7 +172,7 @@ def test_payload_hash_missing_is_refused(s3: Asker) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-@pytest.mark.parametrize("target", ["/no-such-bucket/key", "", "digits", "none"])
+@pytest.mark.parametrize("target", ["", "digits", "none"])
 def test_anonymous_request_is_denied(s3: Asker, method: str, target: str) -> None:
     path = target if target[:1] == "/" else s3.path(target)
     answer = s3.open(method, path, body=b"x" if method == "PUT" else b"")
@@ -186,4 +186,4 @@ def test_anonymous_list_of_buckets_is_denied(s3: Asker) -> None:
 
 def test_anonymous_request_cannot_override_headers(s3: Asker) -> None:
     answer = s3.open("GET", s3.path("digits?response-content-type=text%2Fhtml"))
-    assert error(answer) == (403, "AccessDenied")
+    assert error(answer) == (400, "InvalidRequest")

@@ -86,13 +86,13 @@ def test_bucket_of_a_bad_configuration_is_not_made(
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("acl", NOT_IMPLEMENTED),
+        ("acl", (400, "MalformedACLError")),
         ("tagging", (400, "InvalidRequest")),
         ("retention", NOT_IMPLEMENTED),
         ("legal-hold", NOT_IMPLEMENTED),
         ("policy", NOT_IMPLEMENTED),
         ("not-yet-invented", NOT_IMPLEMENTED),
-        ("acl=", NOT_IMPLEMENTED),
+        ("acl=", (400, "MalformedACLError")),
         ("renameObject", NOT_IMPLEMENTED),
         ("torrent", NOT_ALLOWED),
         ("uploads", NOT_ALLOWED),
@@ -130,7 +130,7 @@ def test_delete_of_a_subresource_never_deletes(
 
 @pytest.mark.parametrize(
     "query",
-    ["acl", "policy", "replication", "website", "versioning"],
+    ["replication", "website", "versioning"],
 )
 def test_put_of_bucket_configuration_is_not_implemented(s3: Asker, query: str) -> None:
     answer = s3.put(f"?{query}", b"<Anything/>")
@@ -173,8 +173,7 @@ def test_service_has_no_other_method(s3: Asker, method: str) -> None:
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("x-amz-acl", "public-read"),
-        ("x-amz-grant-read", 'id="1"'),
+        ("x-amz-acl", "aws-exec-read"),
         ("x-amz-server-side-encryption", "aws:kms"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
     ],

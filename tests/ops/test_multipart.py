@@ -9,6 +9,7 @@ import trio
 from s3proxy._fast.checksum import digest
 from s3proxy.s3.auth import Identity
 from tests.ops.lab import Answer, Lab, md5
+from tests.s3 import policies
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
@@ -300,6 +301,10 @@ async def test_list_parts_pages(lab: Lab, bucket: str) -> None:
 
 async def test_lists_name_who_began_an_upload_beside_the_owner(lab: Lab) -> None:
     colleague = Identity("AKIDOTHER", "user-2", "carol", "main")
+    carol = {"AWS": "arn:aws:iam::main:user/carol"}
+    what = ["arn:aws:s3:::www", "arn:aws:s3:::www/*"]
+    allowed = policies.allow("s3:*", what, Principal=carol)
+    await lab.put("/www?policy", policies.document(allowed))
     upload = await lab.ask("POST", "/www/k?uploads", sender=colleague)
     for target in ("/www?uploads", f"/www/k?uploadId={upload.text('UploadId')}"):
         assert (await lab.get(target)).texts("ID") == ["user-2", "user-1"]

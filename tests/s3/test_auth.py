@@ -5,7 +5,7 @@ import pytest
 
 from s3proxy._fast.http1 import RequestHead
 from s3proxy._fast.sigv4 import SigningKeys
-from s3proxy.s3.auth import Authenticator, Credential
+from s3proxy.s3.auth import ANONYMOUS, Authenticator, Credential
 from tests.s3.heads import make_head, raises_s3
 from tests.s3.signing import (
     ACCESS_KEY,
@@ -82,10 +82,18 @@ def test_authenticate_of_no_payload_hash_is_refused_without_a_payload_too(
     assert caught.value.fields["ArgumentName"] == "x-amz-content-sha256"
 
 
-def test_authenticate_of_an_anonymous_request_is_denied() -> None:
-    with raises_s3("AccessDenied") as caught:
-        authenticator().authenticate(make_head())
-    assert caught.value.message == "Access Denied"
+def test_authenticate_of_an_anonymous_request_names_nobody() -> None:
+    found = authenticator().authenticate(make_head("GET", "/bucket/key"))
+    assert found.identity is ANONYMOUS
+    assert found.authorization.payload_hash == "UNSIGNED-PAYLOAD"
+
+
+def test_authenticate_of_an_anonymous_request_needs_no_signature_further_on() -> None:
+    signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    with raises_s3("InvalidRequest"):
+        authenticator().authenticate(make_head("PUT", "/bucket/key", x_amz_content_sha256=signed))
+    with raises_s3("InvalidToken"):
+        authenticator().authenticate(make_head("GET", "/bucket/key", x_amz_security_token="t"))
 
 
 def test_authenticate_of_an_unknown_or_disabled_key_is_invalid() -> None:

@@ -8,12 +8,6 @@ from tests.s3.heads import head_of, make_head, raises_s3
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-grant-read", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'),
-        ("x-amz-grant-full-control", "id=1"),
-        ("x-amz-acl", "public-read"),
-        ("x-amz-acl", "public-read-write"),
-        ("x-amz-acl", "authenticated-read"),
-        ("x-amz-acl", "aws-exec-read"),
         ("x-amz-write-offset-bytes", "10"),
         ("x-amz-rename-source", "/b/k"),
         ("x-amz-mfa", "1 2"),
@@ -69,8 +63,19 @@ def test_refuse_unkept_headers_of_tags_that_would_be_dropped(operation: str) -> 
 
 def test_refuse_unkept_headers_of_an_unknown_acl_is_invalid() -> None:
     with raises_s3("InvalidArgument") as caught:
-        refuse_unkept_headers(make_head("PUT", x_amz_acl="everyone"), "put_object")
+        refuse_unkept_headers(make_head("PUT", x_amz_acl="everyone"), "upload_part")
     assert caught.value.fields == {"ArgumentName": "x-amz-acl", "ArgumentValue": "everyone"}
+
+
+@pytest.mark.parametrize("name", ["x-amz-acl", "x-amz-grant-read"])
+@pytest.mark.parametrize("value", ["public-read", "id=1"])
+def test_refuse_unkept_headers_of_an_acl_that_nothing_would_have(name: str, value: str) -> None:
+    head = head_of("PUT", "/bucket/key", [("Host", "h"), (name, value)])
+    for operation in ("put_object", "copy_object", "create_multipart_upload", "create_bucket"):
+        refuse_unkept_headers(head, operation)
+    code = "InvalidArgument" if (name, value) == ("x-amz-acl", "id=1") else "NotImplemented"
+    with raises_s3(code):
+        refuse_unkept_headers(head, "upload_part")
 
 
 ENCRYPTION = [

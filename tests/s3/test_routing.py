@@ -185,7 +185,7 @@ def test_route_of_the_root_of_a_virtual_host_lists_the_bucket() -> None:
         ("PUT", "/bucket/key?newthing", "NotImplemented", {"SubResource": "newthing"}),
         ("DELETE", "/bucket?newthing", "NotImplemented", {"SubResource": "newthing"}),
         ("PUT", "/bucket?replication", "NotImplemented", {"Operation": "PutBucketReplication"}),
-        ("PUT", "/bucket/key?acl", "NotImplemented", {"Operation": "PutObjectAcl"}),
+        ("PUT", "/bucket/key?annotation", "NotImplemented", {"Operation": "PutObjectAnnotation"}),
         ("POST", "/bucket?torrent", "NotImplemented", {"SubResource": "torrent"}),
         ("POST", "/", "MethodNotAllowed", {"Method": "POST", "ResourceType": "SERVICE"}),
         ("PATCH", "/bucket", "MethodNotAllowed", {"Method": "PATCH", "ResourceType": "BUCKET"}),

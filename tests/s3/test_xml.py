@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3proxy.s3 import xml
+from s3proxy.s3.acl import Owners
 from s3proxy.s3.errors import MESSAGES, STATUSES, S3Error
 from s3proxy.s3.tagging import tagging
+from s3proxy.s3.xml_acl import access_control_policy
 from tests.s3.documents import parse, parse_error
 
 OWNER = xml.Owner("user-1", "alice & co")
@@ -101,7 +103,9 @@ def test_location_of_us_east_1_is_empty(region: str, constraint: str) -> None:
 
 @pytest.mark.parametrize("operation", ["GetBucketAcl", "GetObjectAcl"])
 def test_access_control_policy_gives_all_to_the_owner(operation: str) -> None:
-    found = parse(operation, xml.access_control_policy(OWNER))
+    found = parse(
+        operation, access_control_policy(Owners("user-1").private, OWNER, lambda _: "alice & co")
+    )
     assert found == {
         "Owner": {"ID": "user-1", "DisplayName": "alice & co"},
         "Grants": [
