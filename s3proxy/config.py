@@ -98,6 +98,12 @@ class LifecycleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     objects_per_s: Count = 5000  # versions and uploads looked at, at most
 
 
+class InventoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How buckets' inventory reports are written."""
+
+    objects_per_s: Count = 5000  # versions looked at, at most
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Structured logs on standard error and, for requests, a file of their own."""
 
@@ -222,6 +228,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
+    inventory: InventoryConfig = field(default_factory=InventoryConfig)
     log: LogConfig = field(default_factory=LogConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()

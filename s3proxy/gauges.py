@@ -9,6 +9,7 @@ from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.worker import Supervised
 
@@ -90,3 +91,9 @@ def of_lifecycle(worker: LifecycleWorker) -> Iterator[Reading]:
     for action, count in worker.counts.items():
         labels = {"action": action}
         yield "counter", "lifecycle_actions", "Done by lifecycle rules", count, labels
+
+
+def of_inventory(worker: InventoryWorker) -> Iterator[Reading]:
+    """Reports that were written, and those that could not be."""
+    for outcome, count in worker.counts.items():
+        yield "counter", "inventory_reports", "Inventory reports", count, {"outcome": outcome}

@@ -57,6 +57,7 @@ from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
+from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.recover import recover
 from s3proxy.workers.worker import Supervised
@@ -150,12 +151,12 @@ class Service:
     async def _background(self, parts: _Parts, services: Services) -> AsyncIterator[str]:
         """Workers, access log and control port; yields the control URL, "" without one."""
         lifecycle = LifecycleWorker(services, objects_per_s=self._config.lifecycle.objects_per_s)
-        workers = [
-            Supervised(Collector(parts.catalog, services.backends)),
-            Supervised(lifecycle),
-        ]
+        inventory = InventoryWorker(services, objects_per_s=self._config.inventory.objects_per_s)
+        collector = Collector(parts.catalog, services.backends)
+        workers = [Supervised(worker) for worker in (collector, lifecycle, inventory)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
+        self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:

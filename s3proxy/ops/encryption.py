@@ -75,6 +75,19 @@ def new_cipher(call: Call) -> ObjectCipher | None:
     return _sealing_cipher(call.services)
 
 
+def default_cipher(
+    services: Services, bucket: BucketRecord, *, asked: bool = False
+) -> ObjectCipher | None:
+    """What an object of a managed bucket is encrypted with that no request brings.
+
+    Args:
+        asked: by the gateway's own keys, whatever the bucket says.
+    """
+    rule = _rule(services, bucket)
+    wanted = asked or (rule is not None and rule.algorithm)
+    return _sealing_cipher(services) if wanted else None
+
+
 def open_cipher(
     call: Call, encryption: Encryption | None, prefix: bytes = CUSTOMER
 ) -> ObjectCipher | None:

@@ -21,6 +21,7 @@ from s3proxy.ops import (
     delete_object,
     fixed_answers,
     get_object,
+    inventory,
     lifecycle,
     list_objects,
     multipart,
@@ -149,6 +150,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     **fixed_answers.ANSWERS,
     **CONFIGURATIONS,
     **SETTLED,
+    **inventory.OPERATIONS,
     **lifecycle.OPERATIONS,
 }
 

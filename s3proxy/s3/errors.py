@@ -105,6 +105,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period specified is invalid."),
+    "InvalidS3DestinationBucket": (400, "The specified destination bucket is not valid."),
     "InvalidSecurity": (403, "The provided security credentials are not valid."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
@@ -217,6 +218,11 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "SlowDown": (503, "Please reduce your request rate."),
     "TemporaryRedirect": (307, "Please re-send this request to the specified temporary endpoint."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed."),
+    "TooManyConfigurations": (
+        400,
+        "You are attempting to create a new configuration but have already reached the"
+        " 1,000-configuration limit.",
+    ),
     "UnexpectedContent": (400, "This request does not support content."),
     "UnresolvableGrantByEmailAddress": (
         400,
