@@ -25,6 +25,7 @@ from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging
+from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -35,6 +36,7 @@ _ARN: Final = "arn:aws:s3:::"
 # What an answer says of a key that is not there, to whoever may list the bucket.
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _OF_UPLOAD: Final = frozenset({"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"})
+_LOCKED_BY_DOCUMENT: Final = frozenset({"put_object_legal_hold", "put_object_retention"})
 # Their action is asked for key by key, by the operation.
 _BY_KEY: Final = frozenset({"delete_objects"})
 
@@ -129,7 +131,7 @@ def require_key(call: Call, action: str, key: str, version_id: str = "") -> None
 async def _require(call: Call, here: Place, action: str) -> list[Found]:
     if call.sender.identity is ANONYMOUS:
         _refuse_overrides(call)
-    await _take_tags(call, here.access)
+    await _take_document(call, here.access)
     looked_at = []
     if call.route.operation not in _BY_KEY:
         for need in needs_of(call, action):
@@ -238,11 +240,12 @@ def _same_rights(one: ObjectRecord | None, other: ObjectRecord | None) -> bool:
     return (one.owner, one.acl, one.tags) == (other.owner, other.acl, other.tags)
 
 
-async def _take_tags(call: Call, access: Access) -> None:
-    """Read the tags of PutObjectTagging, where a policy may ask for them."""
-    if call.route.operation != "put_object_tagging":
-        return
-    if access.by_tags or call.sender.identity.by_tags:
+async def _take_document(call: Call, access: Access) -> None:
+    """Read the tags or the lock that an object is to have, where a policy may ask for them."""
+    operation, identity = call.route.operation, call.sender.identity
+    if operation in _LOCKED_BY_DOCUMENT and (access.policy or identity.policy):
+        call.document = await read_document(call, CONFIGURATION_BYTES_MAX)
+    if operation == "put_object_tagging" and (access.by_tags or identity.by_tags):
         call.document = await read_document(call, TAGGING_BYTES_MAX)
         call.request_tags = parse_tagging(call.document, tags_max=OBJECT_TAGS_MAX)
 

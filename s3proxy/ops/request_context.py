@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from s3proxy.s3.auth import ANONYMOUS, BodyClaim
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.object_lock import parse_date, read_legal_hold, read_retention
 from s3proxy.s3.post_object import PostForm
 from s3proxy.s3.tagging import parse_tagging_header
-from s3proxy.s3.time import iso_seconds
+from s3proxy.s3.time import iso8601, iso_seconds
 from s3proxy.s3.uri import percent_decode
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ Values = tuple[str, ...]
 _NONE: Final[Mapping[str, Values]] = MappingProxyType({})
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _REQUEST_TAG: Final = "s3:requestobjecttag/"
+_DAY_NS: Final = 86_400 * 1_000_000_000
+# Operations of s3:PutObject: whether an object is there when they are done.
+_MAKING: Final = {
+    "complete_multipart_upload": "true",
+    "copy_object": "true",
+    "post_object": "true",
+    "put_object": "true",
+    "create_multipart_upload": "false",
+    "upload_part": "false",
+    "upload_part_copy": "false",
+}
 
 
 class RequestContext:
@@ -56,7 +68,7 @@ class RequestContext:
             return _one(self._tags.get(name[len(_EXISTING_TAG) :]))
         if name.startswith(_REQUEST_TAG):
             return _one(_request_tags(self._call).get(name[len(_REQUEST_TAG) :]))
-        look = _KEYS.get(name)
+        look = KEYS.get(name)
         if look is not None:
             return look(self._call)
         if name.startswith("s3:x-amz-"):
@@ -90,6 +102,40 @@ def _request_tags(call: Call) -> Mapping[str, str]:
     if call.request_tags is not None:
         return call.request_tags
     return parse_tagging_header(call.route.headers)
+
+
+def _creation(call: Call) -> Values:
+    """Whether s3:PutObject is asked for to make an object, not to begin one or add to it."""
+    making = _MAKING.get(call.route.operation)
+    return () if making is None else (making,)
+
+
+def _retention(call: Call) -> tuple[str, int]:
+    """Mode and end (ns) of the retention that the request asks for; "" and 0: of none."""
+    if call.route.operation == "put_object_retention":
+        asked = read_retention(call.document or b"", call.services.now_ns())
+        return asked.mode, asked.until_ns
+    headers = call.route.headers
+    until = headers.get(b"x-amz-object-lock-retain-until-date")
+    until_ns = None if until is None else parse_date(until)
+    return headers.get(b"x-amz-object-lock-mode") or "", until_ns or 0
+
+
+def _retained_until(call: Call) -> Values:
+    _, until_ns = _retention(call)
+    return (iso8601(until_ns),) if until_ns else ()
+
+
+def _retention_days(call: Call) -> Values:
+    """Days begun count: who asks for ten days asks for not quite ten when the request is here."""
+    _, until_ns = _retention(call)
+    return (str(-((call.services.now_ns() - until_ns) // _DAY_NS)),) if until_ns else ()
+
+
+def _legal_hold(call: Call) -> Values:
+    if call.route.operation == "put_object_legal_hold":
+        return (read_legal_hold(call.document or b""),)
+    return _one(call.route.headers.get(b"x-amz-object-lock-legal-hold"))
 
 
 def _copy_source(call: Call) -> Values:
@@ -164,7 +210,8 @@ def _tag_keys(call: Call) -> Values:
     return tuple(_request_tags(call))
 
 
-_KEYS: Final[dict[str, Callable[[Call], Values]]] = {
+# The keys that are more than a header, each with how it is looked up.
+KEYS: Final[dict[str, Callable[[Call], Values]]] = {
     "aws:currenttime": lambda call: (iso_seconds(_now_s(call)),),
     "aws:epochtime": lambda call: (str(_now_s(call)),),
     "aws:principalaccount": _of_sender(lambda call: call.sender.identity.tenant),
@@ -185,9 +232,11 @@ _KEYS: Final[dict[str, Callable[[Call], Values]]] = {
     "s3:if-match": _header(b"if-match"),
     "s3:if-none-match": _header(b"if-none-match"),
     "s3:max-keys": _parameter("max-keys"),
-    "s3:object-lock-legal-hold": _header(b"x-amz-object-lock-legal-hold"),
-    "s3:object-lock-mode": _header(b"x-amz-object-lock-mode"),
-    "s3:object-lock-retain-until-date": _header(b"x-amz-object-lock-retain-until-date"),
+    "s3:object-lock-legal-hold": _legal_hold,
+    "s3:object-lock-mode": lambda call: _one(_retention(call)[0] or None),
+    "s3:object-lock-remaining-retention-days": _retention_days,
+    "s3:object-lock-retain-until-date": _retained_until,
+    "s3:objectcreationoperation": _creation,
     "s3:prefix": _parameter("prefix"),
     "s3:requestobjecttagkeys": _tag_keys,
     "s3:resourceaccount": _bucket_tenant,

@@ -32,6 +32,7 @@ from tests.s3.heads import head_of
 
 ALICE = Identity("AKIDEXAMPLE", "user-1", "alice", "main")
 HOST = "s3.example:9000"
+PEER = "192.0.2.1:4711"
 
 
 class FakeBody:
@@ -111,7 +112,9 @@ class Lab:
         pairs = [("Host", HOST), ("Content-Length", str(body.length))]
         pairs += [(name.replace("_", "-"), value) for name, value in headers.items()]
         head = head_of(method, target, pairs)
-        request: Any = SimpleNamespace(head=head, body=body, secure=False, id="0" * 16)
+        request: Any = SimpleNamespace(
+            head=head, body=body, secure=False, tls_version="", peer=PEER, id="0" * 16
+        )
         authorization: Any = SimpleNamespace(
             payload_hash=payload_hash,
             signature="",
