@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
+from s3proxy.catalog.catalog import Catalog
 from s3proxy.http.client import Client
 from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.workers.deliver import Deliverer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.worker import Supervised
@@ -97,3 +100,22 @@ def of_inventory(worker: InventoryWorker) -> Iterator[Reading]:
     """Reports that were written, and those that could not be."""
     for outcome, count in worker.counts.items():
         yield "counter", "inventory_reports", "Inventory reports", count, {"outcome": outcome}
+
+
+def of_events(catalog: Catalog, deliverers: Sequence[Deliverer]) -> Iterator[Reading]:
+    """Events on their way, by target."""
+    counts = catalog.event_counts()
+    for deliverer in deliverers:
+        target = deliverer.target
+        name = {"target": target.name}
+        found = counts.get(target.arn)
+        oldest = catalog.pending_events(target.arn, 0, 1)
+        age_s = max(0.0, time.time() - oldest[0].record.queued_ns / 1e9) if oldest else 0.0
+        pending, dead, lost = (found.pending, found.dead, found.lost) if found else (0, 0, 0)
+        yield "gauge", "events_pending", "Events that wait", pending, name
+        yield "gauge", "events_oldest_seconds", "Age of the oldest that waits", age_s, name
+        yield "gauge", "events_dead_letters", "Events given up and kept", dead, name
+        yield "counter", "events_lost", "Dead letters no longer kept", lost, name
+        yield "counter", "events_delivered", "Events delivered", deliverer.delivered, name
+        yield "counter", "events_failed", "Tries that failed", deliverer.failed, name
+        yield "counter", "events_died", "Events given up", deliverer.died, name

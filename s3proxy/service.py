@@ -42,6 +42,7 @@ from s3proxy.catalog.users import NewKey
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig, names_in
 from s3proxy.control.app import build_app
 from s3proxy.control.server import serve_control
+from s3proxy.event_targets import delivery_workers, targets_of
 from s3proxy.gateway import Gateway
 from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
@@ -60,7 +61,7 @@ from s3proxy.workers.collect import Collector
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.recover import recover
-from s3proxy.workers.worker import Supervised
+from s3proxy.workers.worker import Supervised, Worker
 
 READY_TIMEOUT_S = 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -150,13 +151,16 @@ class Service:
     @asynccontextmanager
     async def _background(self, parts: _Parts, services: Services) -> AsyncIterator[str]:
         """Workers, access log and control port; yields the control URL, "" without one."""
-        lifecycle = LifecycleWorker(services, objects_per_s=self._config.lifecycle.objects_per_s)
-        inventory = InventoryWorker(services, objects_per_s=self._config.inventory.objects_per_s)
-        collector = Collector(parts.catalog, services.backends)
-        workers = [Supervised(worker) for worker in (collector, lifecycle, inventory)]
+        config, catalog = self._config, parts.catalog
+        lifecycle = LifecycleWorker(services, objects_per_s=config.lifecycle.objects_per_s)
+        inventory = InventoryWorker(services, objects_per_s=config.inventory.objects_per_s)
+        deliverers, unclaimed = delivery_workers(catalog, services.targets, config)
+        work: list[Worker] = [Collector(catalog, services.backends), lifecycle, inventory]
+        workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
+        self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:
@@ -177,7 +181,8 @@ class Service:
             sse_c_over_http=config.s3.sse_c_over_http,
             default_ownership=config.s3.default_ownership,
         )
-        return Services(parts.catalog, backends, settings, client=parts.client)
+        targets = targets_of(config, parts.client)
+        return Services(parts.catalog, backends, settings, client=parts.client, targets=targets)
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:
         config = self._config

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from s3proxy.config import LocalBackendConfig, S3BackendConfig, names_in
+from s3proxy.config import (
+    LocalBackendConfig,
+    S3BackendConfig,
+    SqsTargetConfig,
+    WebhookTargetConfig,
+    names_in,
+)
 from s3proxy.config_loading import ConfigError, load, show, to_toml
+from s3proxy.config_rules import target_arn
 
 CONTRACT = """
 [server]
@@ -78,6 +85,11 @@ def test_environment_wins_over_file(tmp_path: Path) -> None:
     assert config.backend[1].verifies_payload is True
 
 
+ARN = "arn:aws:sqs:eu-north-1:123456789012:orders"
+TARGET = "[[event_target]]\nname='hook'\n"
+QUEUE = f"{TARGET}type='sqs'\narn='{ARN}"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "found", "allowed"),
     [
@@ -112,6 +124,20 @@ def test_environment_wins_over_file(tmp_path: Path) -> None:
         ("[[backend]]\nname = 'X!'\ntype = 'local'\nroot = 'r'\n", "backend.name", "'X!'", "a-z"),
         ("[[bucket]]\nname = 'www'\nbackend = 'gone'\n", "bucket.www.backend", "'gone'", "disk"),
         ("backend = 3\n", "backend", "3 (int)", "[[backend]]"),
+        (f"{TARGET}type='fax'\n", "event_target.hook.type", "'fax'", '"webhook" or "sqs" or "sns"'),
+        (f"{TARGET}type='webhook'\n", "event_target.hook.url", "nothing", "required"),
+        (f"{TARGET}type='webhook'\nurl='ftp://h'\n", "event_target.hook.url", "'ftp://h'", "http"),
+        (f"{TARGET}type='webhook'\nurl='http://u@h'\n", "event_target.hook.url", "u@h", "no user"),
+        (f"{TARGET}type='webhook'\nurl='http://h'\n", "secret", "nothing", "secret_file"),
+        (f"{QUEUE}.fifo'\nqueue_url='http://h'\n", "event_target.hook.arn", ".fifo", "standard"),
+        (f"{QUEUE}'\nqueue_url='h'\n", "event_target.hook.queue_url", "'h'", "https://"),
+        (f"{QUEUE}'\nqueue_url='http://h'\n", "access_key", "nothing", "access_key_file"),
+        (
+            f"{TARGET}type='sns'\narn='{ARN}'\nendpoint='http://h'\n",
+            "event_target.hook.arn",
+            "",
+            "",
+        ),
         ("server = 3\n", "server", "3 (int)", "[server]"),
         ("[server\n", "file", "", "TOML"),
     ],
@@ -279,3 +305,28 @@ def test_load_storage_classes_name_their_backends(tmp_path: Path) -> None:
     entry = '[[storage_class]]\nname = "GLACIER_IR"\nbackend = "fast"\n'
     (found,) = load(write(tmp_path, CONTRACT + entry), {}).storage_class
     assert (found.name, found.backend) == ("GLACIER_IR", "fast")
+
+
+def test_load_event_targets_have_arns_regions_and_masked_secrets(tmp_path: Path) -> None:
+    text = (
+        "[[event_target]]\nname='hook'\ntype='webhook'\nurl='https://h/x?y=z'\nsecret='hush'\n"
+        f"[[event_target]]\nname='orders'\ntype='sqs'\narn='{ARN}'\nqueue_url='http://h/1/orders'\n"
+        "access_key='AK'\nsecret_key_env='ORDERS_SECRET'\n"
+    )
+    environ = {"ORDERS_SECRET": "sesame", "S3PROXY_EVENT_TARGET__HOOK__URL": "http://other/"}
+    config = load(write(tmp_path, text), environ)
+    hook, orders = config.event_target
+    assert isinstance(hook, WebhookTargetConfig)
+    assert isinstance(orders, SqsTargetConfig)
+    assert (hook.url, hook.secret) == ("http://other/", "hush")
+    assert orders.secret_key == "sesame"
+    assert [target_arn(target) for target in (hook, orders)] == ["arn:s3proxy:webhook:::hook", ARN]
+    shown = show(config)["event_target"]
+    assert (shown[0]["secret"], shown[1]["secret_key"]) == ("****", "****")
+    assert "hush" not in to_toml(show(config))
+
+
+def test_load_event_targets_of_one_arn_are_refused(tmp_path: Path) -> None:
+    text = f"{QUEUE}'\nqueue_url='http://h'\naccess_key='a'\nsecret_key='b'\n"
+    error = refusal(tmp_path, text + text.replace("'hook'", "'other'"))
+    assert (error.key, error.allowed) == ("event_target.arn", "each name once")

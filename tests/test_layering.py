@@ -20,7 +20,7 @@ ROWS = (
     ("gateway", "workers", "control"),
     ("config",),
     ("config_rules",),
-    ("config_loading", "bootstrap", "gauges"),
+    ("config_loading", "bootstrap", "gauges", "event_targets"),
     ("config_files", "service"),
     ("cli",),
     ("__main__",),

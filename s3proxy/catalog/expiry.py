@@ -122,9 +122,17 @@ class ExpiryTable:
 
         return await self._engine.commit(change)
 
-    async def move_version(self, bucket: BucketRecord, candidate: Candidate, moved: Moved) -> bool:
+    async def move_version(
+        self,
+        bucket: BucketRecord,
+        candidate: Candidate,
+        moved: Moved,
+        announcer: Announcer | None = None,
+    ) -> bool:
         """Make a version point at the copies of its blobs, in its new storage class.
 
+        Args:
+            announcer: of the bucket's events, where it has some.
         Returns:
             False when its bytes are no longer those that were copied: nothing was changed.
 
@@ -149,6 +157,8 @@ class ExpiryTable:
             settle(txn, moved.intents)
             for name, data in moved.inline.items():
                 txn.put(INLINE, name.encode(), data)
+            if announcer is not None:
+                announcer.changed(txn, candidate.key, record)
             return True
 
         return await self._engine.commit(change)

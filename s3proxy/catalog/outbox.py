@@ -130,6 +130,7 @@ class Announcer:
             size=size,
             etag=record.etag,
             version_id=record.named_version if versioned else "",
+            storage_class=record.storage_class if name == "LifecycleTransition" else "",
         )
         _append(txn, rule.arn, position, EventRecord(event=event, queued_ns=self._time_ns))
 

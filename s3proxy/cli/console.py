@@ -23,7 +23,6 @@ from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
 
 T = TypeVar("T")
-MENDABLE = (StartError, CatalogError, KvError)
 TABLE_COLUMNS = 250
 
 config_option = click.option(
@@ -43,6 +42,9 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print without a traceback."""
         click.echo(f"s3proxy: {self.message}", err=True, file=file)
+
+
+MENDABLE = (Failure, StartError, CatalogError, KvError)
 
 
 def load_config(path: str | None, *, with_files: bool = False) -> Config:

@@ -31,6 +31,7 @@ class AwsTarget:
     ) -> None:
         self.name = options.name
         self.arn = options.arn
+        self.region = options.region
         self.kind = "QueueConfiguration" if options.service == "sqs" else "TopicConfiguration"
         self._options = options
         self._clock = clock

@@ -15,7 +15,7 @@ from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.bucket_access import ACL
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, find_user, open_namespace, store_elsewhere
+from s3proxy.ops.resolve import XML_HEADERS, find_user, open_namespace, open_target, store_elsewhere
 from s3proxy.ops.versions import find_object, require_object, version_header
 from s3proxy.s3.acl import (
     FULL_CONTROL,
@@ -87,7 +87,7 @@ async def put_object_acl(call: Call) -> Response:
     """
     if store_elsewhere(call.services, call.bucket) is not None:
         raise S3Error("NotImplemented", _ELSEWHERE)
-    namespace = open_namespace(call.services, call.bucket)
+    namespace = open_target(call)
     record = await find_object(call, namespace)
     bucket_owner = call.access.owner_id
     owners = Owners(record.owner or bucket_owner, bucket_owner)

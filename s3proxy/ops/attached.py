@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -50,6 +51,8 @@ from s3proxy.s3.listing import ListPage, ListVersionsParameters
 from s3proxy.s3.metadata import DEFAULT_CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.attributes import Tell
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.http.body import ByteSource
     from s3proxy.ops.call import Services
     from s3proxy.ops.chunk_cipher import ObjectCipher
@@ -61,10 +64,13 @@ _DELETES_MAX = 16
 class AttachedNamespace:
     """The objects of one attached bucket."""
 
-    __slots__ = ("_catalog", "_locks", "_services", "_store", "bucket")
+    __slots__ = ("_announcer", "_catalog", "_locks", "_services", "_store", "bucket")
 
-    def __init__(self, services: Services, bucket: BucketRecord) -> None:
+    def __init__(
+        self, services: Services, bucket: BucketRecord, announcer: Announcer | None = None
+    ) -> None:
         self._services = services
+        self._announcer = announcer
         self._catalog = services.catalog
         self._locks = services.key_locks
         self._store: Store = services.backend(bucket.backend).files(bucket.container)
@@ -189,7 +195,7 @@ class AttachedNamespace:
             placed.take_from(record)
             placed.parts = record.parts
             stat = Stat(size=record.size, modified_ns=record.modified_ns)
-            return await self._keep(key, placed, stat)
+            return await self._keep(key, placed, stat, changed=True)
 
     async def delete(self, deletion: Deletion) -> None:
         """See `Namespace.delete`."""
@@ -203,11 +209,12 @@ class AttachedNamespace:
             return
         async with self._locks.hold(self.bucket.id, key):
             await self._check(key, deletion.condition)
+            tell = await self._tell_removed(key)
             try:
                 await self._store.delete(key)
             except InvalidKey:
                 return  # a key that the store cannot hold is not there
-            await self._catalog.delete_attributes(self.bucket, key)
+            await self._catalog.delete_attributes(self.bucket, key, tell)
 
     async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
         """See `Namespace.delete_many`."""
@@ -302,7 +309,10 @@ class AttachedNamespace:
             record = await self._find(key)
             condition.check(None if record is None else record.etag)
 
-    async def _keep(self, key: str, placed: Placed, stat: Stat) -> ObjectRecord:
+    async def _keep(
+        self, key: str, placed: Placed, stat: Stat, *, changed: bool = False
+    ) -> ObjectRecord:
+        """Keep the row of an object that is new, or of which only that `changed`."""
         row = AttributesRecord(
             size=stat.size,
             mtime_ns=stat.modified_ns,
@@ -316,8 +326,20 @@ class AttachedNamespace:
             owner=placed.write.owner,
             acl=placed.write.acl,
         )
-        await self._catalog.put_attributes(self.bucket, key, row)
-        return _record_of(key, stat, row)
+        record = _record_of(key, stat, row)
+        tell = None
+        if self._announcer is not None:
+            announce = self._announcer.changed if changed else self._announcer.created
+            tell = partial(announce, key=key, record=record)
+        await self._catalog.put_attributes(self.bucket, key, row, tell)
+        return record
+
+    async def _tell_removed(self, key: str) -> Tell | None:
+        """What writes the event of a removal; None: nobody wants it, or nothing is there."""
+        record = None if self._announcer is None else await self._find(key)
+        if self._announcer is None or record is None:
+            return None
+        return partial(self._announcer.removed, key=key, record=record)
 
 
 def _valid(row: AttributesRecord | None, stat: Stat) -> AttributesRecord | None:

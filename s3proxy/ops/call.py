@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from s3proxy.backends.store import Backend
     from s3proxy.catalog.catalog import Catalog
     from s3proxy.catalog.records import BucketRecord, ObjectRecord
+    from s3proxy.delivery.target import Target
     from s3proxy.http.client import Client
     from s3proxy.http.handler import Request
     from s3proxy.s3.auth import Verified
@@ -46,11 +47,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Services:
-    """The open parts of the process that operations use; one object for its whole life."""
+    """The open parts of the process that operations use; one object for its whole life.
+
+    Attributes:
+        targets: whom buckets may tell of events, by ARN.
+    """
 
     __slots__ = (
         *("access", "backends", "catalog", "client", "clock_ns", "containers", "key_locks"),
-        "settings",
+        *("settings", "targets"),
     )
 
     def __init__(
@@ -60,6 +65,7 @@ class Services:
         settings: Settings,
         *,
         client: Client | None = None,
+        targets: Mapping[str, Target] | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.catalog = catalog
@@ -67,6 +73,7 @@ class Services:
         self.backends = backends
         self.settings = settings
         self.client = client
+        self.targets = targets or {}
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
         self.containers: set[tuple[str, str]] = set()  # of storage classes, known to be there

@@ -23,7 +23,7 @@ from s3proxy.ops.multipart import find_upload
 from s3proxy.ops.namespace import CopyFrom, Namespace, ObjectWrite
 from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import ObjectPayload
-from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace
+from s3proxy.ops.resolve import XML_HEADERS, check_owner, find_bucket, open_namespace, open_target
 from s3proxy.ops.storage_classes import classes_of
 from s3proxy.ops.versions import version_header, written_version
 from s3proxy.s3 import xml_objects
@@ -80,7 +80,7 @@ async def copy_object(call: Call) -> Response:
         S3Error: NoSuchKey, PreconditionFailed, InvalidRequest (onto itself, over 5 GiB).
     """
     source = await find_source(call)
-    target = open_namespace(call.services, call.bucket)
+    target = open_target(call)
     write = _write_of(call, source, target, await _tags_of(call, source))
     if source.record.size > call.services.settings.put_bytes_max:
         message = "The specified copy source is larger than the maximum allowable size: 5368709120"

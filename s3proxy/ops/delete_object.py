@@ -10,7 +10,7 @@ from s3proxy.http.handler import Response
 from s3proxy.ops.authorization import require_key
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.resolve import XML_HEADERS, open_target
 from s3proxy.ops.versions import deletion_headers
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, not_implemented_header
@@ -36,7 +36,7 @@ async def delete_object(call: Call) -> Response:
     version_id = call.route.query.get("versionId", "")
     bypass = bypasses_governance(call.route.headers)
     deletion = Deletion(call.route.key, version_id, condition, bypass)
-    removed = await open_namespace(call.services, call.bucket).delete(deletion)
+    removed = await open_target(call).delete(deletion)
     return Response(204, deletion_headers(call.bucket, version_id, removed))
 
 
@@ -86,7 +86,7 @@ def require_digest(call: Call) -> None:
 async def _delete_entries(
     call: Call, entries: list[DeleteEntry], bypass: bool
 ) -> list[ObjectRecord | Exception | None]:
-    namespace = open_namespace(call.services, call.bucket)
+    namespace = open_target(call)
     outcomes: list[ObjectRecord | Exception | None] = [None] * len(entries)
     deletions: dict[int, Deletion] = {}
     for index, entry in enumerate(entries):

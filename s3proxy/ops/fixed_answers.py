@@ -36,10 +36,6 @@ def _absent(code: str) -> Function:
 # operation -> (function, action)
 ANSWERS: dict[str, tuple[Function, str]] = {
     "get_bucket_logging": (_document(xml.logging_status), "s3:GetBucketLogging"),
-    "get_bucket_notification_configuration": (
-        _document(xml.notification),
-        "s3:GetBucketNotification",
-    ),
     "get_bucket_replication": (
         _absent("ReplicationConfigurationNotFoundError"),
         "s3:GetReplicationConfiguration",

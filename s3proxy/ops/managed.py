@@ -31,6 +31,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.ops.call import Services
     from s3proxy.ops.chunk_cipher import ObjectCipher
 
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
 class ManagedNamespace:
     """The objects of one managed bucket."""
 
-    __slots__ = ("_catalog", "_services", "bucket")
+    __slots__ = ("_announcer", "_catalog", "_services", "bucket")
 
-    def __init__(self, services: Services, bucket: BucketRecord) -> None:
+    def __init__(
+        self, services: Services, bucket: BucketRecord, announcer: Announcer | None = None
+    ) -> None:
         self._services = services
+        self._announcer = announcer
         self._catalog = services.catalog
         self.bucket = bucket
 
@@ -110,15 +114,19 @@ class ManagedNamespace:
 
     async def update(self, key: str, change: Change, version_id: str = "") -> ObjectRecord | None:
         """See `Namespace.update`; one transaction."""
-        return await self._catalog.update_object(self.bucket, key, change, version_id=version_id)
+        return await self._catalog.update_object(
+            self.bucket, key, change, version_id=version_id, announcer=self._announcer
+        )
 
     async def delete(self, deletion: Deletion) -> ObjectRecord | None:
         """See `Namespace.delete`."""
-        return await self._catalog.delete_object(self.bucket, deletion)
+        return await self._catalog.delete_object(self.bucket, deletion, announcer=self._announcer)
 
     async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
         """See `Namespace.delete_many`; one transaction for all."""
-        return [*await self._catalog.delete_objects(self.bucket, deletions)]
+        return [
+            *await self._catalog.delete_objects(self.bucket, deletions, announcer=self._announcer)
+        ]
 
     async def list_versions(self, parameters: ListVersionsParameters) -> VersionPage:
         """See `Namespace.list_versions`; O(page)."""
@@ -185,7 +193,7 @@ class ManagedNamespace:
             writer = blob_writer(self._services, self.bucket, upload.blob)
         else:
             writer = await class_writer(self._services, self.bucket, upload.storage_class)
-        return ManagedUploads(self._services, self.bucket, writer)
+        return ManagedUploads(self._services, self.bucket, writer, self._announcer)
 
     def _current_etag(self, key: str) -> str | None:
         record = self._catalog.get_object(self.bucket, key)
@@ -243,6 +251,7 @@ class ManagedNamespace:
                 condition=condition,
                 intents=written.intents,
                 inline=written.inline,
+                announcer=self._announcer,
             )
         except BaseException:
             await bucket_writer(self._services, self.bucket).abandon(written)
@@ -260,7 +269,12 @@ class ManagedNamespace:
             acl=write.acl,
         )
         return await self._catalog.put_object(
-            self.bucket, key, record, condition=write.condition, replaces=old
+            self.bucket,
+            key,
+            record,
+            condition=write.condition,
+            replaces=old,
+            announcer=self._announcer,
         )
 
 

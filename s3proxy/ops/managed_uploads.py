@@ -32,6 +32,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.metadata import without_redirect
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.ops.call import Services
 
 _CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey"})
@@ -40,8 +41,15 @@ _CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey"})
 class ManagedUploads:
     """The uploads of one managed bucket."""
 
-    def __init__(self, services: Services, bucket: BucketRecord, writer: BlobWriter) -> None:
+    def __init__(
+        self,
+        services: Services,
+        bucket: BucketRecord,
+        writer: BlobWriter,
+        announcer: Announcer | None = None,
+    ) -> None:
         self._services = services
+        self._announcer = announcer
         self._catalog = services.catalog
         self._bucket = bucket
         self._writer = writer
@@ -121,6 +129,7 @@ class ManagedUploads:
                 record,
                 parts=completion.named,
                 condition=completion.condition,
+                announcer=self._announcer,
             )
         except S3Error as error:
             if upload.blob is not None and error.code in _CONDITION_FAILED:

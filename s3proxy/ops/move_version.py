@@ -12,9 +12,11 @@ from s3proxy.catalog.expiry import Candidate, Moved
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.managed import ManagedNamespace
+from s3proxy.ops.notification import announcer_for
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.storage_classes import class_writer
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.events import LIFECYCLE
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
@@ -47,7 +49,10 @@ async def move_version(services: Services, bucket: BucketRecord, candidate: Cand
         inline = {one.blob.id: one.inline for one in written if one.inline is not None}
         intents = tuple(name for one in written for name in one.intents)
         moved = await services.catalog.move_version(
-            bucket, candidate, Moved(tuple(blobs), intents, inline)
+            bucket,
+            candidate,
+            Moved(tuple(blobs), intents, inline),
+            announcer_for(services, bucket, "LifecycleTransition", LIFECYCLE),
         )
     finally:
         for one in () if moved else written:

@@ -10,7 +10,7 @@ from s3proxy.ops.encryption import answer_headers, check_part_key
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.resolve import XML_HEADERS, open_target
 from s3proxy.ops.versions import written_version
 from s3proxy.s3 import checksums, xml_objects
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
@@ -43,7 +43,7 @@ async def _complete(
     call: Call, upload_id: str, named: list[CompletedPart], condition: WriteCondition | None
 ) -> ObjectRecord:
     headers = call.route.headers
-    namespace = open_namespace(call.services, call.bucket)
+    namespace = open_target(call)
     key = call.route.key
     catalog = call.services.catalog
     upload = catalog.get_upload(call.bucket, key, upload_id) if upload_id.isascii() else None

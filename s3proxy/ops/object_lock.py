@@ -9,6 +9,7 @@ import msgspec
 
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
+from s3proxy.ops.notification import announcer_of
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace
 from s3proxy.ops.retention import LOCK_CONFIGURATION
@@ -145,7 +146,9 @@ async def _change(call: Call, change: Callable[[ObjectLock], ObjectLock]) -> Res
     route = call.route
     version_id = route.query.get("versionId", "")
     catalog = call.services.catalog
-    changed = await catalog.update_object(call.bucket, route.key, locked, version_id=version_id)
+    changed = await catalog.update_object(
+        call.bucket, route.key, locked, version_id=version_id, announcer=announcer_of(call)
+    )
     return Response(200, version_header(call.bucket, require_object(call, changed)))
 
 

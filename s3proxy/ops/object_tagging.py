@@ -13,7 +13,7 @@ from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, open_namespace
+from s3proxy.ops.resolve import XML_HEADERS, open_namespace, open_target
 from s3proxy.ops.versions import find_object, require_object, version_header
 from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging, tagging
 
@@ -54,7 +54,7 @@ async def delete_object_tagging(call: Call) -> Response:
 
 
 async def _put_tags(call: Call, tags: dict[str, str]) -> list[tuple[str, str]]:
-    namespace = open_namespace(call.services, call.bucket)
+    namespace = open_target(call)
     version_id = call.route.query.get("versionId", "")
 
     def change(record: ObjectRecord) -> ObjectRecord:

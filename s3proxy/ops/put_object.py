@@ -14,7 +14,7 @@ from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
-from s3proxy.ops.resolve import open_namespace
+from s3proxy.ops.resolve import open_target
 from s3proxy.ops.storage_classes import classes_of
 from s3proxy.ops.versions import written_version
 from s3proxy.s3.conditions import parse_write_condition
@@ -51,7 +51,7 @@ async def put_object(call: Call) -> Response:
         require_digest(call)
     payload = request_payload(call)
     check_put_size(call, payload.length)
-    namespace = open_namespace(call.services, call.bucket)
+    namespace = open_target(call)
     record = await namespace.put(call.route.key, payload, write)
     answer = written_headers(record)
     if call.bucket.may_have("lifecycle"):

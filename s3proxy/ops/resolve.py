@@ -9,11 +9,13 @@ from s3proxy.catalog.records import BucketRecord, UploadRecord
 from s3proxy.ops.attached import AttachedNamespace
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.namespace import Namespace
+from s3proxy.ops.notification import announcer_of
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml import Owner
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.outbox import Announcer
     from s3proxy.ops.call import Call, Services
 
 XML_HEADERS = [("Content-Type", "application/xml")]
@@ -93,8 +95,15 @@ def find_user(call: Call, user_id: str) -> Owner:
     return Owner(user_id, user_id if user is None else user.name)
 
 
-def open_namespace(services: Services, bucket: BucketRecord) -> Namespace:
-    """The objects of a bucket."""
+def open_namespace(
+    services: Services, bucket: BucketRecord, announcer: Announcer | None = None
+) -> Namespace:
+    """The objects of a bucket; `announcer` writes the events of what is done to them."""
     if bucket.kind == "managed":
-        return ManagedNamespace(services, bucket)
-    return AttachedNamespace(services, bucket)
+        return ManagedNamespace(services, bucket, announcer)
+    return AttachedNamespace(services, bucket, announcer)
+
+
+def open_target(call: Call) -> Namespace:
+    """The objects of the request's bucket, for an operation that changes them."""
+    return open_namespace(call.services, call.bucket, announcer_of(call))

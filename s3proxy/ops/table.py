@@ -27,6 +27,7 @@ from s3proxy.ops import (
     multipart,
     multipart_complete,
     multipart_lists,
+    notification,
     object_attributes,
     object_tagging,
     post_object,
@@ -152,6 +153,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     **SETTLED,
     **inventory.OPERATIONS,
     **lifecycle.OPERATIONS,
+    **notification.OPERATIONS,
 }
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(

@@ -43,6 +43,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         sequence: greater than that of every earlier event.
         size: None where the event has none.
         version_id: empty in a bucket that never had versions.
+        storage_class: the one that a LifecycleTransition led to.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     size: int | None = None
     etag: str = ""
     version_id: str = ""
+    storage_class: str = ""
 
     @property
     def sequencer(self) -> str:
@@ -75,7 +77,7 @@ def message(event: Event) -> bytes:
     if event.version_id:
         about["versionId"] = event.version_id
     about["sequencer"] = event.sequencer
-    record = {
+    record: dict[str, object] = {
         "eventVersion": _VERSIONS.get(family, _VERSION),
         "eventSource": "aws:s3",
         "awsRegion": event.region,
@@ -98,6 +100,9 @@ def message(event: Event) -> bytes:
             "object": about,
         },
     }
+    if event.storage_class:
+        data = {"destinationStorageClass": event.storage_class}
+        record["lifecycleEventData"] = {"transitionEventData": data}
     return _encode({"Records": [record]})
 
 

@@ -21,7 +21,7 @@ ID_CHARACTERS_MAX: Final = 255
 _FILTER_BYTES_MAX: Final = 1024
 _ID_BYTES: Final = 36
 
-# Every type that S3 has, but annotations and retention of objects.
+# Every type that S3 has, but annotations of objects.
 _TYPES: Final = (
     "s3:ReducedRedundancyLostObject",
     "s3:LifecycleTransition",
@@ -36,7 +36,7 @@ _TYPES: Final = (
             *("MissedThreshold", "ReplicatedAfterThreshold"),
         )
     ),
-    "s3:ObjectAcl:Put",
+    *("s3:ObjectAcl:Put", "s3:ObjectRetention:Put"),
     *(f"s3:LifecycleExpiration:{what}" for what in ("Delete", "DeleteMarkerCreated")),
     *(f"s3:ObjectTagging:{what}" for what in ("Put", "Delete")),
 )

@@ -141,11 +141,6 @@ def versioning(status: str) -> bytes:
     return document("VersioningConfiguration", element("Status", status) if status else "")
 
 
-def notification() -> bytes:
-    """NotificationConfiguration without any."""
-    return document("NotificationConfiguration", "")
-
-
 def logging_status() -> bytes:
     """BucketLoggingStatus: off."""
     return document("BucketLoggingStatus", "")

@@ -24,7 +24,9 @@ from s3proxy.http.errors import TransportError
 from s3proxy.log import get_logger
 from s3proxy.ops.lifecycle import NAME, understood
 from s3proxy.ops.move_version import move_version
+from s3proxy.ops.notification import announcer_for
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.events import LIFECYCLE
 from s3proxy.s3.lifecycle import DAY_NS, Lifecycle, abortion_of, judge, walked_prefixes
 
 if TYPE_CHECKING:
@@ -187,8 +189,9 @@ class LifecycleWorker:
         found = _judged(walk, page.entries, self._now_ns())
         gone = [one for one in found if one.verdict.action != "move"]
         if gone:
+            announcer = announcer_for(self._services, walk.bucket, "LifecycleExpiration", LIFECYCLE)
             self.counts["expired"] += await self._catalog.expire_versions(
-                walk.bucket, walk.lifecycle, gone
+                walk.bucket, walk.lifecycle, gone, announcer
             )
         await self._move(walk.bucket, [one for one in found if one.verdict.action == "move"])
         if not page.truncated:

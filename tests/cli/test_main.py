@@ -12,10 +12,10 @@ from tests.cli.commands import refusal, run
 
 def test_help_names_every_command_in_whole_sentences() -> None:
     commands = run("--help").output.partition("Commands:")[2]
-    for command in ("serve", "config", "key", "user"):
+    for command in ("serve", "config", "events", "key", "user"):
         assert f"\n  {command} " in commands
     assert "..." not in commands
-    for group in ("config", "key", "user"):
+    for group in ("config", "events", "key", "user"):
         assert "..." not in run(group, "--help").output.partition("Commands:")[2]
 
 

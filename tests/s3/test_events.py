@@ -85,6 +85,13 @@ def test_message_of_what_lifecycle_did_names_s3() -> None:
     assert record["userIdentity"]["principalId"] == "s3.amazonaws.com"
 
 
+def test_message_of_a_transition_names_the_storage_class() -> None:
+    record = record_of(event("LifecycleTransition", storage_class="GLACIER_IR"))
+    assert record["lifecycleEventData"] == {
+        "transitionEventData": {"destinationStorageClass": "GLACIER_IR"}
+    }
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_message_key_decodes_as_a_form_does(key: str) -> None:
     assert unquote_plus(record_of(event(key=key))["s3"]["object"]["key"]) == key

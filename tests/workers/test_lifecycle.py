@@ -13,6 +13,8 @@ from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.s3.lifecycle import DAY_NS, Expiration, Filter, Lifecycle, NoncurrentExpiration, Rule
 from s3proxy.s3.lifecycle_xml import lifecycle_configuration
+from s3proxy.s3.notification import Rule as EventRule
+from s3proxy.s3.notification import notification
 from s3proxy.workers import lifecycle as module
 from s3proxy.workers.lifecycle import POLL_S, LifecycleWorker
 from tests.ops.lab import Lab, open_lab
@@ -279,3 +281,17 @@ async def test_worker_bucket_deleted_amid_its_walk_is_forgotten(
     assert not await worker.work()
     await lab.ask("PUT", "/www")
     assert lab.catalog.get_progress(bucket_of(lab), "lifecycle") is None
+
+
+async def test_worker_announces_what_it_deletes(lab: Lab) -> None:
+    arn = "arn:s3proxy:webhook:::hook"
+    rule = EventRule("QueueConfiguration", "all", arn, ("s3:LifecycleExpiration:*",))
+    await lab.catalog.put_bucket_config(bucket_of(lab), "notification", notification([rule]))
+    await lab.put("/www/old/1", b"1")
+    await obey(lab, AGED)
+    pass_days(lab, 2)
+    await finish(LifecycleWorker(lab.services, objects_per_s=RATE))
+    (queued,) = lab.catalog.pending_events(arn)
+    event = queued.record.event
+    assert (event.name, event.key) == ("LifecycleExpiration:Delete", "old/1")
+    assert event.cause.principal == "s3.amazonaws.com"

@@ -92,10 +92,12 @@ async def test_object_replaced_after_it_was_judged_survives(
         await _make_old(lab, "")
         expire_versions = lab.catalog.expire_versions
 
-        async def late(bucket: BucketRecord, lifecycle: Lifecycle, found: list[object]) -> int:
+        async def late(
+            bucket: BucketRecord, lifecycle: Lifecycle, found: list[object], announcer: None
+        ) -> int:
             assert len(found) == KEYS
             await lab.put("/www/k7", b"new")
-            return await expire_versions(bucket, lifecycle, found)  # type: ignore[arg-type]
+            return await expire_versions(bucket, lifecycle, found, announcer)
 
         monkeypatch.setattr(lab.catalog, "expire_versions", late)
         worker = LifecycleWorker(lab.services, objects_per_s=10**9)
