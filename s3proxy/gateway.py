@@ -129,7 +129,9 @@ class Gateway:
         if origin is None or exchange.route is None:
             return
         rules = self._cors_rules(exchange.route, exchange.sender) or ()
-        rule = cors.find_rule(rules, origin, request.head.method)
+        # Some pages' libraries name the method they would have asked a preflight for.
+        asked = request.head.get(b"access-control-request-method")
+        rule = cors.find_rule(rules, origin, asked or request.head.method)
         if rule is not None:
             response.headers = [*response.headers, *rule.answer(origin, "")]
 

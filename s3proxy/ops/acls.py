@@ -22,12 +22,12 @@ from s3proxy.s3.acl import (
     Acl,
     Grant,
     Owners,
-    has_acl_headers,
     is_public,
     pack,
     parse_acl_headers,
     unpack,
 )
+from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml_acl import (
     ACL_BYTES_MAX,
@@ -113,7 +113,9 @@ def acl_of_write(call: Call) -> tuple[str, bytes]:
         if not call.route.plain:
             _check_owner_alone(call)
         return "", b""
-    writer = "" if access.owned_by(identity) else identity.user_id
+    # What nobody signed is the bucket owner's: nobody else could prove to have written it.
+    owned = access.owned_by(identity) or identity is ANONYMOUS
+    writer = "" if owned else identity.user_id
     if call.route.plain:
         return writer, b""
     if access.ownership == PREFERRED and headers.get(b"x-amz-acl") == _TO_OWNER:
@@ -192,14 +194,11 @@ def _check_owner_alone(call: Call) -> None:
 
     That is what `private` means where the owner writes; old clients say so whenever they write.
     """
-    headers, access = call.route.headers, call.access
-    if not has_acl_headers(headers):
-        return
-    if headers.get(b"x-amz-acl") == "private" and access.owned_by(call.sender.identity):
-        return
-    owners = Owners(access.owner_id, access.owner_id)
-    acl = parse_acl_headers(headers, owners, lambda user_id: True)
-    if acl is not None and not _is_owner_alone(headers, acl, access):
+    headers, access, identity = call.route.headers, call.access, call.sender.identity
+    writer = access.owner_id if access.owned_by(identity) else identity.user_id
+    acl = parse_acl_headers(headers, Owners(writer, access.owner_id), lambda user_id: True)
+    wanted = (None, (Grant(access.owner_id, FULL_CONTROL),))
+    if headers.get(b"x-amz-acl") != _TO_OWNER and acl not in wanted:
         raise S3Error("AccessControlListNotSupported")
 
 
