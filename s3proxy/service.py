@@ -61,6 +61,7 @@ from s3proxy.workers.collect import Collector
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.recover import recover
+from s3proxy.workers.remove_containers import ContainerRemover
 from s3proxy.workers.worker import Supervised, Worker
 
 READY_TIMEOUT_S = 5.0
@@ -155,7 +156,8 @@ class Service:
         lifecycle = LifecycleWorker(services, objects_per_s=config.lifecycle.objects_per_s)
         inventory = InventoryWorker(services, objects_per_s=config.inventory.objects_per_s)
         deliverers, unclaimed = delivery_workers(catalog, services.targets, config)
-        work: list[Worker] = [Collector(catalog, services.backends), lifecycle, inventory]
+        collector, remover = Collector(catalog, services.backends), ContainerRemover(services)
+        work: list[Worker] = [collector, remover, lifecycle, inventory]
         workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))

@@ -1,8 +1,9 @@
 """Buckets by (tenant, name)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +15,7 @@ from s3proxy.catalog.tables import (
     ATTRIBUTES,
     BUCKET_CONFIGS,
     BUCKETS,
+    CONTAINERS,
     OBJECTS,
     PROGRESS,
     UPLOADS,
@@ -47,6 +49,15 @@ def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
 def store(txn: Transaction, bucket: BucketRecord) -> None:
     """Keep what changed of a bucket that `require` gave."""
     txn.put(BUCKETS, _key(bucket.tenant, bucket.name), encode(bucket))
+
+
+class LeftoverContainer(NamedTuple):
+    """A container on a backend, whose bucket is deleted."""
+
+    backend: str
+    container: str
+    tenant: str
+    bucket: str
 
 
 class BucketTable:
@@ -125,12 +136,21 @@ class BucketTable:
 
         return await self._engine.commit(changing)
 
-    async def delete_bucket(self, name: str, tenant: str = "main") -> BucketRecord:
+    def is_empty(self, bucket: BucketRecord) -> bool:
+        """Say whether a bucket holds no version of any object; it may have uploads."""
+        with self._engine.read() as view:
+            return all(keys.is_empty(view, table, bucket.id) for table in (OBJECTS, VERSIONS))
+
+    async def delete_bucket(
+        self, name: str, tenant: str = "main", containers: Collection[tuple[str, str]] = ()
+    ) -> BucketRecord:
         """Remove an empty bucket; returns what it was.
 
         The side table of an attached bucket is cleared afterwards; a crash in between leaves rows
         under an id that is never used again.
 
+        Args:
+            containers: (backend, container) of what it had there, which is to be removed.
         Raises:
             NoSuchBucket: it is not there.
             BucketNotEmpty: it holds versions of objects, or uploads.
@@ -145,6 +165,8 @@ class BucketTable:
             if not all(keys.is_empty(txn, table, record.id) for table in _HOLDERS):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
+            for place in containers:
+                txn.put(CONTAINERS, _SEPARATOR.join(map(str.encode, place)), key)
             for table in (BUCKET_CONFIGS, PROGRESS):
                 _clear(txn, table, record.id)
             return record
@@ -153,6 +175,19 @@ class BucketTable:
         while await self._engine.commit(lambda txn: _clear_attributes(txn, deleted.id)):
             pass
         return deleted
+
+    def leftover_containers(self) -> list[LeftoverContainer]:
+        """Return what deleted buckets still have on backends."""
+        with self._engine.read() as view:
+            return [
+                LeftoverContainer(*key.decode().split("\0"), *bucket.decode().split("\0"))
+                for key, bucket in view.scan(CONTAINERS, b"")
+            ]
+
+    async def forget_container(self, backend: str, container: str) -> None:
+        """Drop a container that is removed, or in use again."""
+        key = _SEPARATOR.join((backend.encode(), container.encode()))
+        await self._engine.commit(lambda txn: txn.delete(CONTAINERS, key))
 
 
 def _key(tenant: str, name: str) -> bytes:

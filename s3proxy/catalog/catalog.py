@@ -84,6 +84,9 @@ class Catalog:
         self.create_bucket = buckets.create_bucket
         self.update_bucket = buckets.update_bucket
         self.delete_bucket = buckets.delete_bucket
+        self.is_empty = buckets.is_empty
+        self.leftover_containers = buckets.leftover_containers
+        self.forget_container = buckets.forget_container
         self.get_bucket_config = configs.get_bucket_config
         self.list_bucket_configs = configs.list_bucket_configs
         self.put_bucket_config = configs.put_bucket_config

@@ -36,6 +36,7 @@ VERSIONS = "versions"
 INLINE = "inline"
 INTENTS = "intents"
 GARBAGE = "garbage"
+CONTAINERS = "containers"
 UPLOADS = "uploads"
 PARTS = "parts"
 COMPLETED = "completed"
@@ -58,6 +59,7 @@ KEYSPACES = (
     INLINE,
     INTENTS,
     GARBAGE,
+    CONTAINERS,
     UPLOADS,
     PARTS,
     COMPLETED,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from s3proxy.catalog.buckets import LeftoverContainer
+from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.authorization import require_service
 from s3proxy.ops.new_bucket import configs_of_new_bucket, put_first_acl
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, owner_of
-from s3proxy.ops.storage_classes import remove_containers
+from s3proxy.ops.resolve import XML_HEADERS, open_namespace, owner_of
+from s3proxy.ops.storage_classes import containers_of, remove_container
 from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
 from s3proxy.s3.acl import has_acl_headers
@@ -143,7 +146,7 @@ async def head_bucket(call: Call) -> Response:
 
 
 async def delete_bucket(call: Call) -> Response:
-    """DeleteBucket: an empty managed one.
+    """DeleteBucket: an empty managed one; uploads in progress are aborted.
 
     Raises:
         S3Error: BucketNotEmpty; InvalidBucketState for an attached one.
@@ -152,10 +155,24 @@ async def delete_bucket(call: Call) -> Response:
     if bucket.kind != "managed":
         message = "This bucket is attached to existing data; it can be detached, not deleted."
         raise S3Error("InvalidBucketState", message, BucketName=bucket.name)
-    async with call.services.key_locks.hold_bucket(bucket.tenant, bucket.name):
-        await call.services.catalog.delete_bucket(bucket.name, bucket.tenant)
-        await remove_containers(call.services, bucket)
+    services = call.services
+    containers = containers_of(services, bucket)
+    async with services.key_locks.hold_bucket(bucket.tenant, bucket.name):
+        await _abort_uploads(call)
+        await services.catalog.delete_bucket(bucket.name, bucket.tenant, containers)
+    for place in containers:
+        await remove_container(services, LeftoverContainer(*place, bucket.tenant, bucket.name))
     return Response(204)
+
+
+async def _abort_uploads(call: Call) -> None:
+    """Abort what is being uploaded to a bucket that holds no object, as S3 does."""
+    catalog, bucket = call.services.catalog, call.bucket
+    namespace = open_namespace(call.services, bucket)
+    while catalog.is_empty(bucket) and (uploads := catalog.list_uploads(bucket).uploads):
+        for upload in uploads:
+            with suppress(NoSuchUpload):  # completed or aborted since
+                await namespace.abort_upload(upload)
 
 
 async def get_bucket_location(call: Call) -> Response:

@@ -15,6 +15,7 @@ from s3proxy.placement import container_name
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from s3proxy.catalog.buckets import LeftoverContainer
     from s3proxy.catalog.records import BlobRef, BucketRecord
     from s3proxy.ops.call import Call, Services
 
@@ -54,18 +55,35 @@ def blob_writer(services: Services, bucket: BucketRecord, blob: BlobRef) -> Blob
     return BlobWriter(services, bucket, services.backend(blob.backend), blob.container)
 
 
-async def remove_containers(services: Services, bucket: BucketRecord) -> None:
-    """Remove what a deleted bucket had on backends, as far as that is empty."""
+def containers_of(services: Services, bucket: BucketRecord) -> list[tuple[str, str]]:
+    """(backend, container) of every place where a managed bucket may have bytes."""
     names = {bucket.backend, *services.settings.storage_classes.values()}
-    for name in sorted(names & services.backends.keys()):
-        here = name == bucket.backend
-        container = bucket.container if here else _container(services, bucket, name)
-        services.containers.discard((name, container))
-        try:
-            await services.backend(name).delete_container(container)
-        except BackendError:
-            # Deleted blobs may still be in it. It is used again by a bucket of the same name.
-            continue
+    return [
+        (name, bucket.container if name == bucket.backend else _container(services, bucket, name))
+        for name in sorted(names & services.backends.keys())
+    ]
+
+
+async def remove_container(services: Services, leftover: LeftoverContainer) -> bool:
+    """Remove a container of a deleted bucket; False where blobs are still in it.
+
+    The name of the bucket is held, so that no namesake is made meanwhile, which would use the same
+    container.
+    """
+    backend = services.backends.get(leftover.backend)
+    if backend is None:
+        return False
+    place = (leftover.backend, leftover.container)
+    catalog = services.catalog
+    async with services.key_locks.hold_bucket(leftover.tenant, leftover.bucket):
+        if catalog.get_bucket(leftover.bucket, leftover.tenant) is None:
+            services.containers.discard(place)
+            try:
+                await backend.delete_container(leftover.container)
+            except BackendError:
+                return False
+        await catalog.forget_container(*place)
+    return True
 
 
 def _container(services: Services, bucket: BucketRecord, backend: str) -> str:
