@@ -10,11 +10,12 @@ import pytest
 import trio
 
 from s3proxy.catalog.objects import Deletion
-from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.s3.lifecycle import DAY_NS, Expiration, Filter, Lifecycle, NoncurrentExpiration, Rule
 from s3proxy.s3.lifecycle_xml import lifecycle_configuration
 from s3proxy.s3.notification import Rule as EventRule
 from s3proxy.s3.notification import notification
+from s3proxy.s3.object_lock import ObjectLock
 from s3proxy.workers import lifecycle as module
 from s3proxy.workers.lifecycle import POLL_S, LifecycleWorker
 from tests.ops.lab import Lab, open_lab
@@ -295,3 +296,23 @@ async def test_worker_announces_what_it_deletes(lab: Lab) -> None:
     event = queued.record.event
     assert (event.name, event.key) == ("LifecycleExpiration:Delete", "old/1")
     assert event.cause.principal == "s3.amazonaws.com"
+
+
+async def test_worker_lets_locked_versions_be(lab: Lab) -> None:
+    await set_versioning(lab, "Enabled")
+    for text in (b"1", b"2", b"3"):
+        await lab.put("/www/k", text)
+    held = lab.catalog.list_versions(bucket_of(lab)).entries[1].record
+
+    def locked(record: ObjectRecord) -> ObjectRecord:
+        return msgspec.structs.replace(record, lock=ObjectLock(legal_hold="ON"))
+
+    version_id = held.named_version
+    await lab.catalog.update_object(bucket_of(lab), "k", locked, version_id=version_id)
+    await obey(lab, Rule("r", True, Filter(), noncurrent_expiration=NoncurrentExpiration(1)))
+    pass_days(lab, 2)
+    worker = LifecycleWorker(lab.services, objects_per_s=RATE)
+    await finish(worker)
+    entries = lab.catalog.list_versions(bucket_of(lab)).entries
+    assert [one.record.version_id for one in entries][1:] == [version_id]
+    assert worker.counts["expired"] == 1

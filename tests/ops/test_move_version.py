@@ -1,0 +1,102 @@
+"""A version's bytes move to another endpoint, and are found there."""
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from s3proxy.backends.errors import NotFound
+from s3proxy.catalog.expiry import Candidate
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.ops.call import Settings
+from s3proxy.ops.move_version import move_version
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.lifecycle import Verdict
+from tests.backends.stores import s3_backend
+from tests.ops.lab import Lab, md5, open_lab
+from tests.ops.test_s3_backend import completed
+from tests.ops.test_storage_classes import places, record_of
+
+DATA = b"0123456789" * 300
+MOVE = Verdict("move", "STANDARD_IA")
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
+    """The bucket `www` is on `disk`; STANDARD_IA is on `moto`."""
+    settings = Settings(
+        inline_bytes_max=1000,
+        part_bytes_min=10,
+        storage_classes={"STANDARD_IA": "moto"},
+        container_seed=secrets.randbits(64),
+    )
+    async with (
+        s3_backend(endpoint_url) as backend,
+        open_lab(tmp_path, more=[backend], settings=settings) as lab,
+    ):
+        yield lab
+
+
+def bucket_of(lab: Lab) -> BucketRecord:
+    found = lab.catalog.get_bucket("www")
+    assert found is not None
+    return found
+
+
+async def move(lab: Lab, key: str, record: ObjectRecord | None = None) -> bool:
+    candidate = Candidate(key, record or record_of(lab, key), None, MOVE)
+    return await move_version(lab.services, bucket_of(lab), candidate)
+
+
+async def test_move_of_one_blob_and_of_many(lab: Lab) -> None:
+    await lab.put("/www/one", DATA)
+    await lab.put("/www/inline", b"small")
+    await lab.put("/www/empty", b"")
+    await completed(lab, "/www/many", DATA, DATA[:1500], b"end")
+    for key in ("one", "inline", "empty", "many"):
+        assert await move(lab, key)
+        assert set(places(lab, key)) == {"moto"}
+    assert (await lab.get("/www/one")).body == DATA
+    assert (await lab.get("/www/inline")).body == b"small"
+    assert (await lab.get("/www/empty")).body == b""
+    assert (await lab.get("/www/many")).body == DATA + DATA[:1500] + b"end"
+    ranged = await lab.get("/www/many", range="bytes=2995-3004")
+    assert ranged.body == DATA[-5:] + DATA[:5]
+    assert not lab.catalog.open_intents()
+    assert len(lab.garbage()) == 3  # one, and the two large parts; small ones went at once
+
+
+async def test_upload_of_the_class_is_the_endpoints_own(lab: Lab) -> None:
+    made = await lab.ask("POST", "/www/k?uploads", x_amz_storage_class="STANDARD_IA")
+    upload_id = made.text("UploadId")
+    part = await lab.put(f"/www/k?partNumber=1&uploadId={upload_id}", DATA)
+    document = (
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
+    ).encode()
+    await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
+    assert places(lab, "k") == ["moto"]
+    assert (await lab.get("/www/k")).body == DATA
+
+
+async def test_move_of_bytes_that_are_others_by_now_leaves_no_copy(lab: Lab) -> None:
+    await lab.put("/www/k", DATA)
+    old = record_of(lab, "k")
+    await lab.put("/www/k", DATA[1:])
+    assert not await move(lab, "k", old)
+    assert places(lab, "k") == ["disk"]
+    assert (await lab.get("/www/k")).etag == md5(DATA[1:])
+    assert not lab.catalog.open_intents()
+
+
+async def test_move_of_bytes_that_are_missing_is_an_error(lab: Lab) -> None:
+    await completed(lab, "/www/k", DATA, DATA)
+    record = record_of(lab, "k")
+    blob = record.blobs[1]
+    await lab.services.backends["disk"].blobs(blob.container).delete(blob.name)
+    with pytest.raises((S3Error, NotFound)):
+        await move(lab, "k")
+    assert record_of(lab, "k") == record
+    assert not lab.catalog.open_intents()
+    assert len(lab.garbage()) == 1  # the copy of the first
