@@ -32,7 +32,7 @@ from s3proxy.s3.encryption import (
 from s3proxy.s3.errors import S3Error, not_implemented_header
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.catalog.records import BucketRecord, UploadRecord
     from s3proxy.ops.call import Call, Services
     from s3proxy.ops.namespace import Namespace
     from s3proxy.s3.headers import Headers
@@ -128,14 +128,19 @@ def open_part_cipher(call: Call, encryption: Encryption | None) -> ObjectCipher 
     return _wrapped_cipher(key, encryption)
 
 
-def check_part_key(call: Call, encryption: Encryption | None) -> None:
-    """Compare the key that a Complete may bring with the upload's.
+def check_upload_key(call: Call, upload: UploadRecord) -> None:
+    """Compare the key that came with a Complete with the upload's.
+
+    As by AWS, it has to come where the upload has checksums.
 
     Raises:
         S3Error: InvalidRequest unless it is the one that the upload was begun with.
     """
     key = _customer_key(call, CUSTOMER)
-    if key is not None and (encryption is None or key.md5 != encryption.customer_md5):
+    expected = "" if upload.encryption is None else upload.encryption.customer_md5
+    if key is None and expected and upload.checksum_algorithm:
+        raise S3Error("InvalidRequest", _PART_REQUIRED)
+    if key is not None and key.md5 != expected:
         raise S3Error("InvalidRequest", _PART_DIFFERS)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy.catalog.records import ObjectRecord, PartRecord, UploadRecord
 from s3proxy.http.handler import Response
-from s3proxy.ops.encryption import answer_headers, check_part_key
+from s3proxy.ops.encryption import answer_headers, check_upload_key
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.namespace import Completion
 from s3proxy.ops.payload_source import read_document
@@ -49,7 +49,7 @@ async def _complete(
     upload = catalog.get_upload(call.bucket, key, upload_id) if upload_id.isascii() else None
     pairs = [(part.number, part.etag) for part in named]
     if upload is not None:
-        check_part_key(call, upload.encryption)
+        check_upload_key(call, upload)
     if upload is None:
         done = await namespace.find_completed(key, upload_id, pairs)
         if done is None:

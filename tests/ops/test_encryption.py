@@ -227,6 +227,18 @@ async def test_part_with_another_key_or_none_is_refused(lab: Lab) -> None:
         await lab.put(f"/www/k?uploadId={plain}&partNumber=1", SMALL, **customer())
 
 
+async def test_complete_of_an_upload_with_checksums_needs_the_key(lab: Lab) -> None:
+    algorithm = {"x_amz_checksum_algorithm": "CRC32", "x_amz_checksum_type": "FULL_OBJECT"}
+    started = await lab.ask("POST", "/www/k?uploads", **customer(), **algorithm)
+    upload = started.text("UploadId")
+    target = f"/www/k?uploadId={upload}&partNumber=1"
+    part = await lab.put(target, SMALL, **customer())
+    for headers in ({}, customer(2)):
+        with raises_s3("InvalidRequest"):
+            await complete(lab, upload, [part.etag], **headers)
+    await complete(lab, upload, [part.etag], **customer())
+
+
 SOURCES = {"plain": {}, "SSE-S3": AES256, "SSE-C": customer(3)}
 TARGETS = {"plain": {}, "SSE-S3": AES256, "SSE-C": customer()}
 
