@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from s3proxy.http.handler import Response
 from s3proxy.ops.lifecycle import upload_headers
 from s3proxy.ops.multipart import find_upload
-from s3proxy.ops.resolve import XML_HEADERS, initiator_of, upload_owner
+from s3proxy.ops.resolve import XML_HEADERS, initiator_of, object_owner
 from s3proxy.s3 import xml_listings
 from s3proxy.s3.listing import parse_list_parts, parse_list_uploads
 
@@ -35,7 +35,7 @@ async def list_parts(call: Call) -> Response:
             for part in stored[:limit]
         ],
         truncated=len(stored) > limit > 0,
-        owner=upload_owner(call, upload),
+        owner=object_owner(call, upload.object_owner),
         storage_class=upload.storage_class,
         checksum_algorithm=upload.checksum_algorithm,
         checksum_type=upload.checksum_type,
@@ -63,7 +63,7 @@ async def list_multipart_uploads(call: Call) -> Response:
                 upload.key,
                 upload.upload_id,
                 upload.initiated_ns,
-                upload_owner(call, upload),
+                object_owner(call, upload.object_owner),
                 upload.storage_class,
                 upload.checksum_algorithm,
                 upload.checksum_type,

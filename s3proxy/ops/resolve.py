@@ -79,11 +79,11 @@ def initiator_of(call: Call, upload: UploadRecord) -> Owner | None:
     return find_user(call, upload.owner) if upload.owner else None
 
 
-def upload_owner(call: Call, upload: UploadRecord) -> Owner:
-    """The owner of the object that an upload is to make."""
-    if call.access.enforced or not upload.object_owner:
+def object_owner(call: Call, user_id: str) -> Owner:
+    """The owner of an object whose record names the user; "" for the bucket's owner."""
+    if call.access.enforced or not user_id:
         return owner_of(call, call.bucket)
-    return find_user(call, upload.object_owner)
+    return find_user(call, user_id)
 
 
 def find_user(call: Call, user_id: str) -> Owner:

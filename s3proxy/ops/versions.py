@@ -11,7 +11,7 @@ from s3proxy.catalog.version_listing import VersionEntry, VersionPage
 from s3proxy.http.handler import Response
 from s3proxy.ops.namespace import Namespace
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, open_namespace, owner_of
+from s3proxy.ops.resolve import XML_HEADERS, object_owner, open_namespace
 from s3proxy.s3 import xml
 from s3proxy.s3.errors import S3Error, method_not_allowed
 from s3proxy.s3.listing import parse_list_versions
@@ -133,9 +133,8 @@ async def list_object_versions(call: Call) -> Response:
     page = VersionPage([], [])
     if parameters.max_keys:
         page = await open_namespace(call.services, call.bucket).list_versions(parameters)
-    owner = owner_of(call, call.bucket)
     listed = VersionsPage(
-        [_listed(entry, owner) for entry in page.entries],
+        [_listed(entry, object_owner(call, entry.record.owner)) for entry in page.entries],
         page.common_prefixes,
         page.truncated,
         page.next_key_marker,

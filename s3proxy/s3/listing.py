@@ -65,6 +65,12 @@ class ListParameters(msgspec.Struct, frozen=True):
     max_keys: int
     url_encoded: bool
     fetch_owner: bool = False
+
+    @property
+    def shows_owner(self) -> bool:
+        """Whether the owner of each object is told."""
+        return self.version == 1 or self.fetch_owner
+
     marker: str = ""
     start_after: str = ""
     continuation_token: str | None = None

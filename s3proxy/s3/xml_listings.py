@@ -1,6 +1,9 @@
 """XML of listings: objects (version 1 and 2), versions, multipart uploads, parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -8,6 +11,7 @@ from s3proxy._fast.listing_xml import contents
 from s3proxy._fast.sigv4 import uri_encode
 from s3proxy.s3.checksums import element_name
 from s3proxy.s3.listing import (
+    ListedObject,
     ListPage,
     ListParameters,
     ListPartsParameters,
@@ -25,6 +29,8 @@ from s3proxy.s3.xml import (
     owner_element,
     readable_element,
 )
+
+NOBODY: Final[Mapping[str, Owner]] = MappingProxyType({})
 
 
 class ListedUpload(msgspec.Struct):
@@ -99,12 +105,18 @@ class PartsPage(msgspec.Struct):
 
 
 def list_objects(
-    bucket: str, parameters: ListParameters, page: ListPage, *, owner: Owner | None = None
+    bucket: str,
+    parameters: ListParameters,
+    page: ListPage,
+    *,
+    owner: Owner | None = None,
+    others: Mapping[str, Owner] = NOBODY,
 ) -> bytes:
     """ListBucketResult of either version.
 
     Args:
         owner: of all objects; in version 2 shown only when fetch-owner asks for it.
+        others: owners of single objects, by key.
     """
     encode = url_encode if parameters.url_encoded else escape
     # In version 1 it is repeated as it was sent: SDKs do not decode it there.
@@ -121,12 +133,20 @@ def list_objects(
     if parameters.url_encoded:
         content.append("<EncodingType>url</EncodingType>")
     content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
-    shown = owner if parameters.version == 1 or parameters.fetch_owner else None
-    rows = contents(
-        page.objects, owner_element(shown).encode() if shown else b"", parameters.url_encoded
-    )
+    shown = owner if parameters.shows_owner else None
+    rows = _contents(page.objects, shown, others, parameters.url_encoded)
     prefixes = "".join(_common_prefixes(page.common_prefixes, encode))
     return document_around("ListBucketResult", "".join(content), rows, prefixes)
+
+
+def _contents(
+    objects: Sequence[ListedObject], owner: Owner | None, others: Mapping[str, Owner], url: bool
+) -> bytes:
+    """The rows of a page, those of one owner after the other's."""
+    if owner is None or not others:
+        return contents(objects, b"" if owner is None else owner_element(owner).encode(), url)
+    runs = groupby(objects, lambda entry: others.get(entry.key, owner))
+    return b"".join(contents(run, owner_element(whose).encode(), url) for whose, run in runs)
 
 
 def list_versions(bucket: str, parameters: ListVersionsParameters, page: VersionsPage) -> bytes:
