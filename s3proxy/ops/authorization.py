@@ -24,8 +24,9 @@ from s3proxy.ops.resolve import check_owner, find_bucket, open_namespace, store_
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.object_lock import bypasses_governance
 from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging
-from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX
+from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, DELETE_BYTES_MAX, read_delete
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
@@ -138,9 +139,25 @@ async def _require(call: Call, here: Place, action: str) -> list[Found]:
             found = await _require_need(call, here, need)
             if found is not None:
                 looked_at.append(found)
+    elif store_elsewhere(call.services, here.bucket) is not None:
+        await _require_keys(call)
     if call.route.operation in COPIES:
         await require_source(call)
     return looked_at
+
+
+async def _require_keys(call: Call) -> None:
+    """Check a DeleteObjects that is passed on as it is: all keys, or none.
+
+    Raises:
+        S3Error: AccessDenied, MalformedXML.
+    """
+    call.document = await read_document(call, DELETE_BYTES_MAX)
+    bypass = bypasses_governance(call.route.headers)
+    for entry in read_delete(call.document).entries:
+        require_key(call, "s3:DeleteObject", entry.key, entry.version_id)
+        if bypass:
+            require_key(call, "s3:BypassGovernanceRetention", entry.key)
 
 
 async def _require_need(

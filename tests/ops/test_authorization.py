@@ -1,6 +1,7 @@
 """No operation is performed for somebody who may not: the whole table, and what else is asked."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from s3proxy.s3.auth import ANONYMOUS, Identity
 from s3proxy.s3.policy import parse_policy
 from tests.ops.lab import ALICE, Answer, Lab, md5
 from tests.ops.requests import requests
+from tests.ops.test_forward_headers import forwarding
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
 
@@ -118,6 +120,24 @@ async def test_policy_that_denies_all_can_be_read_replaced_and_removed(
     assert (await lab.ask("PUT", "/www?policy", DENY_ALL, sender=who)).status == 204
     assert (await ask(lab, "delete_bucket_policy", who)).status == 204
     assert (await ask(lab, "list_objects", who)).status == 200
+
+
+@pytest.mark.parametrize("who", [OTHERS["nobody"], OTHERS["another, allowed elsewhere"]])
+@pytest.mark.parametrize("operation", ON_BUCKETS)
+async def test_operation_on_a_providers_bucket_is_not_passed_on_for_somebody_who_may_not(
+    tmp_path: Path, operation: str, who: Identity
+) -> None:
+    async with forwarding(tmp_path) as (lab, there):
+        asked = requests("upload")[operation]
+        headers = dict(asked.headers)
+        data = b""
+        if operation == "delete_objects":
+            data = DELETE_K
+            headers["content_md5"] = base64.b64encode(bytes.fromhex(md5(data))).decode()
+        with raises_s3("AccessDenied"):
+            target = f"/near{asked.target}"
+            await lab.ask(asked.method, target, data, sender=who, **headers)
+        assert there.heads == []
 
 
 async def test_service_operations_are_not_for_nobody_or_the_disallowed(lab: Lab) -> None:
