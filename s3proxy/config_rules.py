@@ -17,6 +17,7 @@ from s3proxy.config import (
 from s3proxy.delivery.options import webhook_arn
 from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket
+from s3proxy.s3.proxies import Networks
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
@@ -69,11 +70,26 @@ def _check_server(config: Config, origin: Origin) -> None:
     _check_match(origin, "server.region", server.region, REGION, "a-z, 0-9, -, . and _")
     for domain in names_in(server.domain):
         _check_match(origin, "server.domain", domain, DOMAIN, "a host name without a port")
+    _check_proxies(config, origin)
     if bool(server.tls_cert) != bool(server.tls_key):
         key, allowed = "server.tls_cert", "tls_cert and tls_key together"
         raise ConfigError(origin(key), key, "one without the other", allowed)
     if not config.data.dir:
         raise ConfigError(origin("data.dir"), "data.dir", "''", "a directory")
+
+
+def _check_proxies(config: Config, origin: Origin) -> None:
+    server = config.server
+    networks = names_in(server.trusted_proxies)
+    for network in networks:
+        try:
+            Networks((network,))
+        except ValueError as error:
+            key, allowed = "server.trusted_proxies", 'networks, as in "10.0.0.0/8" or "::1"'
+            raise ConfigError(origin(key), key, f"{network!r}: {error}", allowed) from error
+    if server.proxy_protocol and not networks:
+        key, allowed = "server.proxy_protocol", "trusted_proxies to say whose connections"
+        raise ConfigError(origin(key), key, "true", allowed)
 
 
 def _check_backends(config: Config, origin: Origin) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 from s3proxy._fast.errors import HeadError
+from s3proxy._fast.http1 import RequestHead
 from s3proxy.http.handler import Request, Response
 from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLine, AccessLog, get_logger
@@ -24,6 +25,7 @@ from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
 from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.proxies import Networks, address_of, read_forwarded
 from s3proxy.s3.routing import PREFLIGHT, Route, route
 from s3proxy.s3.subresources import POST_OBJECT
 from s3proxy.s3.time import iso8601
@@ -71,11 +73,13 @@ class Gateway:
         hosts: Hosts,
         metrics: Metrics,
         access_log: AccessLog,
+        proxies: Networks | None = None,
     ) -> None:
         self._services = services
         self._authenticate = authenticator.authenticate
         self._authenticate_form = authenticator.authenticate_form
         self._hosts = hosts
+        self._proxies = proxies
         self._metrics = metrics
         self._access_log = access_log
 
@@ -83,6 +87,9 @@ class Gateway:
         """Answer one request; never raises but for cancellation."""
         exchange = request.context = Exchange()
         try:
+            signed = request.head
+            if self._proxies is not None:
+                signed = _as_sent(request, self._proxies)
             exchange.route = found = route(request.head, self._hosts)
             exchange.operation = found.operation
             if found.operation == PREFLIGHT:
@@ -90,7 +97,7 @@ class Gateway:
             if found.operation == POST_OBJECT:
                 call = await self._open_form(request, found, exchange)
             else:
-                exchange.sender = sender = self._authenticate(request.head)
+                exchange.sender = sender = self._authenticate(signed)
                 call = Call(request, found, self._services, sender)
             response = await find_operation(call).function(call)
         except S3Error as error:
@@ -191,6 +198,18 @@ class Gateway:
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
             self._access_log.add(line)
+
+
+def _as_sent(request: Request, proxies: Networks) -> RequestHead:
+    """Make the request what it was before a trusted proxy; the head that its client signed."""
+    if not proxies.has(address_of(request.peer)):
+        return request.head
+    forwarded = read_forwarded(request.head, proxies)
+    request.peer = forwarded.peer or request.peer
+    if forwarded.proto:
+        request.secure = forwarded.proto == "https"
+    request.head = forwarded.restored(request.head)
+    return forwarded.signed(request.head)
 
 
 def _headers_of(error: S3Error) -> list[tuple[str, str]]:

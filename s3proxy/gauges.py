@@ -54,6 +54,13 @@ def of_server(server: Server) -> Iterator[Reading]:
     yield "counter", "handler_failures", "Connections lost to a bug", stats.handler_failures, {}
     yield (
         "counter",
+        "proxy_headers_refused",
+        "Connections of trusted proxies without a proper PROXY header",
+        stats.proxy_headers_refused,
+        {},
+    )
+    yield (
+        "counter",
         "tls_handshake_failures",
         "TLS handshakes that failed",
         stats.tls_handshake_failures,

@@ -56,6 +56,7 @@ from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.identity import identity_of
 from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.proxies import Networks
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.inventory import InventoryWorker
@@ -134,7 +135,8 @@ class Service:
             await recover(parts.catalog, backends)
             services = self._services(parts, backends, await parts.catalog.container_seed())
             gateway = self._gateway(parts, services)
-            server = Server(gateway, parts.readiness, _limits(config), tls)
+            speaking = _proxies(config) if config.server.proxy_protocol else None
+            server = Server(gateway, parts.readiness, _limits(config), tls, speaking)
             self._metrics.add_source(lambda: gauges.of_server(server))
             background = self._background(parts, services)
             async with background as control_url, trio.open_nursery() as nursery:
@@ -193,6 +195,7 @@ class Service:
             _lookup(parts.catalog),
             config.server.region,
             version_two=VersionTwo(hosts) if config.s3.sigv2 else None,
+            tolerate_accept_encoding=config.server.tolerate_accept_encoding,
         )
         return Gateway(
             services,
@@ -200,6 +203,7 @@ class Service:
             hosts=hosts,
             metrics=self._metrics,
             access_log=parts.access_log,
+            proxies=_proxies(config),
         )
 
     @asynccontextmanager
@@ -308,6 +312,12 @@ def _limits(config: Config) -> ServerLimits:
             allowed=allowed,
         )
     return msgspec.structs.replace(limits, connections_max=allowed)
+
+
+def _proxies(config: Config) -> Networks | None:
+    """The networks of trusted proxies; None: there are none."""
+    networks = names_in(config.server.trusted_proxies)
+    return Networks(networks) if networks else None
 
 
 def _listen(address: str, backlog: int) -> socket.socket:

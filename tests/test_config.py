@@ -330,3 +330,13 @@ def test_load_event_targets_of_one_arn_are_refused(tmp_path: Path) -> None:
     text = f"{QUEUE}'\nqueue_url='http://h'\naccess_key='a'\nsecret_key='b'\n"
     error = refusal(tmp_path, text + text.replace("'hook'", "'other'"))
     assert (error.key, error.allowed) == ("event_target.arn", "each name once")
+
+
+@pytest.mark.parametrize("text", ['"10.0.0.1/8"', '["::1", "nonsense"]'])
+def test_load_of_proxies_that_are_no_networks_is_refused(tmp_path: Path, text: str) -> None:
+    error = refusal(tmp_path, f"[server]\ntrusted_proxies = {text}\n")
+    assert error.key == "server.trusted_proxies"
+
+
+def test_load_of_the_proxy_protocol_wants_to_know_whose(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "[server]\nproxy_protocol = true\n").key == "server.proxy_protocol"

@@ -18,12 +18,14 @@ import trio
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead, parse_request
 from s3proxy.http.answer import Answer
-from s3proxy.http.errors import DeadlineExceeded, TransportError
+from s3proxy.http.errors import DeadlineExceeded, Disconnected, TransportError
 from s3proxy.http.handler import Handler, Request, Response
 from s3proxy.http.limits import ServerLimits, ServerStats
+from s3proxy.http.proxy_protocol import HEADER_BYTES_MAX, ProxyHeaderError, parse_proxy_header
 from s3proxy.http.request_body import RequestBody
 from s3proxy.http.request_ids import RequestIds
 from s3proxy.http.transport import BURST_OPERATIONS_MAX, WOULD_BLOCK, TlsTransport, Transport
+from s3proxy.s3.proxies import Networks, address_of
 
 SCRATCH_BYTES: Final = 65_536
 # How long a connection that never sent a byte may still do so once the server drains: its request
@@ -39,6 +41,7 @@ class Shared:
         draining: no further request is waited for.
         connections: that are open.
         room: where an accept loop waits for one of them to close.
+        proxies: whose connections begin with a header of the PROXY protocol; None: nobody's.
     """
 
     __slots__ = (
@@ -48,13 +51,17 @@ class Shared:
         "handler",
         "ids",
         "limits",
+        "proxies",
         "room",
         "scratch",
         "stats",
     )
 
-    def __init__(self, handler: Handler, limits: ServerLimits) -> None:
+    def __init__(
+        self, handler: Handler, limits: ServerLimits, proxies: Networks | None = None
+    ) -> None:
         self.handler = handler
+        self.proxies = proxies
         self.limits = limits
         self.stats = ServerStats()
         self.ids = RequestIds()
@@ -108,6 +115,8 @@ class Connection:
             await self._serve()
         except (TransportError, trio.ClosedResourceError):
             pass
+        except (ProxyHeaderError, trio.TooSlowError):
+            self._shared.stats.proxy_headers_refused += 1
         except Exception as error:
             self._shared.failed(error)
         except BaseExceptionGroup as group:
@@ -135,6 +144,9 @@ class Connection:
         self.retire()
 
     async def _serve(self) -> None:
+        proxies = self._shared.proxies
+        if proxies is not None and proxies.has(address_of(self._transport.peer)):
+            await self._take_proxy_header()
         if isinstance(self._transport, TlsTransport):
             await self._shake_hands(self._transport)
         try:
@@ -143,6 +155,27 @@ class Connection:
                     return
         except HeadError as error:
             await self._refuse(error)
+
+    async def _take_proxy_header(self) -> None:
+        """Take the client's address from the header that a load balancer sends first.
+
+        One that is not there, wrong or slow ends the connection: there is nobody to answer.
+        """
+        transport = self._transport
+        data = b""
+        header = None
+        with trio.fail_after(self._shared.limits.head_timeout_s):
+            while header is None:
+                while (more := transport.receive_below_nowait(HEADER_BYTES_MAX, peek=True)) is None:
+                    await transport.wait_readable(math.inf)
+                if not more:
+                    raise Disconnected("the proxy ended the connection")
+                header = parse_proxy_header(data + more)
+                # What follows the header is not this layer's, and stays where it is.
+                ours = len(more) if header is None else header.length - len(data)
+                transport.receive_below_nowait(ours)
+                data += more
+        transport.peer = header.peer or transport.peer
 
     async def _shake_hands(self, transport: TlsTransport) -> None:
         try:

@@ -42,3 +42,4 @@ class ServerStats(msgspec.Struct):
     deadlines_exceeded: int = 0
     handler_failures: int = 0
     tls_handshake_failures: int = 0
+    proxy_headers_refused: int = 0

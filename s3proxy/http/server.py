@@ -21,6 +21,7 @@ from s3proxy.http.limits import ServerLimits, ServerStats
 from s3proxy.http.readiness import Endpoint, Readiness
 from s3proxy.http.tls import TlsContext
 from s3proxy.http.transport import TlsTransport, Transport
+from s3proxy.s3.proxies import Networks
 
 __all__ = ["Handler", "Request", "Response", "Server", "ServerLimits", "ServerStats"]
 
@@ -58,6 +59,7 @@ class Server:
         readiness: where the connections wait; its `run` must be running.
         limits: bounds.
         tls: given, every connection speaks TLS.
+        proxies: whose connections begin with a header of the PROXY protocol; None: nobody's.
     """
 
     def __init__(
@@ -66,11 +68,12 @@ class Server:
         readiness: Readiness,
         limits: ServerLimits | None = None,
         tls: TlsContext | None = None,
+        proxies: Networks | None = None,
     ) -> None:
         self._readiness = readiness
         self._limits = limits or ServerLimits()
         self._tls = tls
-        self._shared = Shared(handler, self._limits)
+        self._shared = Shared(handler, self._limits, proxies)
         self._listeners: list[Listener] = []
         self._nursery: trio.Nursery | None = None
         self._stopped = trio.Event()

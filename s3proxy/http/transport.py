@@ -208,6 +208,16 @@ class Transport(Endpoint):
         except OSError:
             return  # a kernel without it: it only saves wake-ups
 
+    def receive_below_nowait(self, count: int, *, peek: bool = False) -> bytes | None:
+        """Up to `count` bytes below TLS, which `peek` leaves there; None: nothing has come."""
+        try:
+            # Not the method of an SSLSocket, which reads through TLS.
+            return socket.socket.recv(self._socket, count, socket.MSG_PEEK if peek else 0)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self.broken(error) from error
+
     def shutdown_write(self) -> None:
         """Tell the peer that nothing more comes; reading goes on. Never raises for a dead peer."""
         try:

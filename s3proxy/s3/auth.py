@@ -8,6 +8,7 @@ Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,6 +35,7 @@ from s3proxy.s3.post_signature import (
     parse_claim,
     wrong_signature,
 )
+from s3proxy.s3.rewritten import rewritten
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.s3.time import iso_seconds
 
@@ -42,6 +44,15 @@ if TYPE_CHECKING:
 
 ROOT_USER: Final = "root"
 SKEW_S_MAX: Final = 15 * 60
+# What clients sign: Go's SDK "identity", others what their HTTP library asks for.
+ACCEPT_ENCODINGS: Final = (
+    "identity",
+    "gzip",
+    "",
+    "gzip, deflate",
+    "gzip, deflate, br",
+    "gzip,deflate",
+)
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 
 
@@ -117,6 +128,7 @@ class Authenticator:
         clock: seconds since the epoch.
         keys: cache of signing keys.
         version_two: checks Signature Version 2; None: that is refused.
+        tolerate_accept_encoding: a signed Accept-Encoding may have been replaced on the way.
     """
 
     def __init__(
@@ -127,12 +139,14 @@ class Authenticator:
         clock: Callable[[], float] = time.time,
         keys: SigningKeys | None = None,
         version_two: VersionTwo | None = None,
+        tolerate_accept_encoding: bool = False,
     ) -> None:
         self._lookup = lookup
         self._region = region
         self._clock = clock
         self._keys = SigningKeys() if keys is None else keys
         self._version_two = version_two
+        self._tolerate_accept_encoding = tolerate_accept_encoding
 
     def authenticate(self, head: "RequestHead") -> Verified:
         """Verify a request's signature; one without is from ANONYMOUS.
@@ -163,10 +177,10 @@ class Authenticator:
                 parse_form(authorization.payload_hash)
         except AuthError as error:
             # Only here, so that others do not pay for a look at every request.
-            old = self._old_version(head) if error.code == "InvalidRequest" else None
-            if old is not None:
-                return old
-            raise S3Error(error.code, error.message, **error.fields) from error
+            verified = self._second_look(head, error.code)
+            if verified is None:
+                raise S3Error(error.code, error.message, **error.fields) from error
+            return verified
         return Verified(credential.identity, authorization, key)
 
     def authenticate_form(self, form: PostForm) -> Verified:
@@ -204,6 +218,35 @@ class Authenticator:
         scope = (claim.access_key, credential.generation, claim.date, claim.region)
         key = self._keys.get(*scope) or self._keys.derive(*scope, credential.secret())
         return key.sign(claim.policy).encode()
+
+    def _second_look(self, head: "RequestHead", code: str) -> Verified | None:
+        """What a request that was refused may be besides; None: nothing."""
+        if code == "InvalidRequest":
+            return self._old_version(head)
+        if code == "SignatureDoesNotMatch" and self._tolerate_accept_encoding:
+            return self._other_encoding(head)
+        return None
+
+    def _other_encoding(self, head: "RequestHead") -> Verified | None:
+        """Verify with the values of Accept-Encoding that clients sign; None: it is none of them.
+
+        Content delivery networks replace the header. Everything else in the head has to be as it
+        was signed; at most six verifications.
+        """
+        for value in ACCEPT_ENCODINGS:
+            other = rewritten(head, {"accept-encoding": value})
+            authorization = parse_authorization(other)
+            if authorization is None or b"accept-encoding" not in authorization.signed_headers:
+                return None
+            credential = self._lookup(authorization.access_key)
+            if credential is None:
+                return None
+            key = self._keys.find(authorization, credential.generation)
+            key = key or self._derive(credential, authorization)
+            with suppress(AuthError):
+                verify(other, authorization, key)
+                return Verified(credential.identity, authorization, key)
+        return None
 
     def _old_version(self, head: "RequestHead") -> Verified | None:
         """Verify Signature Version 2, where it is taken; None: the request has another."""

@@ -14,6 +14,7 @@ from s3proxy.http.limits import ServerLimits
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server, open_listener
 from s3proxy.http.tls import TlsContext
+from s3proxy.s3.proxies import Networks
 
 Answerer = Callable[[Request], Awaitable[Response]]
 
@@ -151,13 +152,14 @@ async def serving(
     *,
     limits: ServerLimits | None = None,
     tls: TlsContext | None = None,
+    proxies: Networks | None = None,
 ) -> AsyncIterator[Served]:
     """A server on a free port of loopback; cut off at the end."""
     if not isinstance(handler, FakeHandler):
         handler = FakeHandler(handler)
     listener = open_listener("127.0.0.1", 0, backlog=1024)
     address = listener.getsockname()
-    server = Server(handler, readiness, limits or ServerLimits(), tls)
+    server = Server(handler, readiness, limits or ServerLimits(), tls, proxies)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, [listener])
         yield Served(server, handler, address)

@@ -6,13 +6,14 @@ import pytest
 from s3proxy._fast.http1 import RequestHead
 from s3proxy._fast.sigv4 import SigningKeys
 from s3proxy.s3.auth import ANONYMOUS, Authenticator, Credential
-from tests.s3.heads import make_head, raises_s3
+from tests.s3.heads import head_of, make_head, raises_s3
 from tests.s3.signing import (
     ACCESS_KEY,
     IDENTITY,
     REGION,
     SECRET_KEY,
     authenticator,
+    credential,
     presign,
     sign,
 )
@@ -198,3 +199,43 @@ def test_authenticate_with_an_unsigned_amz_header_is_denied() -> None:
     headers = {n.replace("-", "_"): v for n, v in signed.items() if n != "host"}
     with raises_s3("AccessDenied"):
         authenticator().authenticate(make_head(x_amz_meta_extra="1", **headers))
+
+
+def tolerant() -> Authenticator:
+    return Authenticator(credential, REGION, tolerate_accept_encoding=True)
+
+
+@pytest.mark.parametrize("signed", ["identity", "gzip", "", "gzip, deflate, br"])
+@pytest.mark.parametrize("sent", ["gzip, br", "zstd", None])
+def test_authenticate_tolerates_an_accept_encoding_that_was_replaced(
+    signed: str, sent: str | None
+) -> None:
+    head = sign(headers={"Accept-Encoding": signed})
+    pairs = [(name, value) for name, value in head.items() if name != "accept-encoding"]
+    pairs += [] if sent is None else [("accept-encoding", sent)]
+    replaced = head_of("GET", "/bucket/key", pairs)
+    assert tolerant().authenticate(replaced).identity == IDENTITY
+    with raises_s3("SignatureDoesNotMatch"):
+        authenticator().authenticate(replaced)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        sign(headers={"Accept-Encoding": "identity"}, secret_key="another"),
+        sign(headers={"Accept-Encoding": "snappy"}),
+        sign(secret_key="another"),
+    ],
+)
+def test_authenticate_tolerates_nothing_else_that_does_not_match(head: RequestHead) -> None:
+    pairs = [(name, "x" if name == "accept-encoding" else value) for name, value in head.items()]
+    with raises_s3("SignatureDoesNotMatch"):
+        tolerant().authenticate(head_of("GET", "/bucket/key", pairs))
+
+
+def test_authenticate_that_tolerates_still_wants_every_other_header_as_signed() -> None:
+    head = sign(headers={"Accept-Encoding": "identity", "X-Amz-Meta-A": "1"})
+    changed = {"accept-encoding": "gzip, br", "x-amz-meta-a": "2"}
+    pairs = [(name, changed.get(name, value)) for name, value in head.items()]
+    with raises_s3("SignatureDoesNotMatch"):
+        tolerant().authenticate(head_of("GET", "/bucket/key", pairs))
