@@ -104,8 +104,8 @@ class Gateway:
             response = self._error(request, error)
         except Exception as error:
             response = self._error(request, self._mapped(request, error))
-        if exchange.route is None or not exchange.route.plain:
-            self._share(request, exchange, response)
+        if exchange.route is not None and not exchange.route.plain:
+            self._share(request, exchange.route, exchange.sender, response)
         return response
 
     async def _open_form(self, request: Request, found: Route, exchange: Exchange) -> Call:
@@ -127,15 +127,17 @@ class Gateway:
         )
         return Response(200, headers)
 
-    def _share(self, request: Request, exchange: Exchange, response: Response) -> None:
+    def _share(
+        self, request: Request, found: Route, sender: Verified | None, response: Response
+    ) -> None:
         """Let a browser give the answer to a page of another origin, where the bucket says so.
 
         An error too, and that of a bad signature: the page has to see why.
         """
         origin = request.head.get(b"origin")
-        if origin is None or exchange.route is None:
+        if origin is None or found.operation == PREFLIGHT:
             return
-        rules = self._cors_rules(exchange.route, exchange.sender) or ()
+        rules = self._cors_rules(found, sender) or ()
         # Some pages' libraries name the method they would have asked a preflight for.
         asked = request.head.get(b"access-control-request-method")
         rule = cors.find_rule(rules, origin, asked or request.head.method)

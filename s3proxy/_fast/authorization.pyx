@@ -87,8 +87,8 @@ cdef object unsupported_mechanism():
     )
 
 
-cdef object bad_query(str reason):
-    return AuthError("AuthorizationQueryParametersError", reason)
+cdef object bad_query(str reason, str code="AuthorizationQueryParametersError"):
+    return AuthError(code, reason)
 
 
 # One is made for each request and dropped with it.
@@ -307,7 +307,7 @@ cdef class Authorization:
     cdef int take_expires(self, Span value) except -1:
         cdef Py_ssize_t i
         if value.data[0] == 45 and value.length > 1:
-            raise bad_query("X-Amz-Expires must be non-negative")
+            raise bad_query("X-Amz-Expires must be non-negative", "AccessDenied")
         for i in range(value.length):
             if not 48 <= value.data[i] <= 57:
                 raise bad_query("X-Amz-Expires should be a number")
@@ -315,10 +315,11 @@ cdef class Authorization:
             if self.expires_s > EXPIRES_LIMIT_S:
                 raise bad_query(
                     "X-Amz-Expires must be less than a week (in seconds); "
-                    "that is, the given X-Amz-Expires must be less than 604800 seconds"
+                    "that is, the given X-Amz-Expires must be less than 604800 seconds",
+                    "AccessDenied",
                 )
         if self.expires_s == 0:
-            raise bad_query("X-Amz-Expires must be greater than 0")
+            raise bad_query("X-Amz-Expires must be greater than 0", "AccessDenied")
         return 0
 
 

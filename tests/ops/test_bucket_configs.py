@@ -63,6 +63,9 @@ def test_cors_is_told_to_pages_of_allowed_origins_only(place: tuple[Gateway, bot
     assert headers["access-control-allow-headers"] == "x-amz-date"
     assert headers["access-control-max-age"] == "60"
     assert options(gateway, "/www/k", Origin="https://evil.test", **preflight)[0] == 403
+    other = {"Access_Control_Request_Headers": "X-Other", **preflight}
+    status, headers, _ = options(gateway, "/www/k", Origin=PAGE, **other)
+    assert (status, "access-control-allow-origin" in headers) == (403, False)
     assert options(gateway, "/absent/k", Origin=PAGE, **preflight)[0] == 403
     assert options(gateway, "/www/k")[::2] == (400, "BadRequest")
 

@@ -182,7 +182,7 @@ def test_authenticate_presigned_for_the_future_is_denied() -> None:
 
 
 def test_authenticate_presigned_for_more_than_a_week_is_refused() -> None:
-    with raises_s3("AuthorizationQueryParametersError"):
+    with raises_s3("AccessDenied"):
         authenticator().authenticate(presign(expires_s=7 * DAY_S + 1))
 
 
