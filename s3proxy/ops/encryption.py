@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +33,7 @@ from s3proxy.s3.encryption import (
 from s3proxy.s3.errors import S3Error, not_implemented_header
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.records import BucketRecord, UploadRecord
+    from s3proxy.catalog.records import BucketRecord, PartRecord, UploadRecord
     from s3proxy.ops.call import Call, Services
     from s3proxy.ops.namespace import Namespace
     from s3proxy.s3.headers import Headers
@@ -128,17 +129,17 @@ def open_part_cipher(call: Call, encryption: Encryption | None) -> ObjectCipher 
     return _wrapped_cipher(key, encryption)
 
 
-def check_upload_key(call: Call, upload: UploadRecord) -> None:
-    """Compare the key that came with a Complete with the upload's.
+def check_upload_key(call: Call, upload: UploadRecord, parts: Sequence[PartRecord]) -> None:
+    """Compare the key that came with a Complete of `parts` with the upload's.
 
-    As by AWS, it has to come where the upload has checksums.
+    As by AWS, it has to come where these have checksums.
 
     Raises:
         S3Error: InvalidRequest unless it is the one that the upload was begun with.
     """
     key = _customer_key(call, CUSTOMER)
     expected = "" if upload.encryption is None else upload.encryption.customer_md5
-    if key is None and expected and upload.checksum_algorithm:
+    if key is None and expected and any(part.checksums for part in parts):
         raise S3Error("InvalidRequest", _PART_REQUIRED)
     if key is not None and key.md5 != expected:
         raise S3Error("InvalidRequest", _PART_DIFFERS)

@@ -48,8 +48,6 @@ async def _complete(
     catalog = call.services.catalog
     upload = catalog.get_upload(call.bucket, key, upload_id) if upload_id.isascii() else None
     pairs = [(part.number, part.etag) for part in named]
-    if upload is not None:
-        check_upload_key(call, upload)
     if upload is None:
         done = await namespace.find_completed(key, upload_id, pairs)
         if done is None:
@@ -57,6 +55,7 @@ async def _complete(
         return done
     stored = {part.number: part for part in catalog.list_parts(call.bucket, upload_id)}
     parts = [_kept_part(upload, part, stored.get(part.number)) for part in named]
+    check_upload_key(call, upload, parts)
     _check_sizes(call, parts)
     values, checksum_type = _object_checksums(upload, parts)
     _check_announced(headers, upload, values)
