@@ -68,14 +68,25 @@ def _check_server(config: Config, origin: Origin) -> None:
     if config.control.listen:
         _check_address(origin, "control.listen", config.control.listen)
     _check_match(origin, "server.region", server.region, REGION, "a-z, 0-9, -, . and _")
-    for domain in names_in(server.domain):
-        _check_match(origin, "server.domain", domain, DOMAIN, "a host name without a port")
+    _check_domains(config, origin)
     _check_proxies(config, origin)
     if bool(server.tls_cert) != bool(server.tls_key):
         key, allowed = "server.tls_cert", "tls_cert and tls_key together"
         raise ConfigError(origin(key), key, "one without the other", allowed)
     if not config.data.dir:
         raise ConfigError(origin("data.dir"), "data.dir", "''", "a directory")
+
+
+def _check_domains(config: Config, origin: Origin) -> None:
+    server = config.server
+    domains, websites = names_in(server.domain), names_in(server.website_domain)
+    for domain in domains:
+        _check_match(origin, "server.domain", domain, DOMAIN, "a host name without a port")
+    for domain in websites:
+        key = "server.website_domain"
+        _check_match(origin, key, domain, DOMAIN, "a host name without a port")
+        if domain.lower() in {other.lower() for other in domains}:
+            raise ConfigError(origin(key), key, repr(domain), "another domain than server.domain")
 
 
 def _check_proxies(config: Config, origin: Origin) -> None:

@@ -8,6 +8,7 @@ traceback and answered as InternalError.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead
@@ -21,6 +22,7 @@ from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import read_form
 from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import find_operation
+from s3proxy.ops.website import WEBSITE, Visit
 from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
@@ -90,6 +92,8 @@ class Gateway:
             signed = request.head
             if self._proxies is not None:
                 signed = _as_sent(request, self._proxies)
+            if self._hosts.websites and (name := self._hosts.website(request.head.host)):
+                return await self._visit(request, name, exchange)
             exchange.route = found = route(request.head, self._hosts)
             exchange.operation = found.operation
             if found.operation == PREFLIGHT:
@@ -106,6 +110,15 @@ class Gateway:
             response = self._error(request, self._mapped(request, error))
         if exchange.route is not None and not exchange.route.plain:
             self._share(request, exchange.route, exchange.sender, response)
+        return response
+
+    async def _visit(self, request: Request, bucket: str, exchange: Exchange) -> Response:
+        """The answer of a bucket's website."""
+        visit = Visit(request, bucket, self._services, partial(self._mapped, request))
+        exchange.operation = WEBSITE
+        response = await visit.answer()
+        exchange.route, exchange.code = visit.route, visit.code
+        self._share(request, visit.route, None, response)
         return response
 
     async def _open_form(self, request: Request, found: Route, exchange: Exchange) -> Call:

@@ -190,7 +190,7 @@ class Service:
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:
         config = self._config
-        hosts = Hosts(names_in(config.server.domain))
+        hosts = Hosts(names_in(config.server.domain), names_in(config.server.website_domain))
         authenticator = Authenticator(
             _lookup(parts.catalog),
             config.server.region,

@@ -275,6 +275,11 @@ def test_load_domains_may_be_one_or_several(
     assert names_in(config.server.domain) == names
 
 
+def test_load_of_a_domain_for_both_api_and_websites_is_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, '[server]\ndomain = "a.b"\nwebsite_domain = "A.b"\n')
+    assert error.key == "server.website_domain"
+
+
 def test_load_of_several_domains_checks_each(tmp_path: Path) -> None:
     error = refusal(tmp_path, '[server]\ndomain = ["a.example", "b:80"]\n')
     assert (error.key, error.found) == ("server.domain", "'b:80'")

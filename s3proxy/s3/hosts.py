@@ -18,22 +18,35 @@ class Hosts:
 
     Attributes:
         virtual: whether any host name may name a bucket.
+        websites: whether any may be a website's.
     """
 
-    __slots__ = ("_domains", "_websites", "virtual")
+    __slots__ = ("_domains", "_websites", "virtual", "websites")
 
     def __init__(self, domains: Sequence[str] = (), website_domains: Sequence[str] = ()) -> None:
         self._domains = _suffixes(domains)
         self._websites = _suffixes(website_domains)
         self.virtual = bool(self._domains)
+        self.websites = bool(self._websites)
 
     def bucket(self, host: str) -> str:
         """The bucket that the host of an API request names; "" for path style."""
-        return _before(host, self._domains) if self._domains else ""
+        return _before(host, self._domains) if self.virtual else ""
 
     def website(self, host: str) -> str:
-        """The bucket whose website the host names; "" where it is no website's."""
-        return _before(host, self._websites) if self._websites else ""
+        """The bucket whose website the host names; "" where it is no website's.
+
+        A host of an API domain that is below a domain of websites is the API's.
+        """
+        bucket = _before(host, self._websites)
+        if not bucket:
+            return ""
+        name = host_name(host)
+        domain = len(name) - len(bucket)
+        for suffix in self._domains:
+            if len(suffix) > domain and (name.endswith(suffix) or name == suffix[1:]):
+                return ""
+        return bucket
 
 
 def host_name(host: str) -> str:

@@ -45,6 +45,13 @@ def test_website_of_a_host_is_found_on_website_domains_alone() -> None:
     assert not hosts.website("web.example.com")
 
 
+def test_website_domains_above_an_api_domain_leave_it_alone() -> None:
+    hosts = Hosts(["s3.example.com"], ["example.com"])
+    assert not hosts.website("s3.example.com")
+    assert not hosts.website("photos.s3.example.com")
+    assert hosts.website("photos.example.com") == "photos"
+
+
 def test_hosts_without_domains_are_path_style() -> None:
     assert not Hosts().virtual
     assert not Hosts([""]).bucket("a.b")
