@@ -16,6 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.records import Encryption, ObjectRecord
 from s3proxy.s3.encryption import SSE_C
 
@@ -100,11 +101,17 @@ class StreamCipher:
 
 
 class ObjectCipher:
-    """The key of one object, or of the parts of one upload."""
+    """The key of one object, or of the parts of one upload.
+
+    Raises:
+        UnsupportedRecord: its chunks are larger than this program reads.
+    """
 
     __slots__ = ("_data_key", "encryption")
 
     def __init__(self, data_key: bytes, encryption: Encryption) -> None:
+        if not TAG_BYTES < encryption.chunk_bytes <= CHUNK_BYTES:
+            raise UnsupportedRecord(f"chunks of {encryption.chunk_bytes} bytes")
         self._data_key = data_key
         self.encryption = encryption
 

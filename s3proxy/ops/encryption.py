@@ -101,14 +101,10 @@ def open_cipher(
             another one; see `parse_customer_key`.
         BadMasterKey: the gateway's own key does not open it.
     """
-    key = _customer_key(call, prefix)
-    if encryption is None or encryption.kind != SSE_C:
-        if key is not None:
-            raise S3Error("InvalidRequest", _NOT_APPLICABLE)
-        return None if encryption is None else _sealed_cipher(call, encryption)
-    if key is None:
-        raise S3Error("InvalidRequest", _REQUIRED)
-    return _wrapped_cipher(key, encryption)
+    key = _needed_key(call, encryption, prefix, (_NOT_APPLICABLE, _REQUIRED))
+    if encryption is None:
+        return None
+    return _sealed_cipher(call, encryption) if key is None else _wrapped_cipher(key, encryption)
 
 
 def open_part_cipher(call: Call, encryption: Encryption | None) -> ObjectCipher | None:
@@ -117,13 +113,11 @@ def open_part_cipher(call: Call, encryption: Encryption | None) -> ObjectCipher 
     Raises:
         S3Error: InvalidRequest unless the key is the one that the upload was begun with.
     """
-    key = _customer_key(call, CUSTOMER)
-    if encryption is None or encryption.kind != SSE_C:
-        if key is not None:
-            raise S3Error("InvalidRequest", _PART_DIFFERS)
-        return None if encryption is None else _sealed_cipher(call, encryption)
+    key = _needed_key(call, encryption, CUSTOMER, (_PART_DIFFERS, _PART_REQUIRED))
+    if encryption is None:
+        return None
     if key is None:
-        raise S3Error("InvalidRequest", _PART_REQUIRED)
+        return _sealed_cipher(call, encryption)
     if key.md5 != encryption.customer_md5:
         raise S3Error("InvalidRequest", _PART_DIFFERS)
     return _wrapped_cipher(key, encryption)
@@ -224,6 +218,21 @@ def _asked(call: Call) -> CustomerKey | str | None:
         raise not_implemented_header(sent[0][0])
     check_key_transport(call)
     return parse_encryption(headers)
+
+
+def _needed_key(
+    call: Call, encryption: Encryption | None, prefix: bytes, refusals: tuple[str, str]
+) -> CustomerKey | None:
+    """The client's key, where there has to be one.
+
+    Args:
+        refusals: what to say of a key without need, and of one that is missing.
+    """
+    key = _customer_key(call, prefix)
+    needed = encryption is not None and encryption.kind == SSE_C
+    if needed != (key is not None):
+        raise S3Error("InvalidRequest", refusals[needed])
+    return key
 
 
 def _customer_key(call: Call, prefix: bytes) -> CustomerKey | None:

@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
 from s3proxy.catalog.objects import Deletion
+from s3proxy.catalog.records import Encryption
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
 from tests.catalog.catalogs import (
@@ -222,3 +224,23 @@ async def test_list_uploads_pages_by_key_and_id(tmp_path: Path) -> None:
         page = catalog.list_uploads(bucket, key_marker="a")
         assert [upload.key for upload in page.uploads] == ["d/x", "d/y", LONG]
         assert catalog.list_uploads(bucket, limit=0).truncated is False
+
+
+async def test_complete_takes_blobs_and_salts_of_one_moment(tmp_path: Path) -> None:
+    """A part sent again after it was read, with the same ETag: what opens its blob is its salt."""
+    async with open_catalog(tmp_path) as catalog:
+        bucket = await catalog.create_bucket(bucket_record())
+        await catalog.create_upload(bucket, upload_record("k", "u"))
+        early, late = (
+            msgspec.structs.replace(part_record(1, blob(), "etag"), salt=salt)
+            for salt in (b"early", b"late")
+        )
+        await catalog.put_part(bucket, "k", "u", early)
+        encryption = Encryption("AES256", b"id", b"sealed", salts=(early.salt,))
+        record = msgspec.structs.replace(object_record(), encryption=encryption)
+        await catalog.put_part(bucket, "k", "u", late)
+        await catalog.complete_upload(bucket, "k", "u", record, parts=[(1, "etag")])
+        found = catalog.get_object(bucket, "k")
+        assert found is not None
+        assert found.encryption is not None
+        assert (found.blobs, found.encryption.salts) == ((late.blob,), (b"late",))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -101,6 +104,28 @@ def test_boto3_key_management_service_is_refused(s3: Any) -> None:
     )
     assert found == (501, "NotImplemented")
     assert refused(s3.get_object, Bucket="www", Key="kms") == (404, "NoSuchKey")
+
+
+@pytest.mark.parametrize("body", [b"small", LARGE * 2], ids=len)
+@pytest.mark.parametrize("kind", ["SSE-S3", "SSE-C"])
+def test_browser_form_encrypts_what_it_uploads(
+    gateway: Gateway, s3: Any, kind: str, body: bytes
+) -> None:
+    digest = hashlib.md5(KEY, usedforsecurity=False).digest()
+    prefix = "x-amz-server-side-encryption"
+    fields = {prefix: "AES256"}
+    if kind == "SSE-C":
+        prefix += "-customer-"
+        fields = {prefix + "algorithm": "AES256", prefix + "key": b64encode(KEY).decode()}
+        fields[prefix + "key-MD5"] = b64encode(digest).decode()
+    signed = gateway.client(signature_version="s3v4").generate_presigned_post(
+        "www", "form", Fields=fields, Conditions=[{name: fields[name]} for name in fields]
+    )
+    answer = httpx.post(signed["url"], data=signed["fields"], files={"file": ("a", body)})
+    assert answer.status_code == 204, answer.text
+    got = s3.get_object(Bucket="www", Key="form", **(WITH_KEY if kind == "SSE-C" else {}))
+    assert got["Body"].read() == body
+    assert got["ServerSideEncryption" if kind == "SSE-S3" else "SSECustomerAlgorithm"] == "AES256"
 
 
 def test_damage_far_into_an_object_ends_the_connection(gateway: Gateway, s3: Any) -> None:

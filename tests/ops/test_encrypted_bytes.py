@@ -11,6 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.records import Encryption, ObjectRecord, PartSize
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.chunk_cipher import CHUNK_BYTES, TAG_BYTES, ObjectCipher, stored_size
@@ -258,3 +259,9 @@ def test_what_was_read_before_the_damage_is_right() -> None:
     with pytest.raises(S3Error):
         trio.run(run)
     assert found == plain[:64]
+
+
+@pytest.mark.parametrize("chunk_bytes", [0, TAG_BYTES, CHUNK_BYTES + 1])
+def test_chunks_of_another_program_are_refused(chunk_bytes: int) -> None:
+    with pytest.raises(UnsupportedRecord, match=str(chunk_bytes)):
+        ObjectCipher(KEY, msgspec.structs.replace(ENCRYPTION, chunk_bytes=chunk_bytes))
