@@ -97,7 +97,7 @@ class CompletionTable:
                 return replayed
             stored = uploads.stored_parts(txn, bucket, upload_id)
             final = _with_blobs(record, _named(stored, parts, upload_id))
-            old = versions.find_current(txn, bucket, key.encode())
+            old = versions.find(txn, bucket, key.encode())
             if condition is not None:
                 condition.check(old.etag if old else None)
             final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)

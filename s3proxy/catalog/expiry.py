@@ -194,7 +194,7 @@ def _neighbours(
     node = versions.find_node(view, bucket, key)
     if node is None:
         return 0, True
-    current = versions.find_current(view, bucket, key)
+    current = versions.find(view, bucket, key)
     before = list(islice(versions.older(view, node), NEWER_MAX + 1))
     alone = current is None and len(before) == 1
     newer = sum(one.sequence > record.sequence for one in before)

@@ -16,7 +16,7 @@ from s3proxy.catalog.intents import check_open, settle
 from s3proxy.catalog.listing import Range, walk
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import INLINE, OBJECTS, encode
-from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.kv.engine import Engine, Transaction
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListedObject, ListPage
 
@@ -89,14 +89,14 @@ class ObjectTable:
             value = self._engine.get(OBJECTS, bucket.id + encoded)
             return None if value is None else tables.objects.decode(value)
         with self._engine.read() as view:
-            return _find(view, bucket, encoded, version_id)
+            return versions.find(view, bucket, encoded, version_id)
 
     def get_object_with_inline(
         self, bucket: BucketRecord, key: str, version_id: str = ""
     ) -> tuple[ObjectRecord | None, bytes | None]:
         """Return what `get_object` does and, if its only blob is inline, the data: one snapshot."""
         with self._engine.read() as view:
-            record = _find(view, bucket, key.encode(), version_id)
+            record = versions.find(view, bucket, key.encode(), version_id)
             if record is None or len(record.blobs) != 1 or record.blobs[0].backend:
                 return record, None
             return record, view.get(INLINE, record.blobs[0].id.encode())
@@ -185,7 +185,7 @@ class ObjectTable:
 
         def change(txn: Transaction) -> ObjectRecord:
             now = require(txn, bucket)
-            old = versions.find_current(txn, bucket, encoded)
+            old = versions.find(txn, bucket, encoded)
             if condition is not None:
                 condition.check(old.etag if old else None)
             if replaces is not None and (old != replaces or now.versioning):
@@ -225,7 +225,7 @@ class ObjectTable:
 
         def store(txn: Transaction) -> ObjectRecord | None:
             require(txn, bucket)
-            record = _find(txn, bucket, encoded, version_id)
+            record = versions.find(txn, bucket, encoded, version_id)
             if record is None or record.delete_marker:
                 return record
             changed = change(record)
@@ -288,12 +288,6 @@ class ObjectTable:
         return await self._engine.commit(change)
 
 
-def _find(view: Snapshot, bucket: BucketRecord, key: bytes, version_id: str) -> ObjectRecord | None:
-    if version_id:
-        return versions.find(view, bucket, key, version_id)
-    return versions.find_current(view, bucket, key)
-
-
 def delete(
     txn: Transaction,
     bucket: BucketRecord,
@@ -335,10 +329,10 @@ def _delete(
 ) -> ObjectRecord | None:
     key = deletion.key.encode()
     if deletion.condition is not None or deletion.version_id:
-        _check(_find(txn, bucket, key, deletion.version_id), deletion, now_ns)
+        _check(versions.find(txn, bucket, key, deletion.version_id), deletion, now_ns)
     if deletion.version_id:
         return versions.remove(txn, bucket, key, deletion.version_id, due_ns)
-    old = versions.find_current(txn, bucket, key)
+    old = versions.find(txn, bucket, key)
     lost = versions.keep(txn, bucket, key, old)
     if lost is not None:
         discard(txn, lost.blobs, due_ns)

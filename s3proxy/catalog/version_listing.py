@@ -115,7 +115,7 @@ def _rest_of_key(
         return
     if wanted.delimiter and key.find(wanted.delimiter, len(wanted.prefix)) >= 0:
         return
-    current = versions.find_current(view, bucket, key)
+    current = versions.find(view, bucket, key)
     node = versions.find_node(view, bucket, key)
     marked = current is not None and current.named_version == version_id_marker
     after = b"" if marked else versions.order_of(version_id_marker, node)

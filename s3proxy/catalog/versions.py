@@ -42,24 +42,25 @@ def is_version_id(text: str) -> bool:
     return text == NULL_VERSION or _VERSION_ID.fullmatch(text) is not None
 
 
-def find(view: Snapshot, bucket: BucketRecord, key: bytes, version_id: str) -> ObjectRecord | None:
-    """Return the version of `key` that has the id, current or not, object or delete marker."""
-    current = find_current(view, bucket, key)
-    if current is not None and current.named_version == version_id:
+def find(
+    view: Snapshot, bucket: BucketRecord, key: bytes, version_id: str = ""
+) -> ObjectRecord | None:
+    """Return the object under `key`, None where it is deleted.
+
+    Args:
+        version_id: the version that has it instead, current or not, object or delete marker.
+    """
+    value = keys.get(view, OBJECTS, bucket.id, key)
+    current = None if value is None else tables.objects.decode(value)
+    if not version_id or (current is not None and current.named_version == version_id):
         return current
     node = find_node(view, bucket, key)
     return None if node is None else _find_older(view, node, version_id)
 
 
-def find_current(view: Snapshot, bucket: BucketRecord, key: bytes) -> ObjectRecord | None:
-    """Return the object under `key`; None also where it is deleted."""
-    value = keys.get(view, OBJECTS, bucket.id, key)
-    return None if value is None else tables.objects.decode(value)
-
-
 def find_latest(view: Snapshot, bucket: BucketRecord, key: bytes) -> ObjectRecord | None:
     """Return the current version of `key`, which may be a delete marker."""
-    current = find_current(view, bucket, key)
+    current = find(view, bucket, key)
     if current is not None:
         return current
     node = find_node(view, bucket, key)
@@ -159,7 +160,7 @@ def remove(
     Returns:
         What was removed; None: there is no such version.
     """
-    current = find_current(txn, bucket, key)
+    current = find(txn, bucket, key)
     if current is not None and current.named_version == version_id:
         keys.delete(txn, OBJECTS, bucket.id, key)
         removed: ObjectRecord | None = current
@@ -176,7 +177,7 @@ def remove(
 
 def update(txn: Transaction, bucket: BucketRecord, key: bytes, record: ObjectRecord) -> None:
     """Store a changed record in the place of the version whose id and sequence it has."""
-    current = find_current(txn, bucket, key)
+    current = find(txn, bucket, key)
     if current is not None and current.sequence == record.sequence:
         keys.put(txn, OBJECTS, bucket.id, key, encode(record))
         return

@@ -41,7 +41,9 @@ async def get_object(call: Call) -> Response:
     key = call.route.key
     found, data = await namespace.find_to_read(key, call.route.query.get("versionId", ""))
     record = require_object(call, found)
-    cipher = open_cipher(call, record.encryption)
+    cipher = None
+    if record.encryption is not None or not call.route.plain:
+        cipher = open_cipher(call, record.encryption)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
@@ -63,7 +65,8 @@ async def head_object(call: Call) -> Response:
     """
     namespace = open_namespace(call.services, call.bucket)
     record = await find_object(call, namespace)
-    open_cipher(call, record.encryption)
+    if record.encryption is not None or not call.route.plain:
+        open_cipher(call, record.encryption)
     try:
         status, headers, span = describe(call, record)
     except NotModified:
