@@ -156,6 +156,13 @@ class BucketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     target: str = ""  # empty: the same as name
 
 
+class BucketLoggingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Access logs of buckets, which are kept in memory until they are delivered."""
+
+    interval_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    buffer_bytes_max: Annotated[int, Meta(ge=1 << 16, le=1 << 30)] = 16 << 20
+
+
 class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How events are delivered, and when one is given up."""
 
@@ -231,6 +238,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: DataConfig = field(default_factory=DataConfig)
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
+    bucket_logging: BucketLoggingConfig = field(default_factory=BucketLoggingConfig)
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -12,14 +12,17 @@ from functools import partial
 
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead
+from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Request, Response
 from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.bucket_configs import cors_rules
+from s3proxy.ops.bucket_logging import NAME as LOGGING
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import read_form
+from s3proxy.ops.request_logs import Answered, RequestLogs
 from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import find_operation
 from s3proxy.ops.website import WEBSITE, Visit
@@ -49,15 +52,17 @@ class Exchange:
     """What became known of a request on its way; read when the answer has left.
 
     Attributes:
+        call: None where nobody was authenticated.
         operation: its name; "none" where the head names no operation.
         route: None there, too.
         sender: None where nobody was authenticated.
         code: of the S3 error that was answered, "" for none.
     """
 
-    __slots__ = ("code", "operation", "route", "sender")
+    __slots__ = ("call", "code", "operation", "route", "sender")
 
     def __init__(self) -> None:
+        self.call: Call | None = None
         self.operation = "none"
         self.route: Route | None = None
         self.sender: Verified | None = None
@@ -75,6 +80,7 @@ class Gateway:
         hosts: Hosts,
         metrics: Metrics,
         access_log: AccessLog,
+        request_logs: RequestLogs,
         proxies: Networks | None = None,
     ) -> None:
         self._services = services
@@ -84,6 +90,7 @@ class Gateway:
         self._proxies = proxies
         self._metrics = metrics
         self._access_log = access_log
+        self._request_logs = request_logs
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; never raises but for cancellation."""
@@ -103,6 +110,7 @@ class Gateway:
             else:
                 exchange.sender = sender = self._authenticate(signed)
                 call = Call(request, found, self._services, sender)
+            exchange.call = call
             response = await find_operation(call).function(call)
         except S3Error as error:
             response = self._error(request, error)
@@ -213,6 +221,30 @@ class Gateway:
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
             self._access_log.add(line)
+        bucket = self._logged_bucket(exchange)
+        if bucket is not None and exchange.route is not None:
+            answered = Answered(
+                request=request,
+                response=response,
+                route=exchange.route,
+                sender=exchange.sender,
+                code=exchange.code,
+                sent_bytes=sent_bytes,
+                duration_s=duration_s,
+            )
+            self._request_logs.add(bucket, answered.record(bucket))
+
+    def _logged_bucket(self, exchange: Exchange) -> BucketRecord | None:
+        """The bucket of a request, where it has a log; also of one that was refused at the door."""
+        bucket: BucketRecord | None = getattr(exchange.call, "bucket", None)
+        if bucket is None and exchange.code and exchange.route is not None:
+            try:
+                bucket = self._services.catalog.get_bucket(exchange.route.bucket)
+            except KvError:
+                return None
+        if bucket is None or not bucket.configs or LOGGING not in bucket.configs:
+            return None
+        return bucket
 
 
 def _as_sent(request: Request, proxies: Networks) -> RequestHead:

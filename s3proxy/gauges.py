@@ -11,7 +11,9 @@ from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.workers.deliver import Deliverer
+from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.worker import Supervised
@@ -107,6 +109,16 @@ def of_inventory(worker: InventoryWorker) -> Iterator[Reading]:
     """Reports that were written, and those that could not be."""
     for outcome, count in worker.counts.items():
         yield "counter", "inventory_reports", "Inventory reports", count, {"outcome": outcome}
+
+
+def of_bucket_logs(delivery: LogDelivery, logs: RequestLogs) -> Iterator[Reading]:
+    """Access logs of buckets: what became of their lines."""
+    for outcome, count in (
+        ("delivered", delivery.delivered),
+        ("refused", delivery.refused),
+        ("dropped", logs.dropped),
+    ):
+        yield "counter", "bucket_log_lines", "Lines of access logs", count, {"outcome": outcome}
 
 
 def of_events(catalog: Catalog, deliverers: Sequence[Deliverer]) -> Iterator[Reading]:

@@ -15,7 +15,7 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -50,15 +50,18 @@ from s3proxy.http.limits import ServerLimits
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server
 from s3proxy.http.tls import TlsContext, client_context
+from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.identity import identity_of
+from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.proxies import Networks
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
+from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.recover import recover
@@ -66,6 +69,7 @@ from s3proxy.workers.remove_containers import ContainerRemover
 from s3proxy.workers.worker import Supervised, Worker
 
 READY_TIMEOUT_S = 5.0
+LAST_LOGS_S = 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 logger = get_logger("service")
@@ -110,7 +114,8 @@ class Service:
                 self._metrics.add_source(lambda: gauges.of_engine(engine))
                 self._metrics.add_source(lambda: gauges.of_access_log(access_log))
                 async with self._transport() as (readiness, client):
-                    parts = _Parts(catalog, readiness, client, access_log, listener, signals)
+                    logs = RequestLogs(config.bucket_logging.buffer_bytes_max)
+                    parts = _Parts(catalog, readiness, client, access_log, listener, signals, logs)
                     await self._serve(parts, task_status)
 
     @asynccontextmanager
@@ -159,17 +164,23 @@ class Service:
         inventory = InventoryWorker(services, objects_per_s=config.inventory.objects_per_s)
         deliverers, unclaimed = delivery_workers(catalog, services.targets, config)
         collector, remover = Collector(catalog, services.backends), ContainerRemover(services)
-        work: list[Worker] = [collector, remover, lifecycle, inventory]
+        logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
+        delivery = LogDelivery(services, logs, interval_s=interval_s)
+        work: list[Worker] = [collector, remover, lifecycle, inventory, delivery]
         workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))
+        self._metrics.add_source(lambda: gauges.of_bucket_logs(delivery, logs))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:
                 nursery.start_soon(worker.run)
             yield await self._start_control(nursery, services.backends)
+            # The last requests have been answered: what is known of them need not be lost.
+            with trio.move_on_after(LAST_LOGS_S), suppress(OSError, BackendError, KvError):
+                await delivery.work()
             nursery.cancel_scope.cancel()
 
     def _services(
@@ -204,6 +215,7 @@ class Service:
             metrics=self._metrics,
             access_log=parts.access_log,
             proxies=_proxies(config),
+            request_logs=parts.request_logs,
         )
 
     @asynccontextmanager
@@ -249,6 +261,7 @@ class _Parts:
     access_log: AccessLog
     listener: socket.socket
     signals: AsyncIterator[int]
+    request_logs: RequestLogs
 
 
 async def _wait_for_stop(signals: AsyncIterator[int], tls: TlsContext | None) -> None:

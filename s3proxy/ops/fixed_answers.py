@@ -9,21 +9,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from s3proxy.http.handler import Response
-from s3proxy.ops.resolve import XML_HEADERS
-from s3proxy.s3 import xml
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
 
 Function = Callable[["Call"], Awaitable[Response]]
-
-
-def _document(make: Callable[[], bytes]) -> Function:
-    async def answer(call: Call) -> Response:
-        return Response(200, XML_HEADERS, make())
-
-    return answer
 
 
 def _absent(code: str) -> Function:
@@ -35,7 +26,6 @@ def _absent(code: str) -> Function:
 
 # operation -> (function, action)
 ANSWERS: dict[str, tuple[Function, str]] = {
-    "get_bucket_logging": (_document(xml.logging_status), "s3:GetBucketLogging"),
     "get_bucket_replication": (
         _absent("ReplicationConfigurationNotFoundError"),
         "s3:GetReplicationConfiguration",

@@ -16,6 +16,7 @@ from s3proxy.backends.s3_store import S3Store
 from s3proxy.http.handler import Response
 from s3proxy.ops import (
     authorization,
+    bucket_logging,
     buckets,
     copy_object,
     delete_object,
@@ -154,6 +155,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     **inventory.OPERATIONS,
     **lifecycle.OPERATIONS,
     **notification.OPERATIONS,
+    **bucket_logging.OPERATIONS,
 }
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(

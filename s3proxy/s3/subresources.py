@@ -112,7 +112,6 @@ OBJECT_METHODS: Final[dict[str, str]] = {
 # Operations with a fixed, truthful answer on an unversioned, unencrypted, private bucket.
 FIXED_ANSWERS: Final = frozenset(
     {
-        "get_bucket_logging",
         "get_bucket_replication",
     }
 )
@@ -173,6 +172,7 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "get_bucket_inventory_configuration",
         "get_bucket_lifecycle_configuration",
         "get_bucket_location",
+        "get_bucket_logging",
         "get_bucket_notification_configuration",
         "get_bucket_versioning",
         "get_object",
@@ -191,6 +191,7 @@ IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
         "list_parts",
         "put_bucket_inventory_configuration",
         "put_bucket_lifecycle_configuration",
+        "put_bucket_logging",
         "put_bucket_notification_configuration",
         "put_bucket_versioning",
         POST_OBJECT,

@@ -139,8 +139,3 @@ def location(region: str) -> bytes:
 def versioning(status: str) -> bytes:
     """VersioningConfiguration; empty for a bucket that never had versions."""
     return document("VersioningConfiguration", element("Status", status) if status else "")
-
-
-def logging_status() -> bytes:
-    """BucketLoggingStatus: off."""
-    return document("BucketLoggingStatus", "")

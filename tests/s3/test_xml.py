@@ -125,7 +125,6 @@ def test_access_control_policy_gives_all_to_the_owner(operation: str) -> None:
     ("operation", "body", "expected"),
     [
         ("GetBucketVersioning", xml.versioning(""), {}),
-        ("GetBucketLogging", xml.logging_status(), {}),
         ("GetObjectTagging", tagging({}), {"TagSet": []}),
         ("GetObjectTagging", tagging({"a": "<"}), {"TagSet": [{"Key": "a", "Value": "<"}]}),
     ],

@@ -42,6 +42,7 @@ def read_principals(value: Json, *, excluded: bool) -> Principals:
         names=frozenset(found.names),
         ids=frozenset(found.ids),
         tenants=frozenset(found.tenants),
+        services=frozenset(found.services),
     )
 
 
@@ -53,6 +54,7 @@ class _Found:
         self.names: set[str] = set()
         self.ids: set[str] = set()
         self.tenants: set[str] = set()
+        self.services: set[str] = set()
 
     def add(self, kind: str, text: str) -> None:
         if kind == "AWS" and text == "*":
@@ -63,6 +65,8 @@ class _Found:
             self._add_aws(text)
         elif kind == "CanonicalUser":
             self.ids.add(text)
+        elif kind == "Service":
+            self.services.add(text)
 
     def _add_aws(self, text: str) -> None:
         match = _IAM.fullmatch(text)

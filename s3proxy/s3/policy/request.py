@@ -12,11 +12,13 @@ class Principal(msgspec.Struct, frozen=True):
         user_id: the canonical user id, also that of ACLs.
         user_name: as `arn:aws:iam::…:user/NAME` and `${aws:username}` have it.
         tenant: stands where AWS has the account id.
+        service: one of AWS's names, where the gateway itself asks; it is no user then.
     """
 
     user_id: str
     user_name: str
     tenant: str
+    service: str = ""
 
     @property
     def arn(self) -> str:

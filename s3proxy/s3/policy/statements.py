@@ -11,13 +11,14 @@ from s3proxy.s3.policy.variables import Template, resolve
 class Principals(msgspec.Struct, frozen=True):
     """A Principal element, or with `excluded` a NotPrincipal.
 
-    Kinds that no sender here is (roles, federated users, services) are in none of the sets.
+    Kinds that no sender here is (roles, federated users) are in none of the sets.
 
     Attributes:
         anyone: `*`, which includes requests that nobody signed.
         names: of `arn:aws:iam::…:user/NAME`.
         ids: of users, from bare ids, CanonicalUser, and `arn:aws:iam::ID:root`.
         tenants: from bare ids and `arn:aws:iam::ID:root`: every user there.
+        services: such as `logging.s3.amazonaws.com`; no `*` allows one something.
     """
 
     excluded: bool = False
@@ -25,9 +26,13 @@ class Principals(msgspec.Struct, frozen=True):
     names: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
 
-    def include(self, principal: Principal | None) -> bool:
-        """Whether the statement concerns the sender."""
+    def include(self, principal: Principal | None, *, deny: bool) -> bool:
+        """Whether the statement, which may deny, concerns the sender."""
+        if principal is not None and principal.service:
+            named = principal.service in self.services or (deny and self.anyone)
+            return named is not self.excluded
         named = self.anyone or (
             principal is not None
             and (
@@ -63,7 +68,8 @@ class Statement(msgspec.Struct, frozen=True):
         """Whether the statement concerns the request; the cheap questions first."""
         if request.action not in self.actions:
             return False
-        if self.principals is not None and not self.principals.include(request.principal):
+        principals = self.principals
+        if principals is not None and not principals.include(request.principal, deny=self.deny):
             return False
         if self._names(request) is self.excluded_resources:
             return False
