@@ -57,6 +57,7 @@ class ControlConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class S3Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What S3 clients are allowed, where AWS has a newer way or none."""
 
+    sosapi: bool = False  # Veeam's system.xml and capacity.xml in every bucket
     sigv2: bool = False  # take Signature Version 2 too; it signs no body
     sse_c_over_http: bool = False  # take customers' encryption keys where others may read them
     default_ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"] = (

@@ -193,6 +193,7 @@ class Service:
             container_seed=container_seed,
             storage_classes={entry.name: entry.backend for entry in config.storage_class},
             spool_dir=config.data.dir,
+            sosapi=config.s3.sosapi,
             sse_c_over_http=config.s3.sse_c_over_http,
             default_ownership=config.s3.default_ownership,
         )

@@ -79,6 +79,12 @@ class LocalBackend:
             if status.f_flag & os.ST_RDONLY or not os.access(self._root, os.W_OK | os.X_OK):
                 raise PermissionError(13, "the root is not writable")
 
+    async def capacity(self) -> tuple[int, int] | None:
+        """See `Backend.capacity`: of the file system, for who is not root."""
+        with os_errors("capacity", str(self._root), self.name):
+            status = await self._disk.run(os.statvfs, self._root)
+        return status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
+
     async def recover(self) -> int:
         """See `Backend.recover`; multipart uploads stay, as they outlive a restart."""
         removed = 0

@@ -83,6 +83,10 @@ class S3Backend:
         """See `Backend.check`: the endpoint knows the credentials."""
         await self.requests.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
 
+    async def capacity(self) -> tuple[int, int] | None:
+        """See `Backend.capacity`: S3 has no bounds, or does not tell them."""
+        return None
+
     async def recover(self) -> int:
         """Nothing to remove: the endpoint leaves nothing half-written."""
         return 0

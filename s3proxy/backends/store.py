@@ -180,6 +180,9 @@ class Backend(Protocol):
     async def check(self) -> None:
         """Raise unless the backend answers."""
 
+    async def capacity(self) -> tuple[int, int] | None:
+        """Bytes in all and bytes that are free; None where nobody can tell."""
+
     async def recover(self) -> int:
         """Remove what an interrupted process left half-written; returns how many."""
 

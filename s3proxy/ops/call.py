@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes_max: int = 5 * 1024 * 1024 * MIB
     part_bytes_min: int = 5 * MIB
     storage_classes: dict[str, str] = {}  # those beside STANDARD, by the backend that holds them
+    sosapi: bool = False  # answer for Veeam's documents where a bucket has none
     spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
     sse_c_over_http: bool = False
     encrypted_chunk_bytes: int = 64 * 1024  # as stored; at most what chunk_cipher.py takes

@@ -13,7 +13,8 @@ from s3proxy.http.handler import Response
 from s3proxy.ops.encryption import answer_headers, open_cipher, open_range
 from s3proxy.ops.lifecycle import expiration_headers
 from s3proxy.ops.resolve import open_namespace
-from s3proxy.ops.versions import find_object, require_object, version_header
+from s3proxy.ops.sosapi import find_document
+from s3proxy.ops.versions import require_object, version_header
 from s3proxy.s3.conditions import NotModified, check_read, range_applies
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import parse_part_number
@@ -40,6 +41,8 @@ async def get_object(call: Call) -> Response:
     namespace = open_namespace(call.services, call.bucket)
     key = call.route.key
     found, data = await namespace.find_to_read(key, call.route.query.get("versionId", ""))
+    if found is None:
+        found, data = await find_document(call)
     record = require_object(call, found)
     cipher = None
     if record.encryption is not None or not call.route.plain:
@@ -64,7 +67,10 @@ async def head_object(call: Call) -> Response:
         S3Error: as GetObject.
     """
     namespace = open_namespace(call.services, call.bucket)
-    record = await find_object(call, namespace)
+    found = await namespace.find(call.route.key, call.route.query.get("versionId", ""))
+    if found is None:
+        found, _ = await find_document(call)
+    record = require_object(call, found)
     if record.encryption is not None or not call.route.plain:
         open_cipher(call, record.encryption)
     try:
