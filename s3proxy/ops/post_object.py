@@ -11,6 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, cast
 
 from s3proxy.backends.disk import Disk
+from s3proxy.backends.disk_errors import os_errors
 from s3proxy.http.body import BytesBody, FileBody
 from s3proxy.http.buffers import BUFFERS
 from s3proxy.http.handler import Request, Response
@@ -72,9 +73,12 @@ async def post_object(call: Call) -> Response:
     file = _FormFile(call.request.body, form)
     if file.remaining <= MEMORY_BYTES_MAX:
         return await _stored(call, form, BytesBody(await file.read_all()))
-    directory = call.services.settings.spool_dir or None
-    with tempfile.TemporaryFile(dir=directory, buffering=0) as spool:
-        length = await Disk().write(spool.fileno(), file, length=-1)
+    directory = call.services.settings.spool_dir or tempfile.gettempdir()
+    with os_errors("spool", directory, "spool"):
+        spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - the next line
+    with spool:
+        with os_errors("spool", directory, "spool"):
+            length = await Disk().write(spool.fileno(), file, length=-1)
         return await _stored(call, form, FileBody(spool.fileno(), 0, length, close=False))
 
 
