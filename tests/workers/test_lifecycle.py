@@ -298,6 +298,22 @@ async def test_worker_announces_what_it_deletes(lab: Lab) -> None:
     assert event.cause.principal == "s3.amazonaws.com"
 
 
+async def test_worker_gives_up_a_walk_over_a_damaged_record_and_goes_on_elsewhere(
+    lab: Lab,
+) -> None:
+    await lab.ask("PUT", "/zzz")
+    for bucket in ("www", "zzz"):
+        await lab.put(f"/{bucket}/old/1", b"1")
+        await obey(lab, AGED, bucket=bucket)
+    pass_days(lab, 2)
+    row = bucket_of(lab).id + b"old/1"
+    await lab.catalog.engine.commit(lambda txn: txn.put("objects", row, b"damaged"))
+    worker = LifecycleWorker(lab.services, objects_per_s=RATE)
+    await finish(worker)
+    assert (worker.counts["given_up"], worker.counts["expired"]) == (1, 1)
+    assert keys(lab, "zzz") == []
+
+
 async def test_worker_lets_locked_versions_be(lab: Lab) -> None:
     await set_versioning(lab, "Enabled")
     for text in (b"1", b"2", b"3"):
