@@ -24,6 +24,7 @@ _YEARS_MAX: Final = 100
 _LOCKED: Final = "Access Denied because object protected by object lock."
 _MODE: Final = b"x-amz-object-lock-mode"
 _UNTIL: Final = b"x-amz-object-lock-retain-until-date"
+_UNTIL_NS_MAX: Final = (1 << 63) - 1  # what records can hold
 _HOLD: Final = b"x-amz-object-lock-legal-hold"
 
 
@@ -226,6 +227,9 @@ def parse_date(text: str) -> int | None:
 def _in_future(until_ns: int, now_ns: int, text: str) -> int:
     if until_ns <= now_ns:
         message = "The retain until date must be in the future!"
+        raise invalid_argument(message, _UNTIL.decode(), text)
+    if until_ns > _UNTIL_NS_MAX:
+        message = "The retain until date must be before the year 2262"
         raise invalid_argument(message, _UNTIL.decode(), text)
     return until_ns
 

@@ -131,6 +131,10 @@ def test_retention_document_is_read_as_it_was_written() -> None:
             "<Mode>GOVERNANCE</Mode><RetainUntilDate>2001-01-01T00:00:00Z</RetainUntilDate>",
             "InvalidArgument",
         ),
+        (
+            "<Mode>GOVERNANCE</Mode><RetainUntilDate>2999-01-01T00:00:00Z</RetainUntilDate>",
+            "InvalidArgument",
+        ),
     ],
 )
 def test_read_retention_otherwise_is_refused(content: str, code: str) -> None:
