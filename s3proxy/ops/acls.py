@@ -14,6 +14,7 @@ import msgspec
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.bucket_access import ACL
+from s3proxy.ops.call import LookedAt
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, find_user, open_namespace, open_target, store_elsewhere
 from s3proxy.ops.versions import find_object, require_object, version_header
@@ -88,13 +89,14 @@ async def put_object_acl(call: Call) -> Response:
     if store_elsewhere(call.services, call.bucket) is not None:
         raise S3Error("NotImplemented", _ELSEWHERE)
     namespace = open_target(call)
-    record = await find_object(call, namespace)
+    found = await find_object(call, namespace)
     bucket_owner = call.access.owner_id
-    owners = Owners(record.owner or bucket_owner, bucket_owner)
+    owners = Owners(found.owner or bucket_owner, bucket_owner)
     acl = pack(await _sent_acl(call, owners), owners)
     version_id = call.route.query.get("versionId", "")
 
     def change(record: ObjectRecord) -> ObjectRecord:
+        (call.target or LookedAt(found)).require(record)
         return msgspec.structs.replace(record, acl=acl)
 
     changed = await namespace.update(call.route.key, change, version_id)

@@ -17,6 +17,7 @@ from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.access import OF_OBJECT, Question, may, may_in_service
 from s3proxy.ops.bucket_access import Access
+from s3proxy.ops.call import LookedAt
 from s3proxy.ops.needs import COPIES, Need, needs_of, needs_of_source, of_version
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.request_context import RequestContext, Values
@@ -54,7 +55,7 @@ class Found(msgspec.Struct, frozen=True):
 
     place: Place
     need: Need
-    record: ObjectRecord | None
+    looked_at: LookedAt
 
 
 async def perform(call: Call, action: str, function: Function) -> Response:
@@ -93,9 +94,9 @@ async def require_source(call: Call) -> None:
     found = None
     if store_elsewhere(call.services, bucket) is None:
         need = Need("s3:GetObject", source.key, source.version_id)
-        found = Found(place, need, await _find(call, place, need))
-        call.source = found.record
-    record = None if found is None else found.record
+        found = Found(place, need, await _look(call, place, need))
+        call.source = found.looked_at
+    record = None if found is None else found.looked_at.record
     tagged = call.route.operation == "copy_object" and (record is None or bool(record.tags))
     for need in needs_of_source(headers, source, tagged=tagged):
         await _require_need(call, place, need, found)
@@ -139,6 +140,7 @@ async def _require(call: Call, here: Place, action: str) -> list[Found]:
             found = await _require_need(call, here, need)
             if found is not None:
                 looked_at.append(found)
+                call.target = found.looked_at
     elif store_elsewhere(call.services, here.bucket) is not None:
         await _require_keys(call)
     if call.route.operation in COPIES:
@@ -172,11 +174,11 @@ async def _require_need(
         S3Error: AccessDenied; NoSuchKey to whoever may list the bucket.
     """
     if found is None and _is_about_object(call, place, need):
-        found = Found(place, need, await _find(call, place, need))
-    if may(_question(call, place, need, None if found is None else found.record)):
+        found = Found(place, need, await _look(call, place, need))
+    if may(_question(call, place, need, None if found is None else found.looked_at.record)):
         return found
     if need.action in OF_OBJECT and not need.being_written and _may_list(call, place, need.key):
-        record = await _find(call, place, need) if found is None else found.record
+        record = await _find(call, place, need) if found is None else found.looked_at.record
         if record is None:
             raise S3Error("NoSuchKey", Key=need.key)
     raise S3Error("AccessDenied")
@@ -189,6 +191,18 @@ def _is_about_object(call: Call, place: Place, need: Need) -> bool:
     if place.access.by_tags or call.sender.identity.by_tags:
         return True
     return not place.access.enforced and store_elsewhere(call.services, place.bucket) is None
+
+
+async def _look(call: Call, place: Place, need: Need) -> LookedAt:
+    """The object, with what of it has a say in whether the sender may."""
+    record, identity = await _find(call, place, need), call.sender.identity
+    mine = identity.is_root
+    if record is not None and not mine:
+        mine = place.access.owned_by(identity)
+        if record.owner:
+            mine = record.owner == identity.user_id
+    by_tags = place.access.by_tags or identity.by_tags
+    return LookedAt(record, by_acl=not mine, by_tags=by_tags)
 
 
 async def _find(call: Call, place: Place, need: Need) -> ObjectRecord | None:
@@ -243,18 +257,12 @@ async def _require_still(call: Call, looked_at: list[Found], response: Response)
     """
     for found in looked_at:
         record = await _find(call, found.place, found.need)
-        if not _same_rights(record, found.record) and not may(
+        if not found.looked_at.holds_for(record) and not may(
             _question(call, found.place, found.need, record)
         ):
             if not isinstance(response.body, bytes):
                 await response.body.aclose()
             raise S3Error("AccessDenied")
-
-
-def _same_rights(one: ObjectRecord | None, other: ObjectRecord | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return (one.owner, one.acl, one.tags) == (other.owner, other.acl, other.tags)
 
 
 async def _take_document(call: Call, access: Access) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.key_locks import KeyLocks
 from s3proxy.s3.errors import S3Error
@@ -19,7 +20,7 @@ from s3proxy.s3.xml_acl import ENFORCED
 if TYPE_CHECKING:
     from s3proxy.backends.store import Backend
     from s3proxy.catalog.catalog import Catalog
-    from s3proxy.catalog.records import BucketRecord, ObjectRecord
+    from s3proxy.catalog.records import BucketRecord
     from s3proxy.delivery.target import Target
     from s3proxy.http.client import Client
     from s3proxy.http.handler import Request
@@ -96,6 +97,39 @@ class Services:
         return self.clock_ns() // 1_000_000 * 1_000_000
 
 
+class LookedAt(msgspec.Struct, frozen=True):
+    """An object as it was when a decision was taken about it.
+
+    Attributes:
+        record: None: it was not there.
+        by_acl, by_tags: whether these had a say, beside the owner.
+    """
+
+    record: ObjectRecord | None
+    by_acl: bool = False
+    by_tags: bool = False
+
+    def require(self, record: ObjectRecord | None) -> None:
+        """Check that the decision holds for what is there now.
+
+        Raises:
+            S3Error: ServiceUnavailable.
+        """
+        if not self.holds_for(record):
+            raise S3Error("ServiceUnavailable", "The object was replaced meanwhile.")
+
+    def holds_for(self, record: ObjectRecord | None) -> bool:
+        """Whether all that the decision was about is the same."""
+        before = self.record
+        if record is None or before is None:
+            return record is before
+        return (
+            record.owner == before.owner
+            and (not self.by_acl or record.acl == before.acl)
+            and (not self.by_tags or record.tags == before.tags)
+        )
+
+
 class Call:
     """One authenticated request on its way through an operation.
 
@@ -103,14 +137,15 @@ class Call:
         sender: who signed the request; ANONYMOUS, where nobody did.
         bucket, access: of the route; set by the operation table before the function of an operation
             on a bucket runs.
-        source: the object that a copy was allowed to read; None: whichever is there.
+        target, source: the object of the route, and that of a copy's source, where authorisation
+            was about them; None: whichever is there.
         document: the verified body, where authorisation had to read it.
         request_tags: the tags in it.
     """
 
     __slots__ = (
         *("access", "bucket", "document", "request", "request_tags", "route", "sender"),
-        *("services", "source"),
+        *("services", "source", "target"),
     )
 
     access: Access
@@ -123,6 +158,7 @@ class Call:
         self.route = route
         self.services = services
         self.sender = sender
-        self.source: ObjectRecord | None = None
+        self.target: LookedAt | None = None
+        self.source: LookedAt | None = None
         self.document: bytes | None = None
         self.request_tags: dict[str, str] | None = None

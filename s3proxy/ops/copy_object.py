@@ -133,8 +133,8 @@ async def find_source(call: Call) -> Source:
     if record.delete_marker:
         raise S3Error("InvalidRequest", _OF_A_MARKER)
     cipher = open_source_cipher(call, bucket, record)
-    if call.source is not None and record != call.source:
-        raise S3Error("ServiceUnavailable", "The source was replaced while it was copied.")
+    if call.source is not None:
+        call.source.require(record)
     check_copy_source(headers, record.etag, record.modified_ns)
     return Source(namespace, named.key, record, named.version_id, cipher)
 

@@ -58,6 +58,8 @@ async def _put_tags(call: Call, tags: dict[str, str]) -> list[tuple[str, str]]:
     version_id = call.route.query.get("versionId", "")
 
     def change(record: ObjectRecord) -> ObjectRecord:
+        if call.target is not None:
+            call.target.require(record)
         return msgspec.structs.replace(record, tags=tags)
 
     tagged = await namespace.update(call.route.key, change, version_id)

@@ -1,5 +1,6 @@
 """What decides on access to a bucket, compiled; and the object between decision and answer."""
 
+import base64
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,15 @@ from s3proxy.ops.call import Call, Settings
 from s3proxy.ops.identity import identity_of
 from s3proxy.s3.auth import ANONYMOUS, Identity
 from s3proxy.s3.xml_acl import WRITER
-from tests.ops.lab import Lab, open_lab
+from tests.ops.lab import Lab, md5, open_lab
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
 
 BOB = Identity("AKIDBOB", "user-2", "bob", "main")
+
+
+def digest(data: bytes) -> str:
+    return base64.b64encode(bytes.fromhex(md5(data))).decode()
 
 
 def bucket_of(lab: Lab, name: str = "www") -> BucketRecord:
@@ -74,7 +79,9 @@ def test_policy_that_may_ask_for_tags_is_known(key: str, asks: bool) -> None:
     assert asks_for_tags(document.replace(b"\\\\", b"\\")) == asks
 
 
-async def interrupted(lab: Lab, target: str, happens: Any, **headers: str) -> Any:
+async def interrupted(
+    lab: Lab, target: str, happens: Any, data: bytes = b"", **headers: str
+) -> Any:
     """Ask as bob for what is changed between the decision and the operation."""
     performed = authorization.perform
 
@@ -91,7 +98,7 @@ async def interrupted(lab: Lab, target: str, happens: Any, **headers: str) -> An
     method = "PUT" if headers else "GET"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(authorization, "perform", perform)
-        return await lab.ask(method, target, sender=BOB, **headers)
+        return await lab.ask(method, target, data, sender=BOB, **headers)
 
 
 async def test_object_made_private_before_it_is_read_is_not_answered(tmp_path: Any) -> None:
@@ -119,3 +126,21 @@ async def test_source_replaced_before_it_is_copied_is_not_read(tmp_path: Any) ->
             await interrupted(lab, "/bobs/to", private, x_amz_copy_source="www/k")
         with raises_s3("NoSuchKey"):
             await lab.ask("GET", "/bobs/to", sender=BOB)
+
+
+async def test_object_replaced_before_it_is_changed_keeps_its_acl_and_tags(tmp_path: Any) -> None:
+    settings = Settings(inline_bytes_max=10, default_ownership=WRITER)
+    async with open_lab(tmp_path, settings=settings) as lab:
+        await lab.catalog.create_user("bob")
+        await lab.ask("PUT", "/www?acl", x_amz_acl="public-read-write")
+        tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+        for target, data, headers in (
+            ("/www/k?acl", b"", {"x_amz_acl": "public-read"}),
+            ("/www/k?tagging", tags, {"content_md5": digest(tags)}),
+        ):
+            await lab.ask("PUT", "/www/k", b"bobs", sender=BOB)
+            theirs = partial(lab.put, "/www/k", b"secret")
+            with raises_s3("ServiceUnavailable"):
+                await interrupted(lab, target, theirs, data, **headers)
+            assert (await lab.get("/www/k?acl")).texts("URI") == []
+            assert (await lab.get("/www/k?tagging")).texts("Key") == []
