@@ -8,7 +8,6 @@ traceback and answered as InternalError.
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead
@@ -122,9 +121,12 @@ class Gateway:
 
     async def _visit(self, request: Request, bucket: str, exchange: Exchange) -> Response:
         """The answer of a bucket's website."""
-        visit = Visit(request, bucket, self._services, partial(self._mapped, request))
+        visit = Visit(request, bucket, self._services)
         exchange.operation = WEBSITE
-        response = await visit.answer()
+        try:
+            response = await visit.answer()
+        except Exception as error:
+            response = visit.page(self._mapped(request, error))
         exchange.route, exchange.code = visit.route, visit.code
         self._share(request, visit.route, None, response)
         return response

@@ -6,7 +6,6 @@ answers are objects, redirects and HTML pages; nothing but GET and HEAD is taken
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -34,34 +33,24 @@ _MISSED = frozenset({403, 404})
 class Visit:
     """One request to a website.
 
-    Args:
-        mapped: gives the S3 error for what a lower layer raised.
-
     Attributes:
         route: what was read last.
         code: of the error that was answered, "" for none.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        bucket: str,
-        services: Services,
-        mapped: Callable[[Exception], S3Error],
-    ) -> None:
+    def __init__(self, request: Request, bucket: str, services: Services) -> None:
         self._request = request
         self._bucket = bucket
         self._services = services
-        self._mapped = mapped
         self.code = ""
         self.route = Route(WEBSITE, bucket, "", _NO_QUERY, request.head)
 
     async def answer(self) -> Response:
-        """What the browser gets; raises nothing but for cancellation."""
+        """What the browser gets; errors of S3 are pages, others raise."""
         try:
             return await self._answer()
-        except Exception as error:
-            return self._page(error if isinstance(error, S3Error) else self._mapped(error))
+        except S3Error as error:
+            return self.page(error)
 
     async def _answer(self) -> Response:
         method = self._request.head.method
@@ -128,7 +117,7 @@ class Visit:
             method = self._request.head.method
             response = await self._ask(_METHODS[method], site.error_key, plain=True)
         except S3Error as second:
-            return self._page(error, also=_ERROR_DOCUMENT_FAILED, lines=_lines(second))
+            return self.page(error, also=_ERROR_DOCUMENT_FAILED, lines=_lines(second))
         self.code = error.code
         response.status = error.status
         return response
@@ -144,9 +133,14 @@ class Visit:
         page = error_page(title, [("Code", title[4:].replace(" ", "")), *self._ids()])
         return Response(status, [_HTML, ("Location", location)], page)
 
-    def _page(
+    def page(
         self, error: S3Error, also: str = "", lines: tuple[tuple[str, str], ...] = ()
     ) -> Response:
+        """The HTML page of an error.
+
+        Args:
+            also: what else went wrong, and its `lines`.
+        """
         self.code = error.code
         listed = [*_lines(error), *self._ids(), *lines]
         headers = [_HTML, ("x-amz-error-code", error.code), *error.headers]

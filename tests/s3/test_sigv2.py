@@ -125,6 +125,8 @@ def test_version_two_with_any_other_signature_is_refused(a: bytes, b: bytes) -> 
         (signed(headers={"x-amz-security-token": "t"}), "InvalidToken"),
         (signed("PUT", "/b/k?legal-hold"), "AccessDenied"),
         (signed("PUT", "/b/k?%6cegal-hold"), "AccessDenied"),
+        (signed("PUT", "/b/k?X-Amz-Acl=public-read"), "AccessDenied"),
+        (presigned("GET", "/b/k?attributes"), "AccessDenied"),
         (
             signed("PUT", headers={"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}),
             "InvalidRequest",
@@ -161,6 +163,10 @@ def test_version_two_url_expires_at_its_second() -> None:
     with raises_s3("AccessDenied") as caught:
         gate.authenticate(head)
     assert caught.value.message == "Request has expired"
+
+
+def test_version_two_in_a_header_may_read_what_sdks_ask_for_unsigned() -> None:
+    assert GATE.authenticate(signed("GET", "/bucket/?publicAccessBlock")).identity == IDENTITY
 
 
 def test_version_two_is_refused_by_name_unless_it_is_configured() -> None:
