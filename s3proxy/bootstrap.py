@@ -131,20 +131,21 @@ async def ensure_root(catalog: Catalog, environ: Mapping[str, str]) -> NewKey | 
 
 
 async def attach_buckets(catalog: Catalog, config: Config) -> None:
-    """Make the catalog's attached buckets those of the configuration.
+    """Make the operator's attached buckets in the catalog those of the configuration.
 
     One that is no longer configured is detached: its record and its multipart uploads go, its bytes
-    stay where they are.
+    stay where they are. What users attached by CreateBucket has an owner, and stays.
     """
     wanted = {bucket.name: bucket for bucket in config.bucket}
     for record in catalog.list_buckets():
         bucket = wanted.get(record.name)
-        if bucket is not None and record.kind == "managed":
+        created = record.kind == "managed" or bool(record.owner)
+        if bucket is not None and created:
             raise StartError(
-                f"[[bucket]] {bucket.name}: a managed bucket has that name; "
+                f"[[bucket]] {bucket.name}: a bucket that a user made has that name; "
                 "delete it or choose another"
             )
-        if record.kind == "attached" and not _same(record, bucket):
+        if not created and not _same(record, bucket):
             await _detach(catalog, record)
     for bucket in wanted.values():
         if catalog.get_bucket(bucket.name) is None:

@@ -144,6 +144,7 @@ class S3BackendConfig(
     verifies_payload: bool = (
         False  # it checks x-amz-content-sha256, so signed bodies may be spliced
     )
+    new_buckets: Literal["managed", "attached"] = "managed"  # what CreateBucket makes
 
 
 BackendConfig = LocalBackendConfig | S3BackendConfig

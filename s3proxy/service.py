@@ -312,6 +312,7 @@ def _options(config: BackendConfig) -> BackendOptions:
         secret_key=config.secret_key,
         addressing=config.addressing,
         verifies_payload=config.verifies_payload,
+        attaching=config.new_buckets == "attached",
     )
 
 

@@ -34,6 +34,8 @@ class S3Options(Struct, frozen=True, kw_only=True):
         addressing: "path" puts the bucket in the path, "virtual" in the host name.
         verifies_payload: the endpoint checks x-amz-content-sha256 itself, so that a body whose
             hash is signed may be passed on unseen.
+        attaching: CreateBucket makes a bucket of the endpoint's own, under the client's name,
+            instead of a managed one.
     """
 
     name: str
@@ -43,6 +45,7 @@ class S3Options(Struct, frozen=True, kw_only=True):
     secret_key: str = ""
     addressing: Literal["path", "virtual"] = "path"
     verifies_payload: bool = False
+    attaching: bool = False
 
 
 BackendOptions = LocalOptions | S3Options

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 
-from s3proxy.backends.errors import AlreadyExists, NotFound
+from s3proxy.backends.errors import AlreadyExists, BackendError, NotFound
 from s3proxy.backends.options import S3Options
 from s3proxy.backends.s3_headers import length_line
 from s3proxy.backends.s3_request import Ask, S3Requests
@@ -16,6 +16,8 @@ from s3proxy.http.client import Client
 
 KEY_BYTES_MAX = 1024  # S3: of a key, encoded
 _BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
+# HeadBucket of a bucket that is another account's, or in another region.
+_ELSEWHERE = frozenset({301, 307, 400, 403})
 _OWNED = "BucketAlreadyOwnedByYou"
 
 
@@ -33,6 +35,7 @@ class S3Backend:
     ) -> None:
         self.name = options.name
         self.requests = S3Requests(options, client, clock=clock)
+        self.attaching = options.attaching
         self._options = options
         self._stores: dict[str, S3Store] = {}
 
@@ -53,14 +56,36 @@ class S3Backend:
         room = KEY_BYTES_MAX - len(blob_id) - 1
         return f"{key.encode()[:room].decode(errors='ignore')}~{blob_id}"
 
-    async def create_container(self, container: str) -> None:
-        """See `Backend.create_container`; AlreadyExists when it is another account's."""
+    async def has_container(self, container: str) -> bool:
+        """Whether there is a bucket of that name, of whatever account.
+
+        Raises:
+            BackendError: the endpoint does not tell.
+        """
+        try:
+            await self.requests.call(Ask(op="has_container", method="HEAD", container=container))
+        except NotFound:
+            return False
+        except BackendError as error:
+            if error.upstream_status not in _ELSEWHERE:
+                raise
+        return True
+
+    async def create_container(self, container: str, *, locks: bool = False) -> None:
+        """See `Backend.create_container`; AlreadyExists when it is another account's.
+
+        Args:
+            locks: with object lock.
+        """
         body = write_location(self._options.region)
+        headers = [("Content-Type", "application/xml")] if body else []
+        if locks:
+            headers.append(("x-amz-bucket-object-lock-enabled", "true"))
         ask = Ask(
             op="create_container",
             method="PUT",
             container=container,
-            headers=[("Content-Type", "application/xml")] if body else [],
+            headers=headers,
             raw=length_line(len(body)),
             payload_hash=sha256(body).hexdigest(),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from s3proxy.catalog.buckets import LeftoverContainer
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.records import BucketRecord
@@ -12,7 +14,13 @@ from s3proxy.http.handler import Response
 from s3proxy.ops.authorization import require_service
 from s3proxy.ops.new_bucket import configs_of_new_bucket, put_first_acl
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, open_namespace, owner_of
+from s3proxy.ops.provider_buckets import (
+    attaching_backend,
+    create_at_provider,
+    delete_at_provider,
+    require_at_provider,
+)
+from s3proxy.ops.resolve import XML_HEADERS, find_bucket, open_namespace, owner_of
 from s3proxy.ops.storage_classes import containers_of, remove_container
 from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
@@ -24,7 +32,7 @@ from s3proxy.s3.object_lock import parse_lock_enabled
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, read_create_bucket
 
 if TYPE_CHECKING:
-    from s3proxy.ops.call import Call
+    from s3proxy.ops.call import Call, Services
 
 
 async def list_buckets(call: Call) -> Response:
@@ -58,7 +66,7 @@ async def list_buckets(call: Call) -> Response:
 
 
 async def create_bucket(call: Call) -> Response:
-    """CreateBucket: always a managed one; the LocationConstraint chooses the backend.
+    """CreateBucket: a managed one or the backend's own; the LocationConstraint chooses the backend.
 
     In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again, and sets its
     ACL anew.
@@ -84,22 +92,44 @@ async def create_bucket(call: Call) -> Response:
         if existing is not None:
             await _make_again(call, existing, backend if location else existing.backend, locks)
             return Response(200, [("Location", f"/{name}")])
-        container = container_name(settings.container_seed, tenant, name, 0, backend)
-        await services.backend(backend).create_container(container)
-        record = BucketRecord(
-            name=name,
-            kind="managed",
-            backend=backend,
-            container=container,
-            region=settings.region,
-            created_ns=services.now_ns(),
-            owner=call.sender.identity.user_id,
-            tenant=tenant,
-            versioning="Enabled" if locks else "",
-            object_lock=locks,
-        )
-        await services.catalog.create_bucket(record, configs)
+        record = _new_record(call, backend)
+        attaching = attaching_backend(services, backend)
+        if attaching is not None:
+            await create_at_provider(services, attaching, record, configs, locks=locks)
+        else:
+            await _create_managed(services, record, configs, locks=locks)
     return Response(200, [("Location", f"/{name}")])
+
+
+def _new_record(call: Call, backend: str) -> BucketRecord:
+    """The record of a bucket that is the backend's own, under its own name."""
+    services, identity = call.services, call.sender.identity
+    return BucketRecord(
+        name=call.route.bucket,
+        kind="attached",
+        backend=backend,
+        container=call.route.bucket,
+        region=services.settings.region,
+        created_ns=services.now_ns(),
+        owner=identity.user_id,
+        tenant=identity.tenant,
+    )
+
+
+async def _create_managed(
+    services: Services, record: BucketRecord, configs: dict[str, bytes], *, locks: bool
+) -> None:
+    seed = services.settings.container_seed
+    container = container_name(seed, record.tenant, record.name, 0, record.backend)
+    await services.backend(record.backend).create_container(container)
+    managed = msgspec.structs.replace(
+        record,
+        kind="managed",
+        container=container,
+        versioning="Enabled" if locks else "",
+        object_lock=locks,
+    )
+    await services.catalog.create_bucket(managed, configs)
 
 
 def _require_create(call: Call, location: str) -> None:
@@ -129,7 +159,10 @@ async def _make_again(call: Call, existing: BucketRecord, backend: str, locks: b
     user_id, name = call.sender.identity.user_id, existing.name
     if existing.owner not in ("", user_id):
         raise S3Error("BucketAlreadyExists", BucketName=name)
-    same = existing.kind == "managed" and existing.owner == user_id and existing.backend == backend
+    same = existing.owner == user_id and existing.backend == backend
+    attached = same and existing.kind == "attached"
+    if attached and await require_at_provider(call.services, existing, locks=locks):
+        return
     if not same or existing.object_lock != locks or call.services.settings.region != "us-east-1":
         raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
     await put_first_acl(call, existing)
@@ -146,19 +179,23 @@ async def head_bucket(call: Call) -> Response:
 
 
 async def delete_bucket(call: Call) -> Response:
-    """DeleteBucket: an empty managed one; uploads in progress are aborted.
+    """DeleteBucket: an empty one that CreateBucket made; managed, its uploads are aborted.
 
     Raises:
-        S3Error: BucketNotEmpty; InvalidBucketState for an attached one.
+        S3Error: BucketNotEmpty; InvalidBucketState for one that the operator attached.
     """
-    bucket = call.bucket
-    if bucket.kind != "managed":
+    bucket, services = call.bucket, call.services
+    if bucket.kind != "managed" and not bucket.owner:
         message = "This bucket is attached to existing data; it can be detached, not deleted."
         raise S3Error("InvalidBucketState", message, BucketName=bucket.name)
-    services = call.services
-    containers = containers_of(services, bucket)
+    containers = containers_of(services, bucket) if bucket.kind == "managed" else []
     async with services.key_locks.hold_bucket(bucket.tenant, bucket.name):
-        await _abort_uploads(call)
+        if find_bucket(call, bucket.name).id != bucket.id:
+            raise S3Error("NoSuchBucket", BucketName=bucket.name)
+        if bucket.kind == "managed":
+            await _abort_uploads(call)
+        else:
+            await delete_at_provider(services, bucket)
         await services.catalog.delete_bucket(bucket.name, bucket.tenant, containers)
     for place in containers:
         await remove_container(services, LeftoverContainer(*place, bucket.tenant, bucket.name))

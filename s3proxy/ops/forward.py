@@ -20,7 +20,7 @@ from s3proxy.backends.s3_xml import LIST_BYTES_MAX
 from s3proxy.backends.store import PutOptions
 from s3proxy.http.client import Exchange
 from s3proxy.http.handler import Response
-from s3proxy.ops import copy_object
+from s3proxy.ops import copy_object, post_object
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.encryption import new_cipher
 from s3proxy.ops.forward_body import outgoing_body
@@ -32,11 +32,13 @@ from s3proxy.ops.forward_headers import (
     object_coding,
     request_lines,
 )
-from s3proxy.ops.forward_xml import names_bucket, rename
+from s3proxy.ops.forward_xml import names_bucket, names_owner, own, rename
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, find_bucket
+from s3proxy.ops.resolve import XML_HEADERS, find_bucket, owner_of
 from s3proxy.s3 import xml_objects
 from s3proxy.s3.copy_source import parse_copy_source
+from s3proxy.s3.encryption import COPY_SOURCE_CUSTOMER, CUSTOMER
+from s3proxy.s3.lifecycle_xml import LIFECYCLE_BYTES_MAX
 from s3proxy.s3.listing import parse_part_number
 from s3proxy.s3.tagging import TAGGING_BYTES_MAX
 from s3proxy.s3.xml_listings import url_encode
@@ -49,6 +51,8 @@ _ONCE = frozenset(
     {"abort_multipart_upload", "complete_multipart_upload", "create_multipart_upload"}
 )
 _DOCUMENT_BYTES_MAX = {
+    "put_bucket_encryption": CONFIGURATION_BYTES_MAX,
+    "put_bucket_lifecycle_configuration": LIFECYCLE_BYTES_MAX,
     "complete_multipart_upload": COMPLETE_BYTES_MAX,
     "delete_objects": DELETE_BYTES_MAX,
     "put_bucket_versioning": CONFIGURATION_BYTES_MAX,
@@ -57,8 +61,14 @@ _DOCUMENT_BYTES_MAX = {
     "put_object_retention": CONFIGURATION_BYTES_MAX,
     "put_object_tagging": TAGGING_BYTES_MAX,
 }
+# What object lock may forbid.
+_LOCKED = frozenset(
+    {"put_object_legal_hold", "put_object_lock_configuration", "put_object_retention"}
+)
 # Documents that S3 takes with a digest only.
-_DIGESTED = frozenset({"delete_objects", "put_object_tagging"})
+_DIGESTED = frozenset(
+    {"delete_objects", "put_bucket_lifecycle_configuration", "put_object_tagging"}
+)
 
 
 async def forward_read(call: Call, store: S3Store) -> Response:
@@ -113,16 +123,35 @@ async def forward_upload(call: Call, store: S3Store) -> Response:
     return await _relayed(call, store, ask, exchange)
 
 
+async def forward_form(call: Call, store: S3Store) -> Response:
+    """POST Object, which the endpoint gets as a PutObject."""
+
+    async def put(call: Call) -> Response:
+        response = await forward_upload(call, store)
+        if not isinstance(response.body, bytes):
+            await response.body.aclose()
+        headers = []
+        for line in response.raw.decode("latin-1").splitlines():
+            name, _, value = line.partition(":")
+            if name.lower() == "etag":
+                headers.append(("ETag", value.strip()))
+            elif name.lower().startswith("x-amz-"):
+                headers.append((name, value.strip()))
+        return Response(200, headers)
+
+    return await post_object.post_object(call, put)
+
+
 async def forward_document(call: Call, store: S3Store) -> Response:
     """Small bodies, which are read whole: what starts and ends uploads, DeleteObjects, tags."""
     operation = call.route.operation
-    digested = operation in _DIGESTED
-    if digested:
+    if operation in _DIGESTED:
         require_digest(call)
     document = b""
     if operation in _DOCUMENT_BYTES_MAX:
         limit = _DOCUMENT_BYTES_MAX[operation]
-        document = await read_document(call, limit, checksums_of_body=digested)
+        of_body = operation != "complete_multipart_upload"  # there they are the object's
+        document = await read_document(call, limit, checksums_of_body=of_body)
     headers = hoisted_headers(call, writes=True)
     if document:
         headers.append(("Content-MD5", b64encode(digest("md5", document)).decode()))
@@ -202,15 +231,15 @@ async def _relayed(call: Call, store: S3Store, ask: Ask, exchange: Exchange) -> 
     head = exchange.head
     status = head.status
     if status >= 300 and status != 304:
-        raise from_endpoint(
-            ask, call.bucket, head, await _read_all(store, ask, exchange, ERROR_BYTES_MAX)
-        )
+        body = await _read_all(store, ask, exchange, ERROR_BYTES_MAX)
+        raise from_endpoint(ask, call.bucket, head, body, denied=_may_be_denied(call))
     raw = head.select(ANSWER_HEADERS)
     if ask.method == "HEAD" or status == 304:
         await exchange.aclose()
         return Response(status, (), raw=raw, length=head.content_length)
-    renames = store.container != call.bucket.name and names_bucket(call.route.operation)
-    if renames:
+    operation = call.route.operation
+    renames = store.container != call.bucket.name and names_bucket(operation)
+    if renames or names_owner(operation, call.route.query):
         document = await _read_all(store, ask, exchange, LIST_BYTES_MAX)
         return Response(status, (), _renamed(call, store, document), raw=raw)
     return Response(status, (), exchange.body, raw=raw)
@@ -223,7 +252,23 @@ async def _read_all(store: S3Store, ask: Ask, exchange: Exchange, limit: int) ->
         raise store.requests.transport_error(ask, error) from error
 
 
+def _may_be_denied(call: Call) -> bool:
+    """Whether a refusal may be the client's: for a lock, or another key than the object's."""
+    if call.route.plain:
+        return False
+    headers = call.route.headers
+    return (
+        call.route.operation in _LOCKED
+        or (call.route.operation == "delete_object" and "versionId" in call.route.query)
+        or any(bool(headers.prefixed(prefix)) for prefix in (CUSTOMER, COPY_SOURCE_CUSTOMER))
+    )
+
+
 def _renamed(call: Call, store: S3Store, document: bytes) -> bytes:
+    if names_owner(call.route.operation, call.route.query):
+        document = own(document, owner_of(call, call.bucket))
+    if store.container == call.bucket.name:
+        return document
     scheme = "https" if call.request.secure else "http"
     path = f"/{call.bucket.name}/{url_encode(call.route.key)}"
     return rename(
@@ -236,6 +281,12 @@ def _renamed(call: Call, store: S3Store, document: bytes) -> bytes:
 
 
 FORWARDED = {
+    "get_bucket_encryption": forward_read,
+    "put_bucket_encryption": forward_document,
+    "delete_bucket_encryption": forward_read,
+    "get_bucket_lifecycle_configuration": forward_read,
+    "put_bucket_lifecycle_configuration": forward_document,
+    "delete_bucket_lifecycle": forward_read,
     "list_objects": forward_read,
     "list_objects_v2": forward_read,
     "list_multipart_uploads": forward_read,
@@ -256,6 +307,7 @@ FORWARDED = {
     "delete_object_tagging": forward_read,
     "delete_object": forward_read,
     "abort_multipart_upload": forward_read,
+    "post_object": forward_form,
     "put_object": forward_upload,
     "upload_part": forward_upload,
     "create_multipart_upload": forward_document,

@@ -42,7 +42,14 @@ _FIELDS = frozenset(
     }
 )
 # HEAD has no body to name the code.
-_HEAD_CODES = {400: "InvalidRequest", 404: "NoSuchKey", 412: "PreconditionFailed"}
+_HEAD_CODES = {
+    400: "InvalidRequest",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    412: "PreconditionFailed",
+}
+# What an error says of the version that it is about.
+_HEADERS = ("x-amz-delete-marker", "x-amz-version-id", "Last-Modified", "Allow")
 
 
 class ForwardedError(S3Error):
@@ -59,17 +66,32 @@ class ForwardedError(S3Error):
 
 
 def from_endpoint(
-    ask: Ask, bucket: BucketRecord, head: ResponseHead, body: bytes
+    ask: Ask, bucket: BucketRecord, head: ResponseHead, body: bytes, *, denied: bool = False
 ) -> S3Error | BackendError:
-    """The error for an answer with a status of 300 or more, but 304."""
+    """The error for an answer with a status of 300 or more, but 304.
+
+    Args:
+        denied: AccessDenied is about what the client asks for, not about the gateway's credentials.
+    """
+    error = _error(ask, bucket, head, body, denied)
+    if isinstance(error, S3Error):
+        found = [(name, head.get(name.lower().encode())) for name in _HEADERS]
+        error.headers = tuple((name, value) for name, value in found if value is not None)
+    return error
+
+
+def _error(
+    ask: Ask, bucket: BucketRecord, head: ResponseHead, body: bytes, denied: bool
+) -> S3Error | BackendError:
     failure = from_answer(ask.op, ask.path, bucket.backend, head, body)
     if head.status < 400:
         return failure
     if ask.method == "HEAD":
-        return _of_head(head, failure)
+        return S3Error("AccessDenied") if denied and head.status == 403 else _of_head(head, failure)
     root = _read(body)
     code = (root.child_text("Code") or "").strip() if root is not None else ""
-    if root is None or not code or code in _OURS:
+    ours = code in _OURS and not (denied and code == "AccessDenied")
+    if root is None or not code or ours:
         return failure
     fields = {child.name: child.text for child in root.children if child.name in _FIELDS}
     if root.child_text("BucketName") is not None:

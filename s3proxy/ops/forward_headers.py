@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s3proxy._fast.http1 import HeaderNames, RequestHead
 from s3proxy.ops.call import Call
+from s3proxy.s3.post_object import PostForm
 
 if TYPE_CHECKING:
     from s3proxy.s3.headers import Headers
@@ -50,6 +51,7 @@ _WRITE = (
     "x-amz-storage-class",
     "x-amz-tagging",
     "x-amz-tagging-directive",
+    "x-amz-transition-default-minimum-object-size",
     "x-amz-website-redirect-location",
 )
 _WRITE_PREFIXES = (
@@ -71,6 +73,8 @@ ANSWER_HEADERS = HeaderNames(
         "etag",
         "expires",
         "last-modified",
+        "x-amz-abort-date",
+        "x-amz-abort-rule-id",
         "x-amz-copy-source-version-id",
         "x-amz-delete-marker",
         "x-amz-expiration",
@@ -79,6 +83,7 @@ ANSWER_HEADERS = HeaderNames(
         "x-amz-restore",
         "x-amz-storage-class",
         "x-amz-tagging-count",
+        "x-amz-transition-default-minimum-object-size",
         "x-amz-version-id",
         "x-amz-website-redirect-location",
     ),
@@ -87,7 +92,11 @@ ANSWER_HEADERS = HeaderNames(
 
 
 def request_lines(call: Call, *, writes: bool) -> bytes:
-    """The lines of the client's head that go on, as they came."""
+    """The lines of the client's head, or of the form that stands for it, that go on."""
+    if isinstance(call.route.headers, PostForm):
+        fields = call.route.headers.prefixed(b"")
+        passing = [(name, value) for name, value in fields if _may_pass(name, writes=writes)]
+        return "".join(f"{name}: {value}\r\n" for name, value in passing).encode("latin-1")
     return call.request.head.select(WRITE_HEADERS if writes else READ_HEADERS)
 
 
@@ -95,14 +104,19 @@ def hoisted_headers(call: Call, *, writes: bool) -> list[tuple[str, str]]:
     """Headers that a presigned URL carries in its query, which go on as headers."""
     head: RequestHead = call.request.head
     headers: Headers = call.route.headers
-    if headers is head:
+    if headers is head or isinstance(headers, PostForm):
         return []
-    exact, prefixes = (_WRITE, _WRITE_PREFIXES) if writes else (_READ, ())
     return [
         (name, value)
         for name, value in headers.prefixed(b"x-amz-")
-        if (name in exact or name.startswith(prefixes)) and head.get(name.encode()) is None
+        if _may_pass(name, writes=writes) and head.get(name.encode()) is None
     ]
+
+
+def _may_pass(name: str, *, writes: bool) -> bool:
+    if writes:
+        return name in _WRITE or name.startswith(_WRITE_PREFIXES)
+    return name in _READ
 
 
 def object_coding(call: Call) -> list[tuple[str, str]]:
@@ -118,7 +132,7 @@ def object_coding(call: Call) -> list[tuple[str, str]]:
 def forwarded_query(call: Call) -> list[tuple[str, str]]:
     """The parameters that go on: not those of a signature, nor headers in disguise."""
     query = call.route.query
-    if not query:
+    if not query or isinstance(call.route.headers, PostForm):
         return []
     return [
         (name, value)

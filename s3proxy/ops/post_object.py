@@ -8,6 +8,7 @@ the file is received whole first, in memory where it is small, else in a tempora
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from s3proxy.backends.disk import Disk
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from s3proxy.http.request_body import RequestBody
     from s3proxy.ops.call import Call
 
+Put = Callable[["Call"], Awaitable[Response]]
 # What is left of a form's body when its file begins; up to here it is received into memory.
 MEMORY_BYTES_MAX = 256 * 1024
 
@@ -61,8 +63,11 @@ async def read_form(request: Request, bucket: str) -> PostForm:
     return PostForm(bucket, boundary, found)
 
 
-async def post_object(call: Call) -> Response:
+async def post_object(call: Call, put: Put = put_object) -> Response:
     """POST Object.
+
+    Args:
+        put: makes an object of the form, whose call has it as its headers.
 
     Raises:
         S3Error: what is wrong with the form behind its fields; EntityTooSmall, EntityTooLarge; what
@@ -72,17 +77,17 @@ async def post_object(call: Call) -> Response:
     assert isinstance(form, PostForm)
     file = _FormFile(call.request.body, form)
     if file.remaining <= MEMORY_BYTES_MAX:
-        return await _stored(call, form, BytesBody(await file.read_all()))
+        return await _stored(call, form, BytesBody(await file.read_all()), put)
     directory = call.services.settings.spool_dir or tempfile.gettempdir()
     with os_errors("spool", directory, "spool"):
         spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - the next line
     with spool:
         with os_errors("spool", directory, "spool"):
             length = await Disk().write(spool.fileno(), file, length=-1)
-        return await _stored(call, form, FileBody(spool.fileno(), 0, length, close=False))
+        return await _stored(call, form, FileBody(spool.fileno(), 0, length, close=False), put)
 
 
-async def _stored(call: Call, form: PostForm, body: Body) -> Response:
+async def _stored(call: Call, form: PostForm, body: Body, put: Put) -> Response:
     least, greatest = form.length_range
     sizes = {"ProposedSize": str(body.length)}
     if body.length < least:
@@ -100,7 +105,7 @@ async def _stored(call: Call, form: PostForm, body: Body) -> Response:
         tls_version=request.tls_version,
     )
     try:
-        stored = await put_object(call)
+        stored = await put(call)
     finally:
         call.request = request
     return _answer(call, form, stored)
