@@ -11,6 +11,7 @@ from s3proxy.backends.disk import Disk
 from s3proxy.backends.local import LocalBackend
 from s3proxy.backends.options import LocalOptions
 from s3proxy.bootstrap import StartError, attach_buckets, check_targets, connections_limit
+from s3proxy.catalog.records import BucketRecord
 from s3proxy.config import BucketConfig, Config
 from tests.catalog.catalogs import open_catalog, upload_record
 
@@ -52,6 +53,25 @@ async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None
         assert after is not None
         assert (after.container, after.id == before.id) == ("other", False)
         assert catalog.list_uploads(after).uploads == []
+
+
+async def test_attach_buckets_leaves_those_of_users(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        made = await catalog.create_bucket(
+            BucketRecord(
+                name="www",
+                kind="attached",
+                backend="far",
+                container="www",
+                region="us-east-1",
+                created_ns=1,
+                owner="user-1",
+            )
+        )
+        await attach_buckets(catalog, Config())
+        assert catalog.get_bucket("www") == made
+        with pytest.raises(StartError, match="a user made"):
+            await attach_buckets(catalog, WWW)
 
 
 @pytest.mark.parametrize(
