@@ -179,10 +179,10 @@ def target_arn(target: EventTargetConfig) -> str:
 def _check_url(origin: Origin, key: str, url: str) -> None:
     try:
         parts = urlsplit(url)
-        port = parts.port
+        named = bool(parts.hostname) and parts.port != 0 and not parts.fragment
     except ValueError:
-        port = 0
-    if not re.fullmatch(r"https?://[^/?#@\s]+(/[!-~]*)?", url) or port == 0 or "#" in url:
+        named = False
+    if not named or not url.isascii() or not re.fullmatch(r"https?://[^/?#@\s]+(/[!-~]*)?", url):
         raise ConfigError(
             origin(key), key, repr(url), "http://… or https://…, no user, no fragment"
         )
@@ -197,7 +197,8 @@ def _check_address(origin: Origin, key: str, address: str) -> None:
 
 def _check_endpoint(origin: Origin, key: str, endpoint: str) -> None:
     try:
-        valid = re.fullmatch(r"https?://[^/?#@\s]+/?", endpoint) and urlsplit(endpoint).port != 0
+        form = re.fullmatch(r"https?://[^/?#@\s]+/?", endpoint)
+        valid = form and endpoint.isascii() and urlsplit(endpoint).port != 0
     except ValueError:
         valid = False
     if not valid:

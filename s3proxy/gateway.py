@@ -229,17 +229,22 @@ class Gateway:
                 request=request,
                 response=response,
                 route=exchange.route,
+                operation=exchange.operation,
                 sender=exchange.sender,
                 code=exchange.code,
                 sent_bytes=sent_bytes,
                 duration_s=duration_s,
             )
-            self._request_logs.add(bucket, answered.record(bucket))
+            for record in answered.records(bucket, getattr(exchange.call, "batch", ())):
+                self._request_logs.add(bucket, record)
 
     def _logged_bucket(self, exchange: Exchange) -> BucketRecord | None:
-        """The bucket of a request, where it has a log; also of one that was refused at the door."""
+        """The bucket of a request, where it has a log.
+
+        Of one that was refused at the door, too, of a preflight and of a visit to a website.
+        """
         bucket: BucketRecord | None = getattr(exchange.call, "bucket", None)
-        if bucket is None and exchange.code and exchange.route is not None:
+        if bucket is None and exchange.route is not None:
             try:
                 bucket = self._services.catalog.get_bucket(exchange.route.bucket)
             except KvError:

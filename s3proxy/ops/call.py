@@ -137,6 +137,8 @@ class Call:
         sender: who signed the request; ANONYMOUS, where nobody did.
         bucket, access: of the route; set by the operation table before the function of an operation
             on a bucket runs.
+        batch: key, version id and error code of each object that a DeleteObjects named; not there
+            in another operation.
         target, source: the object of the route, and that of a copy's source, where authorisation
             was about them; None: whichever is there.
         document: the verified body, where authorisation had to read it.
@@ -144,11 +146,12 @@ class Call:
     """
 
     __slots__ = (
-        *("access", "bucket", "document", "request", "request_tags", "route", "sender"),
+        *("access", "batch", "bucket", "document", "request", "request_tags", "route", "sender"),
         *("services", "source", "target"),
     )
 
     access: Access
+    batch: list[tuple[str, str, str]]
     bucket: BucketRecord
 
     def __init__(

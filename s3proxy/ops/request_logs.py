@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
 
 from s3proxy.s3.access_record import AccessRecord
+from s3proxy.s3.errors import STATUSES
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BucketRecord
@@ -83,13 +85,35 @@ class Answered(msgspec.Struct, frozen=True):
     request: Request
     response: Response
     route: Route
+    operation: str
     sender: Verified | None
     code: str
     sent_bytes: int
     duration_s: float
 
-    def record(self, bucket: BucketRecord) -> AccessRecord:
-        """The line of the bucket's log."""
+    def records(
+        self, bucket: BucketRecord, batch: Sequence[tuple[str, str, str]]
+    ) -> Iterator[AccessRecord]:
+        """The line of the bucket's log, and one for each object of a batch.
+
+        Args:
+            batch: key, version id and error code of what a DeleteObjects named.
+        """
+        record = self._record(bucket)
+        yield record
+        for key, version_id, code in batch:
+            yield msgspec.structs.replace(
+                record,
+                operation="batch_delete_object",
+                key=key,
+                uri="",
+                status=STATUSES.get(code, 500) if code else 204,
+                code=code,
+                sent_bytes=0,
+                version_id=version_id,
+            )
+
+    def _record(self, bucket: BucketRecord) -> AccessRecord:
         request, head, route = self.request, self.request.head, self.route
         signature, authentication = _signed(self)
         identity = None if self.sender is None else self.sender.identity
@@ -101,7 +125,7 @@ class Answered(msgspec.Struct, frozen=True):
             remote=request.peer.rpartition(":")[0].strip("[]"),
             requester=identity.user_id if identity is not None and identity.access_key else "",
             request_id=request.id,
-            operation=route.operation,
+            operation=self.operation,
             method=head.method,
             key=route.key,
             uri=f"{head.method} {head.path.decode('latin-1')}{query} HTTP/1.1",
@@ -123,7 +147,7 @@ class Answered(msgspec.Struct, frozen=True):
 def _object_bytes(answered: Answered) -> int | None:
     """The size of the object that was read or written, where the exchange tells it."""
     operation, response = answered.route.operation, answered.response
-    if operation in ("put_object", "upload_part", "post_object"):
+    if operation in ("put_object", "upload_part"):
         decoded = answered.request.head.get(b"x-amz-decoded-content-length") or ""
         if decoded.isascii() and decoded.isdecimal():
             return int(decoded)

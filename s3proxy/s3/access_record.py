@@ -21,6 +21,7 @@ _BREAKING: Final = re.compile(r"[^!#-~]")
 # What AWS calls an operation, where that is not the method and the resource.
 _NAMES: Final = {
     "abort_multipart_upload": "REST.DELETE.UPLOAD",
+    "batch_delete_object": "BATCH.DELETE.OBJECT",
     "complete_multipart_upload": "REST.POST.UPLOAD",
     "copy_object": "REST.COPY.OBJECT",
     "create_bucket": "REST.PUT.BUCKET",
@@ -34,8 +35,10 @@ _NAMES: Final = {
     "list_objects_v2": "REST.GET.BUCKET",
     "list_parts": "REST.GET.UPLOAD",
     "post_object": "REST.POST.OBJECT",
+    "preflight": "REST.OPTIONS.PREFLIGHT",
     "upload_part": "REST.PUT.PART",
     "upload_part_copy": "REST.COPY.PART",
+    "website": "WEBSITE.GET.OBJECT",
 }
 _RESOURCES: Final = {
     "bucket_lifecycle": "LIFECYCLE",

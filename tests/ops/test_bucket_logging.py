@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from s3proxy.backends.errors import Unavailable
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.request_logs import Logged, RequestLogs
 from s3proxy.workers.deliver_logs import LogDelivery
-from tests.gateways import Gateway
+from tests.gateways import Gateway, client
 from tests.ops.lab import Lab
 from tests.s3.heads import raises_s3
 
@@ -217,6 +218,12 @@ def test_requests_are_logged_over_the_wire(tmp_path: Path) -> None:
         s3.get_object(Bucket="www", Key="k 1", Range="bytes=1-2")["Body"].read()
         with pytest.raises(s3.exceptions.NoSuchKey):
             s3.get_object(Bucket="www", Key="absent")
+        named = [{"Key": "k 1"}, {"Key": "absent"}]
+        s3.delete_objects(Bucket="www", Delete={"Objects": named})
+        stranger = client(gateway.url, "AKIASTRANGER00000000", "secret")
+        with pytest.raises(ClientError):
+            stranger.get_object(Bucket="www", Key="k 1")
+        stranger.close()
         s3.put_object(Bucket="logs", Key="not-logged", Body=b"1")
     # A clean stop delivers what waits.
     with gateway:
@@ -225,9 +232,14 @@ def test_requests_are_logged_over_the_wire(tmp_path: Path) -> None:
         log = s3.get_object(Bucket="logs", Key=found[0]["Key"])["Body"].read().decode()
         s3.close()
     assert len(found) == 1
-    put, get, absent = log.splitlines()
+    put, get, absent, several, one, other, refused = log.splitlines()
     assert ' REST.PUT.OBJECT k%201 "PUT /www/k%201 HTTP/1.1" 200 - - 5 ' in put
     assert ' REST.GET.OBJECT k%201 "GET /www/k%201 HTTP/1.1" 206 - 2 5 ' in get
     assert " 404 NoSuchKey " in absent
     assert " SigV4 - AuthHeader " in absent
+    assert ' REST.POST.MULTI_OBJECT_DELETE - "POST /www?delete HTTP/1.1" 200 - ' in several
+    assert ' BATCH.DELETE.OBJECT k%201 "-" 204 - - - ' in one
+    assert ' BATCH.DELETE.OBJECT absent "-" 204 - - - ' in other
+    assert " 127.0.0.1 - " in refused
+    assert " 403 InvalidAccessKeyId " in refused
     assert "127.0.0.1 " in absent

@@ -75,6 +75,8 @@ def test_line_of_anything_has_26_fields(
         ("get_object", "GET", "REST.GET.OBJECT"),
         ("head_object", "HEAD", "REST.HEAD.OBJECT"),
         ("put_object", "PUT", "REST.PUT.OBJECT"),
+        ("website", "GET", "WEBSITE.GET.OBJECT"),
+        ("preflight", "OPTIONS", "REST.OPTIONS.PREFLIGHT"),
         ("copy_object", "PUT", "REST.COPY.OBJECT"),
         ("upload_part", "PUT", "REST.PUT.PART"),
         ("list_objects_v2", "GET", "REST.GET.BUCKET"),
