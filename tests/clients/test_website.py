@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.gateways import Gateway
+from tests.gateways import Gateway, attached, client, local_backend, s3_backend
+from tests.servers import moto_server
 
 pytestmark = pytest.mark.slow
 DOMAIN = "web.test"
@@ -177,3 +179,48 @@ def test_website_is_on_no_host_of_the_api(gateway: Gateway) -> None:
 def test_website_configuration_is_given_back_by_boto3(gateway: Gateway) -> None:
     found = gateway.client().get_bucket_website(Bucket="site")
     assert {name: found[name] for name in SITE} == SITE
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose buckets are a directory and a provider's bucket."""
+    folder: Path = tmp_path_factory.mktemp("elsewhere")
+    (folder / "disk" / "site").mkdir(parents=True)
+    with moto_server() as provider:
+        extra = s3_backend("far", provider) + local_backend("disk", folder / "disk")
+        extra += attached("far-site", "far", "there") + attached("disk-site", "disk", "site")
+        environ = {"S3PROXY_SERVER__WEBSITE_DOMAIN": DOMAIN, "S3PROXY_S3__SOSAPI": "true"}
+        client(provider).create_bucket(Bucket="there")
+        with Gateway(folder / "gateway", extra, **environ) as running:
+            yield running
+
+
+@pytest.mark.parametrize("bucket", ["far-site", "disk-site"])
+def test_website_of_an_attached_bucket_is_served_alike(elsewhere: Gateway, bucket: str) -> None:
+    s3 = elsewhere.client()
+    publish(s3, bucket)
+    s3.put_bucket_website(Bucket=bucket, WebsiteConfiguration=SITE)
+    for key in ("index.html", "docs/index.html", "error.html"):
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    s3.put_object(Bucket=bucket, Key="gone", Body=b"", WebsiteRedirectLocation="/docs/")
+    for path, status, body in (
+        ("/", 200, b"index.html"),
+        ("/docs/", 200, b"docs/index.html"),
+        ("/missing", 404, b"error.html"),
+    ):
+        found = visit(elsewhere, path, bucket)
+        assert (found.status_code, found.content) == (status, body)
+        assert visit(elsewhere, path, bucket, "HEAD").status_code == status
+    assert visit(elsewhere, "/docs", bucket).status_code == 302
+    assert visit(elsewhere, "/gone", bucket).headers["Location"] == "/docs/"
+
+
+def test_veeams_documents_are_there_but_for_providers(elsewhere: Gateway) -> None:
+    s3 = elsewhere.client()
+    s3.create_bucket(Bucket="backups")
+    key = ".system-d26a9498-cb7c-4a87-a44a-8ae204f5ba6c/system.xml"
+    for bucket in ("backups", "disk-site"):
+        assert b"<SystemInfo>" in s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        assert s3.head_object(Bucket=bucket, Key=key)["ContentType"] == "application/xml"
+    with pytest.raises(s3.exceptions.NoSuchKey):
+        s3.get_object(Bucket="far-site", Key=key)
