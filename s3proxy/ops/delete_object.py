@@ -14,7 +14,7 @@ from s3proxy.ops.resolve import XML_HEADERS, open_target
 from s3proxy.ops.versions import deletion_headers
 from s3proxy.s3.conditions import WriteCondition, parse_write_condition
 from s3proxy.s3.errors import S3Error, not_implemented_header
-from s3proxy.s3.names import check_key, check_version_id
+from s3proxy.s3.names import check_key, could_be_version_id, invalid_version_id
 from s3proxy.s3.object_lock import bypasses_governance
 from s3proxy.s3.xml_objects import Deleted, NotDeleted
 from s3proxy.s3.xml_objects import delete_objects as delete_result
@@ -34,6 +34,7 @@ async def delete_object(call: Call) -> Response:
     if condition is not None and condition.if_none_match_any:
         raise not_implemented_header("If-None-Match")
     version_id = call.route.query.get("versionId", "")
+    _check_version(version_id)
     bypass = bypasses_governance(call.route.headers)
     deletion = Deletion(call.route.key, version_id, condition, bypass)
     removed = await open_target(call).delete(deletion)
@@ -106,12 +107,16 @@ async def _delete_entries(
     return outcomes
 
 
+def _check_version(version_id: str) -> None:
+    if version_id and not could_be_version_id(version_id):
+        raise invalid_version_id(version_id)
+
+
 def _deletion(entry: DeleteEntry, bypass: bool) -> Deletion:
     if entry.unsupported:
         raise S3Error("NotImplemented", f"The condition {entry.unsupported} is not implemented.")
     check_key(entry.key)
-    if entry.version_id:
-        check_version_id(entry.version_id)
+    _check_version(entry.version_id)
     condition = None if entry.etag is None else WriteCondition(if_match=entry.etag)
     return Deletion(entry.key, entry.version_id, condition, bypass)
 

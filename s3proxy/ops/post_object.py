@@ -7,29 +7,25 @@ the file is received whole first, in memory where it is small, else in a tempora
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
-from s3proxy.backends.disk import Disk
-from s3proxy.backends.disk_errors import os_errors
-from s3proxy.http.body import BytesBody, FileBody
+from s3proxy.http.body import BytesBody
 from s3proxy.http.buffers import BUFFERS
 from s3proxy.http.handler import Request, Response
 from s3proxy.ops.payload_source import receive
 from s3proxy.ops.put_object import put_object
 from s3proxy.ops.resolve import XML_HEADERS
+from s3proxy.ops.spooled import Put, put_body, put_spooled
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.post_form import FileEnd, FormReader, parse_boundary
 from s3proxy.s3.post_object import PostForm, post_response
 from s3proxy.s3.xml_listings import url_encode
 
 if TYPE_CHECKING:
-    from s3proxy.http.body import Body
     from s3proxy.http.request_body import RequestBody
     from s3proxy.ops.call import Call
 
-Put = Callable[["Call"], Awaitable[Response]]
 # What is left of a form's body when its file begins; up to here it is received into memory.
 MEMORY_BYTES_MAX = 256 * 1024
 
@@ -75,40 +71,25 @@ async def post_object(call: Call, put: Put = put_object) -> Response:
     """
     form = call.route.headers
     assert isinstance(form, PostForm)
+
+    def checked(upload: Call) -> Awaitable[Response]:
+        _check_size(form, upload.request.head.content_length)
+        return put(upload)
+
     file = _FormFile(call.request.body, form)
     if file.remaining <= MEMORY_BYTES_MAX:
-        return await _stored(call, form, BytesBody(await file.read_all()), put)
-    directory = call.services.settings.spool_dir or tempfile.gettempdir()
-    with os_errors("spool", directory, "spool"):
-        spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - the next line
-    with spool:
-        with os_errors("spool", directory, "spool"):
-            length = await Disk().write(spool.fileno(), file, length=-1)
-        return await _stored(call, form, FileBody(spool.fileno(), 0, length, close=False), put)
-
-
-async def _stored(call: Call, form: PostForm, body: Body, put: Put) -> Response:
-    least, greatest = form.length_range
-    sizes = {"ProposedSize": str(body.length)}
-    if body.length < least:
-        raise S3Error("EntityTooSmall", **sizes, MinSizeAllowed=str(least))
-    if body.length > greatest:
-        raise S3Error("EntityTooLarge", **sizes, MaxSizeAllowed=str(greatest))
-    request = call.request
-    upload = cast(Any, _Upload(form, body))
-    call.request = Request(
-        upload,
-        upload,
-        request.id,
-        request.peer,
-        request.secure,
-        tls_version=request.tls_version,
-    )
-    try:
-        stored = await put(call)
-    finally:
-        call.request = request
+        stored = await put_body(call, BytesBody(await file.read_all()), form, checked)
+    else:
+        stored = await put_spooled(call, file, form, checked)
     return _answer(call, form, stored)
+
+
+def _check_size(form: PostForm, length: int) -> None:
+    least, greatest = form.length_range
+    if length < least:
+        raise S3Error("EntityTooSmall", ProposedSize=str(length), MinSizeAllowed=str(least))
+    if length > greatest:
+        raise S3Error("EntityTooLarge", ProposedSize=str(length), MaxSizeAllowed=str(greatest))
 
 
 def _answer(call: Call, form: PostForm, stored: Response) -> Response:
@@ -130,32 +111,6 @@ def location_of(call: Call) -> str:
     scheme = "https" if request.secure else "http"
     path = request.head.path.decode("latin-1").rstrip("/")
     return f"{scheme}://{request.head.host}{path}/{url_encode(call.route.key)}"
-
-
-class _Upload:
-    """Head and body, in one, of the PutObject that a form stands for."""
-
-    chunked = False
-    expect_continue = False
-    method = "PUT"
-
-    def __init__(self, form: PostForm, body: Body) -> None:
-        self._body = body
-        self._left = body.length
-        self.content_length = self.length = body.length
-        self.get = form.get
-        self.prefixed = form.prefixed
-
-    @property
-    def consumed(self) -> bool:
-        """See `RequestBody.consumed`."""
-        return not self._left
-
-    async def read_into(self, buffer: memoryview) -> int:
-        """See `RequestBody.read_into`."""
-        count = await self._body.read_into(buffer)
-        self._left -= count
-        return count
 
 
 class _FormFile:

@@ -15,6 +15,7 @@ from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.object_lock import requested_lock
 from s3proxy.ops.payload_source import request_payload
 from s3proxy.ops.resolve import open_target
+from s3proxy.ops.spooled import Unmeasured, put_spooled
 from s3proxy.ops.storage_classes import classes_of
 from s3proxy.ops.versions import written_version
 from s3proxy.s3.conditions import parse_write_condition
@@ -33,7 +34,10 @@ async def put_object(call: Call) -> Response:
         S3Error: what is wrong with head or body; PreconditionFailed; InvalidRequest for a lock
             without a digest of the body; see `new_cipher`.
     """
-    headers = call.route.headers
+    head, headers = call.request.head, call.route.headers
+    if head.chunked and headers.get(b"x-amz-decoded-content-length") is None:
+        body = Unmeasured(call.request.body, call.services.settings.put_bytes_max)
+        return await put_spooled(call, body, headers, put_object)
     metadata = parse_metadata(headers, classes_of(call))
     owner, acl = acl_of_write(call)
     write = ObjectWrite(

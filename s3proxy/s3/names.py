@@ -82,9 +82,14 @@ def check_version_id(version_id: str) -> None:
 
 def no_such_version(key: str, version_id: str) -> S3Error:
     """NoSuchVersion, or InvalidArgument for what S3 gives to no version."""
-    if version_id != "null" and _VERSION_ID.fullmatch(version_id) is None:
+    if not could_be_version_id(version_id):
         return invalid_version_id(version_id)
     return S3Error("NoSuchVersion", Key=key, VersionId=version_id)
+
+
+def could_be_version_id(version_id: str) -> bool:
+    """Whether S3 could have given this id to a version."""
+    return version_id == "null" or _VERSION_ID.fullmatch(version_id) is not None
 
 
 def invalid_version_id(version_id: str) -> S3Error:

@@ -33,10 +33,10 @@ class Condition(msgspec.Struct, frozen=True):
     value: str
 
     def holds(self, fields: Mapping[str, str]) -> bool:
-        """Whether the form has the field, and with such a value."""
+        """Whether the field has such a value; one that is missing starts with "" alone."""
         found = fields.get(self.field)
         if found is None:
-            return False
+            return self.operator != "eq" and not self.value
         if self.operator == "eq":
             return found == self.value
         if self.field == "content-type" and "," in found:

@@ -154,7 +154,7 @@ def test_list_parameters_are_checked(
         assert field(answer, "MaxKeys") in ("0", "1000")
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "%00", "%C3%A4"])
+@pytest.mark.parametrize("token", ["nonsense", "%00", "%C3%A4"])
 def test_list_with_a_bad_token_is_refused(s3: Asker, token: str) -> None:
     answer = s3.get(f"?list-type=2&continuation-token={token}")
     assert error(answer) == BAD_ARGUMENT

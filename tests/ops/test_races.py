@@ -102,6 +102,119 @@ async def test_the_same_complete_many_times_makes_one_object(lab: Lab, bucket: s
     assert lab.garbage() == []
 
 
+async def begun(lab: Lab, path: str, data: bytes) -> tuple[str, bytes]:
+    """An upload of one part: its id, and the document that completes it."""
+    upload = (await lab.ask("POST", f"{path}?uploads")).text("UploadId")
+    part = await lab.put(f"{path}?partNumber=1&uploadId={upload}", data)
+    document = (
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
+    )
+    return upload, document.encode()
+
+
+@BUCKETS
+async def test_if_match_completes_have_one_winner(lab: Lab, bucket: str) -> None:
+    path = f"/{bucket}/k"
+    etag = (await lab.put(path, b"start")).etag
+    uploads = [await begun(lab, path, body_of(number)) for number in range(WRITERS)]
+
+    async def complete(number: int) -> Answer:
+        upload, document = uploads[number]
+        return await lab.ask("POST", f"{path}?uploadId={upload}", document, if_match=f'"{etag}"')
+
+    (winner,) = await race(complete)
+    assert (await lab.get(path)).body == body_of(winner)
+
+
+@BUCKETS
+@pytest.mark.parametrize("header", ["if_none_match", "if_match"])
+async def test_conditional_copies_have_one_winner(lab: Lab, bucket: str, header: str) -> None:
+    path = f"/{bucket}/k"
+    value = "*"
+    if header == "if_match":
+        value = f'"{(await lab.put(path, b"start")).etag}"'
+    for number in range(WRITERS):
+        await lab.put(f"/{bucket}/from{number}", body_of(number) + b"!")
+
+    async def copy(number: int) -> Answer:
+        source = f"/{bucket}/from{number}"
+        return await lab.put(path, b"", x_amz_copy_source=source, **{header: value})
+
+    (winner,) = await race(copy)
+    assert (await lab.get(path)).body == body_of(winner) + b"!"
+
+
+@BUCKETS
+async def test_conditional_deletes_never_take_another_object(lab: Lab, bucket: str) -> None:
+    """Each of many writers deletes what it wrote: what is left was written by the last."""
+    path = f"/{bucket}/k"
+    lost: list[int] = []
+
+    async def write_and_delete(number: int) -> None:
+        etag = (await lab.put(path, body_of(number))).etag
+        try:
+            await lab.ask("DELETE", path, if_match=f'"{etag}"')
+        except S3Error as error:
+            assert error.code in ("PreconditionFailed", "NoSuchKey")
+            lost.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(WRITERS):
+            nursery.start_soon(write_and_delete, number)
+    if not await _gone(lab, path):
+        assert (await lab.get(path)).body in [body_of(number) for number in lost]
+
+
+@BUCKETS
+async def test_complete_against_abort_has_one_winner(lab: Lab, bucket: str) -> None:
+    seen = set()
+    for turn in range(40):
+        path = f"/{bucket}/{turn}"
+        upload, document = await begun(lab, path, body_of(turn))
+        outcomes: dict[str, str] = {}
+
+        async def ask(
+            method: str,
+            data: bytes = b"",
+            path: str = f"{path}?uploadId={upload}",
+            outcomes: dict[str, str] = outcomes,
+            checkpoints: int = turn,
+        ) -> None:
+            for _ in range(checkpoints if method == "DELETE" else 0):
+                await trio.lowlevel.checkpoint()
+            try:
+                await lab.ask(method, path, data)
+                outcomes[method] = "done"
+            except S3Error as error:
+                outcomes[method] = error.code
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, "POST", document)
+            nursery.start_soon(ask, "DELETE")
+        seen.add((outcomes["POST"], outcomes["DELETE"]))
+        if outcomes["POST"] == "done":
+            assert (await lab.get(path)).body == body_of(turn)
+        else:
+            assert await _gone(lab, path)
+        with raises_s3("NoSuchUpload"):
+            await lab.put(f"{path}?partNumber=2&uploadId={upload}", b"late")
+    assert seen <= {("done", "NoSuchUpload"), ("NoSuchUpload", "done")}
+    assert len(seen) == 2
+
+
+async def test_conditional_puts_with_versions_have_one_winner_each(lab: Lab) -> None:
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await lab.put("/www?versioning", enabled)
+    (winner,) = await race(lambda number: lab.put("/www/k", body_of(number), if_none_match="*"))
+    etag = md5(body_of(winner))
+    (next_winner,) = await race(
+        lambda number: lab.put("/www/k", body_of(number) + b"!", if_match=f'"{etag}"')
+    )
+    assert (await lab.get("/www/k")).body == body_of(next_winner) + b"!"
+    assert len((await lab.get("/www?versions")).texts("VersionId")) == 2
+
+
 @BUCKETS
 async def test_unconditional_writers_leave_one_whole_object(lab: Lab, bucket: str) -> None:
     path = f"/{bucket}/k"

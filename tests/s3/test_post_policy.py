@@ -59,8 +59,8 @@ def test_policy_names_fields_and_operators_in_any_case() -> None:
         (CONDITIONS[1:], "Extra input fields: bucket"),
         (CONDITIONS[:2], "Extra input fields: content-type"),
         (
-            [*CONDITIONS, ["starts-with", "$name", ""]],
-            'Policy Condition failed: ["starts-with", "$name", ""]',
+            [*CONDITIONS, ["starts-with", "$name", "a"]],
+            'Policy Condition failed: ["starts-with", "$name", "a"]',
         ),
         ([*CONDITIONS, {"key": "USER/eric/a.jpg"}], 'failed: ["eq", "$key", "USER/eric/a.jpg"]'),
         ([*CONDITIONS, ["starts-with", "$key", "user/eric/b"]], "Policy Condition failed"),
