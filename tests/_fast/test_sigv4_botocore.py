@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from botocore import auth as botocore_auth
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from s3proxy._fast.errors import AuthError
 from s3proxy._fast.http1 import RequestHead, parse_request
-from s3proxy._fast.sigv4 import sign, verify
+from s3proxy._fast.sigv4 import derive_signing_key, sign, verify
 from tests._fast.sigv4_requests import (
     ACCESS_KEY,
     EMPTY_SHA256,
@@ -107,6 +107,36 @@ def test_sign_gives_botocores_signature(
     )
     ours = lines.decode().split("\r\n")[2].removeprefix("Authorization: ")
     assert ours == theirs.replace(", ", ",")
+
+
+@given(
+    method=methods,
+    query=params,
+    headers=metadata,
+    service=st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=300),
+)
+def test_sign_for_another_service_gives_botocores_signature(
+    method: str, query: dict[str, str], headers: dict[str, str], service: str
+) -> None:
+    url = url_of("", query)
+    named = {**headers, "X-Amz-Content-SHA256": EMPTY_SHA256}
+    request = AWSRequest(method=method, url=url, headers=named)
+    SigV4Auth(CREDENTIALS, service, REGION).add_auth(request)
+    path, _, raw_query = url.removeprefix(f"http://{HOST}").partition("?")
+    lines = sign(
+        method,
+        path.encode(),
+        raw_query.encode(),
+        [("Host", HOST), *headers.items()],
+        EMPTY_SHA256,
+        key=derive_signing_key(SECRET_KEY, MOMENT.strftime("%Y%m%d"), REGION, service),
+        access_key=ACCESS_KEY,
+        region=REGION,
+        timestamp_s=TIMESTAMP_S,
+        service=service,
+    )
+    ours = lines.decode().split("\r\n")[2].removeprefix("Authorization: ")
+    assert ours == request.headers["Authorization"].replace(", ", ",")
 
 
 @given(
