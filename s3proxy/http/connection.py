@@ -157,17 +157,14 @@ class Connection:
             await self._refuse(error)
 
     async def _take_proxy_header(self) -> None:
-        """Take the client's address from the header that a load balancer sends first.
-
-        One that is not there, wrong or slow ends the connection: there is nobody to answer.
-        """
+        """Take the client's address from the header of a load balancer, or end the connection."""
         transport = self._transport
         data = b""
         header = None
         with trio.fail_after(self._shared.limits.head_timeout_s):
             while header is None:
                 while (more := transport.receive_below_nowait(HEADER_BYTES_MAX, peek=True)) is None:
-                    await transport.wait_readable(math.inf)
+                    await self._wait_idle(transport)
                 if not more:
                     raise Disconnected("the proxy ended the connection")
                 header = parse_proxy_header(data + more)
@@ -176,6 +173,15 @@ class Connection:
                 transport.receive_below_nowait(ours)
                 data += more
         transport.peer = header.peer or transport.peer
+
+    async def _wait_idle(self, transport: Transport) -> None:
+        """Wait for a proxy's first bytes; an idle connection may be closed at any time."""
+        if self._evicted or self._shared.draining:
+            self._shared.stats.evicted += self._evicted
+            raise Disconnected("closed to make room, or at the end of the service")
+        self.idle_since_s = self._accepted_s
+        await transport.wait_readable(math.inf)
+        self.idle_since_s = math.inf
 
     async def _shake_hands(self, transport: TlsTransport) -> None:
         try:

@@ -175,3 +175,26 @@ async def test_connection_of_anybody_else_with_a_header_is_a_bad_request(
         await client.send(header + b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         assert (await client.rest()).startswith(b"HTTP/1.1 400")
         assert served.handler.requests == []
+
+
+async def test_connection_of_a_proxy_that_says_nothing_ends_when_the_server_drains(
+    readiness: Readiness,
+) -> None:
+    async with serving(readiness, proxies=LOOPBACK) as served, served.client() as client:
+        await wait_all_tasks_blocked()
+        with trio.fail_after(10):
+            await served.server.drain(60)
+            assert await client.is_closed()
+        assert served.handler.failures == []
+
+
+async def test_connection_of_a_proxy_that_says_nothing_makes_room_for_another(
+    readiness: Readiness, autojump_clock: MockClock
+) -> None:
+    limits = ServerLimits(connections_max=1)
+    async with serving(readiness, limits=limits, proxies=LOOPBACK) as served:
+        async with served.client() as silent, served.client() as client:
+            await client.send(V1)
+            assert (await client.ask()).status == 200
+            assert await silent.is_closed()
+        assert served.server.stats.evicted == 1
