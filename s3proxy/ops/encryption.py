@@ -45,6 +45,7 @@ _WRAPPING: Final = b"s3proxy customer key 1"
 _NONCE: Final = bytes(12)
 
 _NOT_APPLICABLE = "The encryption parameters are not applicable to this object."
+_OTHER_KEY = "The provided encryption key is not the one that the object is encrypted with."
 _REQUIRED = (
     "The object was stored using a form of Server Side Encryption. The correct parameters must be"
     " provided to retrieve the object."
@@ -97,8 +98,8 @@ def open_cipher(
     Args:
         prefix: of the headers with the client's key.
     Raises:
-        S3Error: InvalidRequest for a key that is missing, or given without need; AccessDenied for
-            another one; see `parse_customer_key`.
+        S3Error: InvalidRequest for a key that is missing, is another one, or given without need;
+            see `parse_customer_key`.
         BadMasterKey: the gateway's own key does not open it.
     """
     key = _needed_key(call, encryption, prefix, (_NOT_APPLICABLE, _REQUIRED))
@@ -271,7 +272,7 @@ def _wrapped_cipher(key: CustomerKey, encryption: Encryption) -> ObjectCipher:
     try:
         data_key = wrapping.decrypt(_NONCE, encryption.sealed_key, None)
     except InvalidTag:
-        raise S3Error("AccessDenied") from None
+        raise S3Error("InvalidRequest", _OTHER_KEY) from None
     return ObjectCipher(data_key, encryption)
 
 
