@@ -71,16 +71,21 @@ class S3Backend:
                 raise
         return True
 
-    async def create_container(self, container: str, *, locks: bool = False) -> None:
+    async def create_container(
+        self, container: str, *, locks: bool = False, ownership: str = ""
+    ) -> None:
         """See `Backend.create_container`; AlreadyExists when it is another account's.
 
         Args:
             locks: with object lock.
+            ownership: ObjectOwnership; "" leaves it to the endpoint.
         """
         body = write_location(self._options.region)
         headers = [("Content-Type", "application/xml")] if body else []
         if locks:
             headers.append(("x-amz-bucket-object-lock-enabled", "true"))
+        if ownership:
+            headers.append(("x-amz-object-ownership", ownership))
         ask = Ask(
             op="create_container",
             method="PUT",

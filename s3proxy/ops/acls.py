@@ -16,7 +16,7 @@ from s3proxy.http.handler import Response
 from s3proxy.ops.bucket_access import ACL
 from s3proxy.ops.call import LookedAt
 from s3proxy.ops.payload_source import read_document
-from s3proxy.ops.resolve import XML_HEADERS, find_user, open_namespace, open_target, store_elsewhere
+from s3proxy.ops.resolve import XML_HEADERS, find_user, open_namespace, open_target
 from s3proxy.ops.versions import find_object, require_object, version_header
 from s3proxy.s3.acl import (
     FULL_CONTROL,
@@ -44,14 +44,13 @@ if TYPE_CHECKING:
     from s3proxy.s3.headers import Headers
 
 _TO_OWNER = "bucket-owner-full-control"
-_ELSEWHERE = "Objects of this bucket are at another provider and have no ACLs here."
 
 
 async def get_bucket_acl(call: Call) -> Response:
     """GetBucketAcl."""
     access = call.access
     acl = Owners(access.owner_id).private if access.enforced else access.acl
-    return _answer(call, acl, access.owner_id, [])
+    return acl_response(call, acl, access.owner_id, [])
 
 
 async def put_bucket_acl(call: Call) -> Response:
@@ -62,7 +61,7 @@ async def put_bucket_acl(call: Call) -> Response:
             blocked; what is wrong with headers or document.
     """
     owners = Owners(call.access.owner_id)
-    acl = await _sent_acl(call, owners)
+    acl = await sent_acl(call, owners)
     await call.services.catalog.put_bucket_config(call.bucket, ACL, pack(acl, owners))
     return Response(200)
 
@@ -77,7 +76,7 @@ async def get_object_acl(call: Call) -> Response:
     access = call.access
     owner = access.owner_id if access.enforced else record.owner or access.owner_id
     acl = unpack(b"" if access.enforced else record.acl, owner)
-    return _answer(call, acl, owner, version_header(call.bucket, record))
+    return acl_response(call, acl, owner, version_header(call.bucket, record))
 
 
 async def put_object_acl(call: Call) -> Response:
@@ -86,13 +85,11 @@ async def put_object_acl(call: Call) -> Response:
     Raises:
         S3Error: NoSuchKey, NoSuchVersion; as PutBucketAcl.
     """
-    if store_elsewhere(call.services, call.bucket) is not None:
-        raise S3Error("NotImplemented", _ELSEWHERE)
     namespace = open_target(call)
     found = await find_object(call, namespace)
     bucket_owner = call.access.owner_id
     owners = Owners(found.owner or bucket_owner, bucket_owner)
-    acl = pack(await _sent_acl(call, owners), owners)
+    acl = pack(await sent_acl(call, owners), owners)
     version_id = call.route.query.get("versionId", "")
 
     def change(record: ObjectRecord) -> ObjectRecord:
@@ -113,7 +110,7 @@ def acl_of_write(call: Call) -> tuple[str, bytes]:
     headers = call.route.headers
     if access.enforced:
         if not call.route.plain:
-            _check_owner_alone(call)
+            check_owner_alone(call)
         return "", b""
     # What nobody signed is the bucket owner's: nobody else could prove to have written it.
     owned = access.owned_by(identity) or identity is ANONYMOUS
@@ -128,17 +125,6 @@ def acl_of_write(call: Call) -> tuple[str, bytes]:
         return writer, b""
     check_public(access.block, acl)
     return writer, pack(acl, owners)
-
-
-def refuse_acl_elsewhere(headers: Headers) -> None:
-    """Refuse what a bucket of another provider cannot keep: the ACL of an object.
-
-    Raises:
-        S3Error: NotImplemented.
-    """
-    name = headers.get(b"x-amz-acl")
-    if headers.prefixed(b"x-amz-grant-") or name not in (None, "private", _TO_OWNER):
-        raise S3Error("NotImplemented", _ELSEWHERE)
 
 
 def check_public(block: PublicAccessBlock, acl: Acl) -> None:
@@ -166,7 +152,14 @@ def knows_user(call: Call) -> Callable[[str], bool]:
     return known
 
 
-def _answer(call: Call, acl: Acl, owner: str, headers: list[tuple[str, str]]) -> Response:
+def acl_response(call: Call, acl: Acl, owner: str, headers: list[tuple[str, str]]) -> Response:
+    """The answer that tells an ACL.
+
+    Args:
+        owner: user id of the owner of the bucket or object.
+        headers: beside the document's.
+    """
+
     def name_of(user_id: str) -> str:
         return find_user(call, user_id).display_name
 
@@ -174,8 +167,13 @@ def _answer(call: Call, acl: Acl, owner: str, headers: list[tuple[str, str]]) ->
     return Response(200, [*XML_HEADERS, *headers], document)
 
 
-async def _sent_acl(call: Call, owners: Owners) -> Acl:
-    """The ACL of a request that puts one: in its headers, or its document."""
+async def sent_acl(call: Call, owners: Owners) -> Acl:
+    """The ACL of a request that puts one: in its headers, or its document.
+
+    Raises:
+        S3Error: AccessControlListNotSupported, AccessDenied, UnexpectedContent,
+            MissingSecurityHeader; what is wrong with headers or document.
+    """
     headers, access = call.route.headers, call.access
     document = await read_document(call, ACL_BYTES_MAX)
     acl = parse_acl_headers(headers, owners, knows_user(call))
@@ -191,10 +189,13 @@ async def _sent_acl(call: Call, owners: Owners) -> Acl:
     return acl
 
 
-def _check_owner_alone(call: Call) -> None:
-    """Raises AccessControlListNotSupported unless full control of the owner is asked for.
+def check_owner_alone(call: Call) -> None:
+    """Refuse a write, where ACLs are off, that asks for more than full control of the owner.
 
     That is what `private` means where the owner writes; old clients say so whenever they write.
+
+    Raises:
+        S3Error: AccessControlListNotSupported.
     """
     headers, access, identity = call.route.headers, call.access, call.sender.identity
     writer = access.owner_id if access.owned_by(identity) else identity.user_id

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from s3proxy.backends.s3_store import S3Store
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.access import OF_OBJECT, Question, may, may_in_service
+from s3proxy.ops.acls_elsewhere import find_acl
 from s3proxy.ops.bucket_access import Access
 from s3proxy.ops.call import LookedAt
 from s3proxy.ops.needs import COPIES, Need, needs_of, needs_of_source, of_version
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.request_context import RequestContext, Values
 from s3proxy.ops.resolve import check_owner, find_bucket, open_namespace, store_elsewhere
+from s3proxy.s3.acl import Owners, pack
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
@@ -92,13 +95,19 @@ async def require_source(call: Call) -> None:
     if place.access.is_open_to(call.sender.identity):
         return
     found = None
-    if store_elsewhere(call.services, bucket) is None:
+    store = store_elsewhere(call.services, bucket)
+    if store is None:
         need = Need("s3:GetObject", source.key, source.version_id)
         found = Found(place, need, await _look(call, place, need))
         call.source = found.looked_at
     record = None if found is None else found.looked_at.record
     tagged = call.route.operation == "copy_object" and (record is None or bool(record.tags))
-    for need in needs_of_source(headers, source, tagged=tagged):
+    needs = needs_of_source(headers, source, tagged=tagged)
+    for number, need in enumerate(needs):
+        # Of a provider's object the tags are looked at by somebody who may read it.
+        untold = number > 0 and store is not None and not source.version_id
+        if untold and store is not None and not await store.get_tags(source.key):
+            return
         await _require_need(call, place, need, found)
 
 
@@ -190,7 +199,12 @@ def _is_about_object(call: Call, place: Place, need: Need) -> bool:
         return False
     if place.access.by_tags or call.sender.identity.by_tags:
         return True
-    return not place.access.enforced and store_elsewhere(call.services, place.bucket) is None
+    if place.access.enforced:
+        return False
+    if store_elsewhere(call.services, place.bucket) is None:
+        return True
+    # Every object there is the bucket owner's: its ACL matters to others.
+    return not (place.access.owned_by(call.sender.identity) or call.sender.identity.is_root)
 
 
 async def _look(call: Call, place: Place, need: Need) -> LookedAt:
@@ -207,13 +221,30 @@ async def _look(call: Call, place: Place, need: Need) -> LookedAt:
 
 async def _find(call: Call, place: Place, need: Need) -> ObjectRecord | None:
     namespace = open_namespace(call.services, place.bucket)
+    store = store_elsewhere(call.services, place.bucket)
+    if store is not None and not place.access.enforced:
+        return await _find_elsewhere(call, place, need, store)
     record = await namespace.find(need.key, need.version_id)
     if record is None or record.delete_marker:
         return None
-    if store_elsewhere(call.services, place.bucket) is not None:
+    if store is not None:
         tags = await namespace.find_tags(need.key, record)
         return msgspec.structs.replace(record, tags=tags)
     return record
+
+
+async def _find_elsewhere(
+    call: Call, place: Place, need: Need, store: S3Store
+) -> ObjectRecord | None:
+    """What decides on access to an object of another provider: its ACL and tags."""
+    owner_id = place.access.owner_id
+    acl = await find_acl(store, need.key, need.version_id, owner_id)
+    if acl is None:
+        return None
+    by_tags = place.access.by_tags or call.sender.identity.by_tags
+    tags = await store.get_tags(need.key) if by_tags else {}
+    packed = pack(acl, Owners(owner_id))
+    return ObjectRecord(size=0, etag="", modified_ns=0, acl=packed, tags=tags)
 
 
 def _question(call: Call, place: Place, need: Need, record: ObjectRecord | None) -> Question:

@@ -20,7 +20,7 @@ from s3proxy.backends.s3_xml import LIST_BYTES_MAX
 from s3proxy.backends.store import PutOptions
 from s3proxy.http.client import Exchange
 from s3proxy.http.handler import Response
-from s3proxy.ops import copy_object, post_object
+from s3proxy.ops import acls_elsewhere, copy_object, post_object
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.encryption import new_cipher
 from s3proxy.ops.forward_body import outgoing_body
@@ -36,6 +36,7 @@ from s3proxy.ops.forward_xml import names_bucket, names_owner, own, rename
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, find_bucket, owner_of
 from s3proxy.s3 import xml_objects
+from s3proxy.s3.acl import has_acl_headers
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.encryption import COPY_SOURCE_CUSTOMER, CUSTOMER
 from s3proxy.s3.lifecycle_xml import LIFECYCLE_BYTES_MAX
@@ -253,13 +254,14 @@ async def _read_all(store: S3Store, ask: Ask, exchange: Exchange, limit: int) ->
 
 
 def _may_be_denied(call: Call) -> bool:
-    """Whether a refusal may be the client's: for a lock, or another key than the object's."""
+    """Whether a refusal may be the client's: for a lock, an ACL, or a key of another object."""
     if call.route.plain:
         return False
     headers = call.route.headers
     return (
         call.route.operation in _LOCKED
         or (call.route.operation == "delete_object" and "versionId" in call.route.query)
+        or has_acl_headers(headers)
         or any(bool(headers.prefixed(prefix)) for prefix in (CUSTOMER, COPY_SOURCE_CUSTOMER))
     )
 
@@ -281,6 +283,8 @@ def _renamed(call: Call, store: S3Store, document: bytes) -> bytes:
 
 
 FORWARDED = {
+    "get_object_acl": acls_elsewhere.get_object_acl,
+    "put_object_acl": acls_elsewhere.put_object_acl,
     "get_bucket_encryption": forward_read,
     "put_bucket_encryption": forward_document,
     "delete_bucket_encryption": forward_read,

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from s3proxy.backends.errors import AlreadyExists, BackendError, Conflict, Unavailable
 from s3proxy.backends.s3 import S3Backend
+from s3proxy.ops.bucket_access import OWNERSHIP
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.xml_acl import ENFORCED, WRITER, read_ownership_controls
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BucketRecord
@@ -50,7 +52,7 @@ async def create_at_provider(
             raise S3Error("BucketAlreadyExists", BucketName=name)
         await services.catalog.create_bucket(record, configs)
         try:
-            await _create(backend, name, locks=locks)
+            await _create(backend, name, locks=locks, ownership=_ownership(configs))
         except (S3Error, BackendError) as error:
             if not isinstance(error, Unavailable):
                 await services.catalog.delete_bucket(record.name, record.tenant)
@@ -62,7 +64,8 @@ async def require_at_provider(services: Services, record: BucketRecord, *, locks
     backend = attaching_backend(services, record.backend)
     if backend is None or await backend.has_container(record.container):
         return False
-    await _create(backend, record.container, locks=locks)
+    ownership = services.access.find(record).ownership
+    await _create(backend, record.container, locks=locks, ownership=ownership)
     return True
 
 
@@ -80,8 +83,15 @@ async def delete_at_provider(services: Services, record: BucketRecord) -> None:
         raise
 
 
-async def _create(backend: S3Backend, name: str, *, locks: bool) -> None:
+def _ownership(configs: Mapping[str, bytes]) -> str:
+    document = configs.get(OWNERSHIP)
+    return WRITER if document is None else read_ownership_controls(document)
+
+
+async def _create(backend: S3Backend, name: str, *, locks: bool, ownership: str) -> None:
+    # Where ACLs are off here, it does not matter whether they are on there.
+    asked = "" if ownership == ENFORCED else ownership
     try:
-        await backend.create_container(name, locks=locks)
+        await backend.create_container(name, locks=locks, ownership=asked)
     except AlreadyExists as error:
         raise S3Error("BucketAlreadyExists", BucketName=name) from error

@@ -35,7 +35,7 @@ from s3proxy.ops import (
     put_object,
     versions,
 )
-from s3proxy.ops.acls import refuse_acl_elsewhere
+from s3proxy.ops.acls_elsewhere import check_acl_elsewhere
 from s3proxy.ops.bucket_configs import CONFIGURATIONS
 from s3proxy.ops.bucket_policy import ACCESS
 from s3proxy.ops.call import Call
@@ -106,7 +106,7 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
 def _forward(forwarded: Forwarded, store: S3Store, call: Call) -> Awaitable[Response]:
     if not call.route.plain:
         check_key_transport(call)
-        refuse_acl_elsewhere(call.route.headers)
+        check_acl_elsewhere(call)
     return forwarded(call, store)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from s3proxy.s3.acl import PERMISSIONS, Acl, Grant, Owners, checked, group, unresolvable
+from s3proxy.s3.acl import GROUPS, PERMISSIONS, Acl, Grant, Owners, checked, group, unresolvable
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml import SCHEMA_INSTANCE, Owner, document, element, escape, owner_element
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, Node, parse
@@ -74,6 +74,35 @@ def read_acl(body: bytes, owners: Owners, known: Callable[[str], bool]) -> Acl:
     if owner != owners.owner:
         raise S3Error("AccessDenied")
     return checked(map(_read_grant, named["AccessControlList"].children), known)
+
+
+class ForeignAcl(msgspec.Struct, frozen=True):
+    """An ACL of another endpoint, whose grantees and owner are its own."""
+
+    owner: str
+    grants: Acl
+
+
+def read_foreign_acl(body: bytes) -> ForeignAcl:
+    """The ACL that another endpoint tells of; groups that are not known here are left out.
+
+    Raises:
+        S3Error: MalformedXML.
+    """
+    root = parse(body, "AccessControlPolicy", ACL_BYTES_MAX)
+    named = {child.name: child for child in root.children}
+    if not {"Owner", "AccessControlList"} <= set(named):
+        raise S3Error("MalformedXML")
+    grants = []
+    for node in named["AccessControlList"].children:
+        permission = (node.child_text("Permission") or "").strip()
+        for grantee in node.children:
+            user, uri = grantee.child_text("ID"), (grantee.child_text("URI") or "").strip()
+            if grantee.name == "Grantee" and permission in PERMISSIONS:
+                known = uri if uri in GROUPS else ""
+                name = known if user is None else user.strip()
+                grants += [Grant(name, permission)] if name else []
+    return ForeignAcl((named["Owner"].child_text("ID") or "").strip(), tuple(grants))
 
 
 def ownership_controls(ownership: str) -> bytes:
