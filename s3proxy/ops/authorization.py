@@ -42,6 +42,7 @@ _ARN: Final = "arn:aws:s3:::"
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _OF_UPLOAD: Final = frozenset({"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"})
 _LOCKED_BY_DOCUMENT: Final = frozenset({"put_object_legal_hold", "put_object_retention"})
+_TAGGING: Final = "s3:GetObjectTagging"
 # Their action is asked for key by key, by the operation.
 _BY_KEY: Final = frozenset({"delete_objects"})
 
@@ -103,11 +104,12 @@ async def require_source(call: Call) -> None:
     record = None if found is None else found.looked_at.record
     tagged = call.route.operation == "copy_object" and (record is None or bool(record.tags))
     needs = needs_of_source(headers, source, tagged=tagged)
-    for number, need in enumerate(needs):
-        # Of a provider's object the tags are looked at by somebody who may read it.
-        untold = number > 0 and store is not None and not source.version_id
-        if untold and store is not None and not await store.get_tags(source.key):
-            return
+    for need in needs:
+        if need.action == _TAGGING and store is not None:
+            # Only an object that has tags needs the right to them; somebody may read this one.
+            allowed = may(_question(call, place, need, None))
+            if not allowed and not await store.get_tags(source.key):
+                return
         await _require_need(call, place, need, found)
 
 

@@ -124,9 +124,9 @@ def object_coding(call: Call) -> list[tuple[str, str]]:
     value = call.route.headers.get(b"content-encoding")
     if value is None:
         return []
-    kept = [coding.strip() for coding in value.split(",")]
-    kept = [coding for coding in kept if coding and coding.lower() != "aws-chunked"]
-    return [("Content-Encoding", ",".join(kept))] if kept else []
+    codings = value.split(",")
+    kept = [coding for coding in codings if coding.strip().lower() not in ("", "aws-chunked")]
+    return [("Content-Encoding", ",".join(kept).strip())] if kept else []
 
 
 def forwarded_query(call: Call) -> list[tuple[str, str]]:

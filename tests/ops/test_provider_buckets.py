@@ -44,6 +44,7 @@ async def test_create_bucket_makes_it_there_and_attaches_it(tmp_path: Path) -> N
         assert (created.status, created.headers["location"]) == (200, "/mine")
         assert asked(there) == [("HEAD", b"/mine"), ("PUT", b"/mine")]
         assert there.heads[1].get(b"x-amz-bucket-object-lock-enabled") is None
+        assert there.heads[1].get(b"x-amz-object-ownership") is None
         record = lab.catalog.get_bucket("mine")
         assert record is not None
         assert (record.kind, record.backend, record.container) == ("attached", "moto", "mine")
@@ -58,6 +59,12 @@ async def test_create_bucket_with_object_lock_asks_for_it_there(tmp_path: Path) 
     async with attaching(tmp_path, ABSENT, OK) as (lab, there):
         await lab.put("/mine", FAR, x_amz_bucket_object_lock_enabled="true")
         assert there.heads[1].get(b"x-amz-bucket-object-lock-enabled") == "true"
+
+
+async def test_create_bucket_with_acls_asks_for_them_there(tmp_path: Path) -> None:
+    async with attaching(tmp_path, ABSENT, OK) as (lab, there):
+        await lab.put("/mine", FAR, x_amz_object_ownership="ObjectWriter")
+        assert there.heads[1].get(b"x-amz-object-ownership") == "ObjectWriter"
 
 
 @pytest.mark.parametrize("found", [OK, answer("403 Forbidden"), answer("301 Moved")])

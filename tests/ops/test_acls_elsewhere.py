@@ -1,0 +1,141 @@
+"""ACLs of a provider's objects, against an endpoint that says what it is told to."""
+
+from pathlib import Path
+
+import pytest
+
+from s3proxy.ops.bucket_access import OWNERSHIP
+from s3proxy.s3.acl import ALL_USERS
+from s3proxy.s3.auth import ANONYMOUS
+from s3proxy.s3.xml_acl import ENFORCED, ownership_controls
+from tests.backends.endpoint import answer, error
+from tests.ops.lab import Lab
+from tests.ops.test_forward_headers import OK, forwarding
+from tests.s3.heads import raises_s3
+
+XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+THEIRS = f'<Grantee {XSI} xsi:type="CanonicalUser"><ID>theirs</ID></Grantee>'
+STRANGER = f'<Grantee {XSI} xsi:type="CanonicalUser"><ID>user-2</ID></Grantee>'
+EVERYONE = f'<Grantee {XSI} xsi:type="Group"><URI>{ALL_USERS}</URI></Grantee>'
+
+
+def acl(owner: str, **grants: str) -> bytes:
+    """The document of an ACL; grants by permission, the grantee's element each."""
+    rows = "".join(
+        f"<Grant>{grantee}<Permission>{permission}</Permission></Grant>"
+        for permission, grantee in grants.items()
+    )
+    return (
+        f"<AccessControlPolicy><Owner><ID>{owner}</ID></Owner>"
+        f"<AccessControlList>{rows}</AccessControlList></AccessControlPolicy>"
+    ).encode()
+
+
+PRIVATE = answer("200 OK", acl("theirs", FULL_CONTROL=THEIRS))
+SHARED = answer("200 OK", acl("theirs", FULL_CONTROL=THEIRS, READ=EVERYONE, WRITE=STRANGER))
+
+
+async def enforce(lab: Lab) -> None:
+    bucket = lab.catalog.get_bucket("near")
+    assert bucket is not None
+    await lab.catalog.put_bucket_config(bucket, OWNERSHIP, ownership_controls(ENFORCED))
+
+
+@pytest.mark.parametrize("name", ["private", "public-read", "bucket-owner-full-control"])
+async def test_canned_acl_of_a_write_passes(tmp_path: Path, name: str) -> None:
+    async with forwarding(tmp_path, OK) as (lab, there):
+        await lab.put("/near/k", b"1", x_amz_acl=name)
+        assert there.heads[0].get(b"x-amz-acl") == name
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"x_amz_grant_read": "id=user-1"}, "NotImplemented"),
+        ({"x_amz_acl": "nonsense"}, "InvalidArgument"),
+    ],
+)
+async def test_acl_of_a_write_that_cannot_be_kept_is_refused(
+    tmp_path: Path, headers: dict[str, str], code: str
+) -> None:
+    async with forwarding(tmp_path, OK) as (lab, there):
+        with raises_s3(code):
+            await lab.put("/near/k", b"1", **headers)
+        assert there.heads == []
+
+
+async def test_acl_where_they_are_off_is_refused(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, OK) as (lab, there):
+        await enforce(lab)
+        with raises_s3("AccessControlListNotSupported"):
+            await lab.put("/near/k", b"1", x_amz_acl="public-read")
+        with raises_s3("AccessControlListNotSupported"):
+            await lab.put("/near/k?acl", b"", x_amz_acl="public-read")
+        assert there.heads == []
+
+
+async def test_acl_that_the_provider_refuses_is_told(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, error("403 Forbidden", "AccessDenied")) as (lab, _):
+        with raises_s3("AccessDenied"):
+            await lab.put("/near/k", b"1", x_amz_acl="public-read")
+        with raises_s3("AccessDenied"):
+            await lab.put("/near/k?acl", b"", x_amz_acl="public-read")
+
+
+async def test_get_object_acl_names_the_bucket_owner_and_groups(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, SHARED) as (lab, there):
+        found = await lab.get("/near/k?acl&versionId=v")
+        assert found.texts("ID") == ["main", "main"]
+        assert found.texts("URI") == [ALL_USERS]
+        assert found.texts("Permission") == ["READ", "FULL_CONTROL"]
+        (head,) = there.heads
+        assert (head.path, head.query) == (b"/target/k", b"acl=&versionId=v")
+
+
+async def test_get_object_acl_where_they_are_off_asks_for_the_object(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, OK, answer("404 Not Found")) as (lab, there):
+        await enforce(lab)
+        assert (await lab.get("/near/k?acl")).texts("Permission") == ["FULL_CONTROL"]
+        with raises_s3("NoSuchKey"):
+            await lab.get("/near/k?acl")
+        assert {(head.method, head.query) for head in there.heads} == {("HEAD", b"")}
+
+
+async def test_put_object_acl_names_the_providers_account(tmp_path: Path) -> None:
+    owner = THEIRS.replace("theirs", "main")
+    async with forwarding(tmp_path, PRIVATE, answer("200 OK")) as (lab, there):
+        await lab.put("/near/k?acl", acl("main", READ=EVERYONE, READ_ACP=owner))
+        assert [head.method for head in there.heads] == ["GET", "PUT"]
+        assert there.bodies[1].count(b"<ID>theirs</ID>") == 2
+        assert b"main" not in there.bodies[1]
+        assert ALL_USERS.encode() in there.bodies[1]
+
+
+async def test_put_object_acl_for_another_user_is_refused(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, PRIVATE) as (lab, there):
+        user = (await lab.catalog.create_key("carol")).record
+        with raises_s3("NotImplemented"):
+            carol = THEIRS.replace("theirs", user.user_id)
+            await lab.put("/near/k?acl", acl("main", READ=carol))
+        assert there.heads == []
+
+
+async def test_object_that_is_public_there_is_public_here(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, SHARED, OK, SHARED) as (lab, there):
+        got = await lab.ask("GET", "/near/k", sender=ANONYMOUS)
+        assert got.body == b"body"
+        assert [head.query for head in there.heads] == [b"acl=", b"", b"acl="]
+
+
+async def test_object_made_private_meanwhile_is_not_given(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, SHARED, OK, PRIVATE) as (lab, _):
+        with raises_s3("AccessDenied"):
+            await lab.ask("GET", "/near/k", sender=ANONYMOUS)
+
+
+@pytest.mark.parametrize("said", [PRIVATE, error("501 Not Implemented", "NotImplemented")])
+async def test_object_that_is_private_there_is_private_here(tmp_path: Path, said: bytes) -> None:
+    async with forwarding(tmp_path, said) as (lab, there):
+        with raises_s3("AccessDenied"):
+            await lab.ask("GET", "/near/k", sender=ANONYMOUS)
+        assert [head.query for head in there.heads] == [b"acl="]
