@@ -27,6 +27,7 @@ from s3proxy.ops.forward_body import outgoing_body
 from s3proxy.ops.forward_errors import from_endpoint
 from s3proxy.ops.forward_headers import (
     ANSWER_HEADERS,
+    answer_lines,
     forwarded_query,
     hoisted_headers,
     object_coding,
@@ -234,7 +235,7 @@ async def _relayed(call: Call, store: S3Store, ask: Ask, exchange: Exchange) -> 
     if status >= 300 and status != 304:
         body = await _read_all(store, ask, exchange, ERROR_BYTES_MAX)
         raise from_endpoint(ask, call.bucket, head, body, denied=_may_be_denied(call))
-    raw = head.select(ANSWER_HEADERS)
+    raw = answer_lines(head, writes=ask.method in ("PUT", "POST"))
     if ask.method == "HEAD" or status == 304:
         await exchange.aclose()
         return Response(status, (), raw=raw, length=head.content_length)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3proxy._fast.http1 import HeaderNames, RequestHead
+from s3proxy._fast.http1 import HeaderNames, RequestHead, ResponseHead
+from s3proxy.catalog.records import NULL_VERSION
 from s3proxy.ops.call import Call
 from s3proxy.s3.post_object import PostForm
 
@@ -61,34 +62,45 @@ _WRITE_PREFIXES = (
 
 READ_HEADERS = HeaderNames(_READ)
 WRITE_HEADERS = HeaderNames(_WRITE, _WRITE_PREFIXES)
-ANSWER_HEADERS = HeaderNames(
-    (
-        "accept-ranges",
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-range",
-        "content-type",
-        "etag",
-        "expires",
-        "last-modified",
-        "x-amz-abort-date",
-        "x-amz-abort-rule-id",
-        "x-amz-copy-source-version-id",
-        "x-amz-delete-marker",
-        "x-amz-expiration",
-        "x-amz-missing-meta",
-        "x-amz-mp-parts-count",
-        "x-amz-restore",
-        "x-amz-storage-class",
-        "x-amz-tagging-count",
-        "x-amz-transition-default-minimum-object-size",
-        "x-amz-version-id",
-        "x-amz-website-redirect-location",
-    ),
-    ("x-amz-meta-", "x-amz-checksum-", "x-amz-object-lock-", "x-amz-server-side-encryption"),
+_ANSWER = (
+    "accept-ranges",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "x-amz-abort-date",
+    "x-amz-abort-rule-id",
+    "x-amz-copy-source-version-id",
+    "x-amz-delete-marker",
+    "x-amz-expiration",
+    "x-amz-missing-meta",
+    "x-amz-mp-parts-count",
+    "x-amz-restore",
+    "x-amz-storage-class",
+    "x-amz-tagging-count",
+    "x-amz-transition-default-minimum-object-size",
+    "x-amz-website-redirect-location",
 )
+_ANSWER_PREFIXES = (
+    *("x-amz-meta-", "x-amz-checksum-", "x-amz-object-lock-", "x-amz-server-side-encryption"),
+)
+ANSWER_HEADERS = HeaderNames((*_ANSWER, "x-amz-version-id"), _ANSWER_PREFIXES)
+_ANSWER_WITHOUT_VERSION = HeaderNames(_ANSWER, _ANSWER_PREFIXES)
+
+
+def answer_lines(head: ResponseHead, *, writes: bool) -> bytes:
+    """The lines of the endpoint's head that go on.
+
+    S3 names no null version in the answer to a write. Some endpoints do, of buckets without
+    versions, and then refuse a read of it (moto 5).
+    """
+    unversioned = writes and head.get(b"x-amz-version-id") == NULL_VERSION
+    return head.select(_ANSWER_WITHOUT_VERSION if unversioned else ANSWER_HEADERS)
 
 
 def request_lines(call: Call, *, writes: bool) -> bytes:

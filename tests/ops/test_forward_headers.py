@@ -324,3 +324,15 @@ async def test_copy_within_the_endpoint_names_its_bucket(tmp_path: Path) -> None
         assert head.get(b"x-amz-copy-source-if-match") == '"e"'
         assert head.get(b"x-amz-metadata-directive") == "REPLACE"
         assert head.get(b"x-amz-meta-a") == "1"
+
+
+@pytest.mark.parametrize(("version", "told"), [("null", None), ("v1", "v1")])
+async def test_answer_to_a_write_names_no_null_version(
+    tmp_path: Path, version: str, told: str | None
+) -> None:
+    said = answer("200 OK", b"", headers=['ETag: "e"', f"x-amz-version-id: {version}"])
+    async with forwarding(tmp_path, said, said) as (lab, _):
+        done = await lab.put("/near/k", b"x")
+        assert done.headers.get("x-amz-version-id") == told
+        read = await lab.ask("HEAD", "/near/k")
+        assert read.headers["x-amz-version-id"] == version
