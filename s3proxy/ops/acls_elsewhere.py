@@ -23,11 +23,14 @@ from s3proxy.s3.xml_acl import ACL_BYTES_MAX, ForeignAcl, access_control_policy,
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Call
+    from s3proxy.s3.headers import Headers
 
 _STRANGERS: Final = (
     "Objects of this bucket are at another provider, which does not know the users of this one:"
     " their ACLs may name the bucket's owner and groups."
 )
+# Where the owner of the bucket owns every object.
+_PRIVATE: Final = (None, "private", "bucket-owner-read", "bucket-owner-full-control")
 # What the provider says of the request, not of the gateway's credentials.
 _TOLD: Final = frozenset({"AccessDenied", "MethodNotAllowed", "NoSuchVersion"})
 
@@ -50,6 +53,17 @@ def check_acl_elsewhere(call: Call) -> None:
     acl = parse_acl_headers(headers, owners, knows_user(call))
     if acl is not None:
         check_public(access.block, acl)
+
+
+def refuse_acl_of_carried(headers: Headers) -> None:
+    """Refuse the ACL of a copy that the gateway carries to the provider, unless it is private.
+
+    Raises:
+        S3Error: NotImplemented.
+    """
+    if headers.get(b"x-amz-acl") not in _PRIVATE:
+        message = "A copy from elsewhere to another provider takes its ACL by PutObjectAcl."
+        raise S3Error("NotImplemented", message)
 
 
 async def find_acl(store: S3Store, key: str, version_id: str, owner_id: str) -> Acl | None:
@@ -98,13 +112,16 @@ async def put_object_acl(call: Call, store: S3Store) -> Response:
         raise S3Error("NotImplemented", _STRANGERS)
     if call.access.enforced:
         return Response(200, _version(await _ask(store, "HEAD", key, _of(version_id))))
+    query = [("acl", ""), *_of(version_id)]
+    name = call.route.headers.get(b"x-amz-acl")
+    if name is not None:  # needs no account, and more providers know it
+        return Response(200, _version(await _ask(store, "PUT", key, query, name=name)))
     _, found = await _read(store, key, version_id)
     there = tuple(
         grant if grant.is_group else Grant(found.owner, grant.permission) for grant in acl
     )
     owner = Owner(found.owner, found.owner)
     document = access_control_policy(there, owner, lambda user_id: user_id)
-    query = [("acl", ""), *_of(version_id)]
     return Response(200, _version(await _ask(store, "PUT", key, query, document)))
 
 
@@ -122,16 +139,25 @@ def _here(found: ForeignAcl, owner_id: str) -> Acl:
 
 
 async def _ask(
-    store: S3Store, method: str, key: str, query: list[tuple[str, str]], document: bytes = b""
+    store: S3Store,
+    method: str,
+    key: str,
+    query: list[tuple[str, str]],
+    document: bytes = b"",
+    *,
+    name: str = "",
 ) -> Answer:
+    headers = [("Content-Type", "application/xml")] if document else []
+    if name:
+        headers.append(("x-amz-acl", name))
     ask = Ask(
         op="object_acl",
         method=method,
         container=store.container,
         key=key,
         query=query,
-        headers=[("Content-Type", "application/xml")] if document else [],
-        raw=length_line(len(document)) if document else b"",
+        headers=headers,
+        raw=length_line(len(document)) if method == "PUT" else b"",
         payload_hash=sha256(document).hexdigest(),
     )
     try:

@@ -208,6 +208,7 @@ def _replayable(call: Call) -> bool:
 
 
 async def _copy_through(call: Call, store: S3Store) -> Response:
+    acls_elsewhere.refuse_acl_of_carried(call.route.headers)
     if call.route.operation == "copy_object":
         return await copy_object.copy_object(call)
     number = parse_part_number(call.route.query)

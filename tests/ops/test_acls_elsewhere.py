@@ -64,6 +64,16 @@ async def test_acl_of_a_write_that_cannot_be_kept_is_refused(
         assert there.heads == []
 
 
+async def test_acl_of_a_copy_through_the_gateway_is_refused(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, OK) as (lab, there):
+        await lab.put("/www/s", b"data")
+        await lab.put("/near/k", b"", x_amz_copy_source="/www/s", x_amz_acl="private")
+        before = len(there.heads)
+        with raises_s3("NotImplemented"):
+            await lab.put("/near/k", b"", x_amz_copy_source="/www/s", x_amz_acl="public-read")
+        assert len(there.heads) == before
+
+
 async def test_acl_where_they_are_off_is_refused(tmp_path: Path) -> None:
     async with forwarding(tmp_path, OK) as (lab, there):
         await enforce(lab)
@@ -109,6 +119,14 @@ async def test_put_object_acl_names_the_providers_account(tmp_path: Path) -> Non
         assert there.bodies[1].count(b"<ID>theirs</ID>") == 2
         assert b"main" not in there.bodies[1]
         assert ALL_USERS.encode() in there.bodies[1]
+
+
+async def test_put_object_acl_by_its_name_passes(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, answer("200 OK")) as (lab, there):
+        await lab.put("/near/k?acl&versionId=v", b"", x_amz_acl="public-read")
+        (head,) = there.heads
+        assert (head.method, head.query) == ("PUT", b"acl=&versionId=v")
+        assert (head.get(b"x-amz-acl"), head.get(b"content-length")) == ("public-read", "0")
 
 
 async def test_put_object_acl_for_another_user_is_refused(tmp_path: Path) -> None:
