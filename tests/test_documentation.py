@@ -17,6 +17,7 @@ from s3proxy.config import (
     S3BackendConfig,
     SnsTargetConfig,
     SqsTargetConfig,
+    StorageClassConfig,
     WebhookTargetConfig,
 )
 from s3proxy.ops.table import OPERATIONS
@@ -26,7 +27,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 SECTIONS = [field.type for field in fields(Config) if isinstance(field.type, type)]
 TABLES: list[Any] = [
     *SECTIONS,
-    *(LocalBackendConfig, S3BackendConfig, BucketConfig),
+    *(LocalBackendConfig, S3BackendConfig, BucketConfig, StorageClassConfig),
     *(WebhookTargetConfig, SqsTargetConfig, SnsTargetConfig),
 ]
 

@@ -72,7 +72,8 @@ def with_catalog(
     """
     config = load_config(config_path)
     if made and not (Path(config.data.dir) / CATALOG_NAME).exists():
-        raise Failure(f"data.dir {config.data.dir}: no catalog is there")
+        hint = "start the gateway once, or name its configuration with --config"
+        raise Failure(f"data.dir {config.data.dir}: no catalog is there; {hint}")
 
     async def run() -> T:
         async with open_catalog(config.data) as (catalog, _):

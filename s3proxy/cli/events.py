@@ -124,7 +124,10 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(to_json(rows))
         return
-    table = Table(*(rows[0] if rows else ()), box=None)
+    if not rows:
+        click.echo("none", err=True)
+        return
+    table = Table(*rows[0], box=None)
     for row in rows:
         # Keys may hold anything: no markup, and nothing that moves a terminal's cursor.
         cells = ("".join(c if c.isprintable() else "?" for c in str(v)) for v in row.values())

@@ -48,8 +48,8 @@ async def put_bucket_policy(call: Call) -> Response:
     policy = parse_policy(document, bucket=call.bucket.name)
     if call.access.block.block_public_policy and is_public(policy):
         message = (
-            "User: is not authorized to perform: s3:PutBucketPolicy because public policies are"
-            " prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+            "Access Denied: public policies are prevented by the BlockPublicPolicy setting"
+            " in S3 Block Public Access."
         )
         raise S3Error("AccessDenied", message)
     await call.services.catalog.put_bucket_config(call.bucket, POLICY, document)

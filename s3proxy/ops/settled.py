@@ -4,8 +4,10 @@
     transfer acceleration  off: never on, or suspended
     access by tags (ABAC)  disabled
     analytics, request metrics, intelligent tiering  none, by whatever id
+    replication  none
 
-Anything else would be promised and not done, so it is refused by name.
+Anything else would be promised and not done, so it is refused by name. SDKs and tools ask for these
+before they do anything else; NotImplemented would stop them.
 """
 
 from __future__ import annotations
@@ -77,6 +79,15 @@ async def put_bucket_abac(call: Call) -> Response:
     return Response(200)
 
 
+async def get_bucket_replication(call: Call) -> Response:
+    """GetBucketReplication: there is none.
+
+    Raises:
+        S3Error: ReplicationConfigurationNotFoundError.
+    """
+    raise S3Error("ReplicationConfigurationNotFoundError", BucketName=call.bucket.name)
+
+
 async def delete_bucket_replication(call: Call) -> Response:
     """DeleteBucketReplication: there is none, which is no error."""
     return Response(204)
@@ -131,6 +142,7 @@ SETTLED: dict[str, tuple[Function, str]] = {
     ),
     "get_bucket_abac": (get_bucket_abac, "s3:GetBucketAbac"),
     "put_bucket_abac": (put_bucket_abac, "s3:PutBucketAbac"),
+    "get_bucket_replication": (get_bucket_replication, "s3:GetReplicationConfiguration"),
     "delete_bucket_replication": (delete_bucket_replication, "s3:PutReplicationConfiguration"),
     "get_bucket_analytics_configuration": (
         none_of("ListBucketAnalyticsConfigurationResult"),

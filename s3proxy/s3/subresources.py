@@ -109,13 +109,6 @@ OBJECT_METHODS: Final[dict[str, str]] = {
     "DELETE": "delete_object",
 }
 
-# Operations with a fixed, truthful answer on an unversioned, unencrypted, private bucket.
-FIXED_ANSWERS: Final = frozenset(
-    {
-        "get_bucket_replication",
-    }
-)
-
 # Operations on configurations of which there is one state, and those that delete what is not there.
 SETTLED: Final = frozenset(
     {
@@ -128,6 +121,7 @@ SETTLED: Final = frozenset(
         "get_bucket_analytics_configuration",
         "get_bucket_intelligent_tiering_configuration",
         "get_bucket_metrics_configuration",
+        "get_bucket_replication",
         "get_bucket_request_payment",
         "put_bucket_abac",
         "put_bucket_accelerate_configuration",
@@ -153,7 +147,7 @@ CONFIGURATIONS: Final = frozenset(
     for verb in ("get", "put", "delete")
 )
 
-IMPLEMENTED: Final = FIXED_ANSWERS | frozenset(
+IMPLEMENTED: Final = frozenset(
     {
         *ACCESS,
         *CONFIGURATIONS,
