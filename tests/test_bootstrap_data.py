@@ -117,5 +117,5 @@ async def test_attach_buckets_name_of_a_managed_bucket_is_refused(tmp_path: Path
     config = Config(bucket=(BucketConfig(name="bucket", backend="disk"),))
     async with catalogs.open_catalog(tmp_path) as catalog:
         await catalog.create_bucket(catalogs.bucket_record("bucket"))
-        with pytest.raises(StartError, match="a managed bucket has that name"):
+        with pytest.raises(StartError, match="a bucket that a user made has that name"):
             await attach_buckets(catalog, config)

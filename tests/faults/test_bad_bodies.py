@@ -100,7 +100,7 @@ def test_put_with_wrong_checksum_is_refused(
 MALFORMED = {
     "md5-not-base64": ({"Content-MD5": "not base64"}, "InvalidDigest"),
     "md5-short": ({"Content-MD5": wrong_base64(15)}, "InvalidDigest"),
-    "checksum-short": ({CRC32: wrong_base64(3)}, "InvalidRequest"),
+    "checksum-short": ({CRC32: wrong_base64(3)}, "BadDigest"),
     "two-checksums": (
         {CRC32: wrong_base64(4), "x-amz-checksum-sha1": wrong_base64(20)},
         "InvalidRequest",
