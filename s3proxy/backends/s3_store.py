@@ -82,9 +82,11 @@ class S3Store:
             raise Unavailable("open", ask.path, hint, self.requests.backend)
         return Reading(stat=stat, body=exchange.body, head=exchange.head)
 
-    async def get_tags(self, key: str) -> dict[str, str]:
-        """The tags of an object; none where the endpoint does not have tags."""
+    async def get_tags(self, key: str, version_id: str = "") -> dict[str, str]:
+        """The tags of an object, or a version; none where the endpoint does not have tags."""
         query = [("tagging", "")]
+        if version_id:
+            query.append(("versionId", version_id))
         ask = Ask(op="get_tags", method="GET", container=self.container, key=key, query=query)
         try:
             answer = await self.requests.call(ask, bytes_max=TAGGING_BYTES_MAX)

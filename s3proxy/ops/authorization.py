@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import trio
 
+from s3proxy.backends.errors import NotFound
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.handler import Response
@@ -24,7 +26,7 @@ from s3proxy.ops.needs import COPIES, Need, needs_of, needs_of_source, of_versio
 from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.request_context import RequestContext, Values
 from s3proxy.ops.resolve import check_owner, find_bucket, open_namespace, store_elsewhere
-from s3proxy.s3.acl import Owners, pack
+from s3proxy.s3.acl import Acl, Owners, pack
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
@@ -108,7 +110,7 @@ async def require_source(call: Call) -> None:
         if need.action == _TAGGING and store is not None:
             # Only an object that has tags needs the right to them; somebody may read this one.
             allowed = may(_question(call, place, need, None))
-            if not allowed and not await store.get_tags(source.key):
+            if not allowed and not await store.get_tags(source.key, source.version_id):
                 return
         await _require_need(call, place, need, found)
 
@@ -168,6 +170,8 @@ async def _require_keys(call: Call) -> None:
     call.document = await read_document(call, DELETE_BYTES_MAX)
     bypass = bypasses_governance(call.route.headers)
     for entry in read_delete(call.document).entries:
+        # A policy may take long for a thousand keys: others have their turn.
+        await trio.lowlevel.checkpoint()
         require_key(call, "s3:DeleteObject", entry.key, entry.version_id)
         if bypass:
             require_key(call, "s3:BypassGovernanceRetention", entry.key)
@@ -224,27 +228,27 @@ async def _look(call: Call, place: Place, need: Need) -> LookedAt:
 async def _find(call: Call, place: Place, need: Need) -> ObjectRecord | None:
     namespace = open_namespace(call.services, place.bucket)
     store = store_elsewhere(call.services, place.bucket)
-    if store is not None and not place.access.enforced:
-        return await _find_elsewhere(call, place, need, store)
+    by_tags = place.access.by_tags or call.sender.identity.by_tags
+    if store is not None and (by_tags or not place.access.enforced):
+        return await _find_elsewhere(place, need, store, by_tags=by_tags)
     record = await namespace.find(need.key, need.version_id)
-    if record is None or record.delete_marker:
-        return None
-    if store is not None:
-        tags = await namespace.find_tags(need.key, record)
-        return msgspec.structs.replace(record, tags=tags)
-    return record
+    return None if record is None or record.delete_marker else record
 
 
 async def _find_elsewhere(
-    call: Call, place: Place, need: Need, store: S3Store
+    place: Place, need: Need, store: S3Store, *, by_tags: bool
 ) -> ObjectRecord | None:
     """What decides on access to an object of another provider: its ACL and tags."""
     owner_id = place.access.owner_id
-    acl = await find_acl(store, need.key, need.version_id, owner_id)
+    acl: Acl | None = Owners(owner_id).private
+    if not place.access.enforced:
+        acl = await find_acl(store, need.key, need.version_id, owner_id)
     if acl is None:
         return None
-    by_tags = place.access.by_tags or call.sender.identity.by_tags
-    tags = await store.get_tags(need.key) if by_tags else {}
+    try:
+        tags = await store.get_tags(need.key, need.version_id) if by_tags else {}
+    except NotFound:
+        return None
     packed = pack(acl, Owners(owner_id))
     return ObjectRecord(size=0, etag="", modified_ns=0, acl=packed, tags=tags)
 

@@ -5,8 +5,13 @@ as if they were headers. `effective_headers` gives one view of both, so that no 
 a parameter is silently dropped.
 """
 
+import re
 from typing import Final, Protocol
 
+from s3proxy.s3.errors import invalid_argument
+
+# RFC 9110 §5.6.2.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Parameters of the signature itself, and those that only describe the client.
 _SIGNATURE_PARAMETERS: Final = frozenset(
     {
@@ -75,12 +80,29 @@ class HoistedHeaders:
 def effective_headers(headers: Headers, query: dict[str, str]) -> Headers:
     """The headers, with the `x-amz-*` parameters of the query where there are any.
 
-    Values become latin-1 text of their UTF-8 bytes, as header values are.
+    Raises:
+        S3Error: InvalidArgument, a parameter that could be no header.
     """
     hoisted = {}
     for name, value in query.items():
         if name in _SIGNATURE_PARAMETERS or name[:6].lower() != "x-amz-":
             continue
         if (lower := name.lower()) not in _PREMATURE_CHECKSUMS:
-            hoisted[lower] = value.encode().decode("latin-1")
+            hoisted[lower] = header_value(name, value)
     return HoistedHeaders(headers, hoisted) if hoisted else headers
+
+
+def header_value(name: str, value: str) -> str:
+    """What stands for a header, of a query or a form, as the value that a header would have.
+
+    That is latin-1 text of its UTF-8 bytes.
+
+    Raises:
+        S3Error: InvalidArgument for a name or a value that no header can have: such a one would be
+            kept with an object, and then nobody could be answered with it.
+    """
+    if not _TOKEN.fullmatch(name):
+        raise invalid_argument("The name cannot be that of a header.", name, "")
+    if any(character < " " or character == "\x7f" for character in value):
+        raise invalid_argument("The value cannot be that of a header.", name, "")
+    return value.encode().decode("latin-1").strip(" \t")

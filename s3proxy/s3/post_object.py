@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from s3proxy.s3.errors import S3Error, invalid_argument
+from s3proxy.s3.headers import header_value
 from s3proxy.s3.names import check_key
 from s3proxy.s3.payload import PAYLOAD_BYTES_MAX
 from s3proxy.s3.post_form import FIELDS_BYTES_MAX, FormHead
@@ -125,17 +126,10 @@ def _headers_of(fields: dict[str, str]) -> dict[str, str]:
     headers = {}
     for name, value in fields.items():
         if name in _HEADERS or (name.startswith("x-amz-") and name not in _NO_HEADERS):
-            headers[name] = _header_value(name, value)
+            headers[name] = header_value(name, value)
     if "acl" in fields:
-        headers["x-amz-acl"] = _header_value("acl", fields["acl"])
+        headers["x-amz-acl"] = header_value("acl", fields["acl"])
     if "tagging" in fields:
         tags = parse_tagging(fields["tagging"].encode(), tags_max=OBJECT_TAGS_MAX)
         headers["x-amz-tagging"] = urlencode(tags, quote_via=quote)
     return headers
-
-
-def _header_value(name: str, value: str) -> str:
-    """Latin-1 text of the UTF-8 bytes, as headers have it."""
-    if any(character < " " or character == "\x7f" for character in value):
-        raise invalid_argument("The field cannot be the value of a header.", name, "")
-    return value.encode().decode("latin-1").strip(" \t")

@@ -1,10 +1,11 @@
 """ACLs of a provider's objects, against an endpoint that says what it is told to."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from s3proxy.ops.bucket_access import OWNERSHIP
+from s3proxy.ops.bucket_access import OWNERSHIP, POLICY
 from s3proxy.s3.acl import ALL_USERS
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.xml_acl import ENFORCED, ownership_controls
@@ -157,3 +158,36 @@ async def test_object_that_is_private_there_is_private_here(tmp_path: Path, said
         with raises_s3("AccessDenied"):
             await lab.ask("GET", "/near/k", sender=ANONYMOUS)
         assert [head.query for head in there.heads] == [b"acl="]
+
+
+@pytest.mark.parametrize("enforced", [False, True])
+async def test_tags_of_the_version_that_is_named_decide(tmp_path: Path, enforced: bool) -> None:
+    shut, allowed = tags("shut"), tags("open")
+    acls = [] if enforced else [PRIVATE]
+    script = [*acls, shut, *acls, allowed, OK, *acls, allowed]
+    async with forwarding(tmp_path, *script) as (lab, there):
+        bucket = lab.catalog.get_bucket("near")
+        assert bucket is not None
+        if enforced:
+            await enforce(lab)
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObjectVersion",
+            "Resource": "arn:aws:s3:::near/*",
+            "Condition": {"StringEquals": {"s3:ExistingObjectTag/s": "open"}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statement}).encode()
+        await lab.catalog.put_bucket_config(bucket, POLICY, policy)
+        with raises_s3("AccessDenied"):
+            await lab.ask("GET", "/near/k?versionId=old", sender=ANONYMOUS)
+        got = await lab.ask("GET", "/near/k?versionId=new", sender=ANONYMOUS)
+        assert got.body == b"body"
+        asked = [head.query for head in there.heads if b"tagging" in head.query]
+        versions = (b"old", b"new", b"new")
+        assert asked == [b"tagging=&versionId=" + version for version in versions]
+
+
+def tags(value: str) -> bytes:
+    tag = f"<Tag><Key>s</Key><Value>{value}</Value></Tag>"
+    return answer("200 OK", f"<Tagging><TagSet>{tag}</TagSet></Tagging>".encode())

@@ -1,3 +1,6 @@
+import pytest
+
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.headers import effective_headers
 from s3proxy.s3.uri import parse_query
 from tests.s3.heads import make_head
@@ -50,3 +53,21 @@ def test_effective_headers_leave_out_checksums_made_before_the_body() -> None:
     headers = effective_headers(head, query)
     assert headers.get(b"x-amz-checksum-algorithm") == "CRC32"
     assert headers.get(b"x-amz-checksum-mode") == "ENABLED"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"x-amz-meta-a=1%0D%0AX-Other%3A%202",
+        b"x-amz-meta-a=%00",
+        b"x-amz-acl=private%7F",
+        b"x-amz-meta-a%3Ab=1",
+        b"x-amz-meta-a%0Ab=1",
+        b"x-amz-meta-%C3%A9=1",
+        b"x-amz-meta-a+b=1",
+    ],
+)
+def test_effective_headers_refuse_what_could_be_no_header(query: bytes) -> None:
+    with pytest.raises(S3Error) as caught:
+        effective_headers(make_head(), parse_query(query))
+    assert caught.value.code == "InvalidArgument"

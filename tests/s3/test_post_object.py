@@ -164,6 +164,8 @@ def test_form_key_takes_the_name_of_the_file(key: str, filename: str, wanted: st
         ({"x_amz_security_token": "t"}, "InvalidToken"),
         ({"x_amz_copy_source": "a/b"}, "InvalidArgument"),
         ({"x_amz_meta_a": "1\r\nSet-Cookie: 2"}, "InvalidArgument"),
+        ({"x_amz_meta_a: 1\nx_amz_meta_b": "2"}, "InvalidArgument"),
+        ({"x_amz_meta_é": "1"}, "InvalidArgument"),
         ({"tagging": "a=b"}, "MalformedXML"),
     ],
 )

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from s3proxy.s3.policy.patterns import matcher, wildcards
+from s3proxy.s3.policy.patterns import matcher, matches_resolved, wildcards
 from s3proxy.s3.policy.values import address, network, number, seconds
 from s3proxy.s3.policy.variables import Context, parse_template, resolve, split_text
 
@@ -57,7 +57,7 @@ def _pattern(value: str, variables: bool) -> Test:
 
     def test(value: str, context: Context) -> bool:
         pattern = resolve(template, context)
-        return pattern is not None and matcher(pattern)(value)
+        return pattern is not None and matches_resolved(pattern, value)
 
     return test
 

@@ -13,6 +13,8 @@ Matcher = Callable[[str], bool]
 
 ANY_RUN: Final = "\ud800"
 ANY_ONE: Final = "\ud801"
+# Room for an ARN, and for the source of a copy with its version.
+RESOLVED_CHARACTERS_MAX: Final = 1280
 _WILDCARDS: Final = str.maketrans({"*": ANY_RUN, "?": ANY_ONE})
 
 
@@ -33,6 +35,17 @@ def matcher(pattern: str) -> Matcher:
     if not inner and not last:
         return partial(_starts, first)
     return partial(_pieces, first, inner, last)
+
+
+def matches_resolved(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern that was made for this request.
+
+    The sender has chosen much of both, so work is not begun that could only be in vain, and texts
+    longer than any name match nothing.
+    """
+    if len(pattern) - pattern.count(ANY_RUN) > len(text) or len(text) > RESOLVED_CHARACTERS_MAX:
+        return False
+    return matcher(pattern)(text)
 
 
 def _starts(first: str, text: str) -> bool:

@@ -3,7 +3,7 @@
 import msgspec
 
 from s3proxy.s3.policy.conditions import Condition
-from s3proxy.s3.policy.patterns import Matcher, matcher
+from s3proxy.s3.policy.patterns import Matcher, matches_resolved
 from s3proxy.s3.policy.request import PolicyRequest, Principal
 from s3proxy.s3.policy.variables import Template, resolve
 
@@ -82,6 +82,6 @@ class Statement(msgspec.Struct, frozen=True):
                 return True
         for template in self.templates:
             pattern = resolve(template, request.context)
-            if pattern is not None and matcher(pattern)(resource):
+            if pattern is not None and matches_resolved(pattern, resource):
                 return True
         return False

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from s3proxy.s3.policy.keys import canonical_key
+from s3proxy.s3.policy.patterns import RESOLVED_CHARACTERS_MAX
 
 Context = Callable[[str], tuple[str, ...]]
 
@@ -71,13 +72,20 @@ def parse_template(
 
 
 def resolve(template: Template, context: Context) -> str | None:
-    """The template's text for one request; None when a variable has no value."""
+    """The template's text for one request.
+
+    None when a variable has no value, or a longer one than could be in a name: a text may have a
+    thousand variables, and headers are as long as their sender likes.
+    """
     found = []
     for piece in template:
-        text = piece if isinstance(piece, str) else piece.value(context)
-        if text is None:
+        if isinstance(piece, str):
+            found.append(piece)
+            continue
+        value = piece.value(context)
+        if value is None or len(value) > RESOLVED_CHARACTERS_MAX:
             return None
-        found.append(text)
+        found.append(value)
     return "".join(found)
 
 
