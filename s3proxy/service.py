@@ -13,24 +13,20 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
-import msgspec
 import trio
 
 from s3proxy import gauges
 from s3proxy.backends.errors import BackendError
-from s3proxy.backends.options import BackendOptions, LocalOptions, S3Options
 from s3proxy.backends.registry import open_backends
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import (
     StartError,
     attach_buckets,
     check_targets,
-    connections_limit,
     data_directory,
     ensure_root,
     open_catalog,
@@ -39,26 +35,34 @@ from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.users import NewKey
-from s3proxy.config import BackendConfig, Config, LocalBackendConfig, names_in
+from s3proxy.config import Config, names_in
 from s3proxy.control.app import build_app
 from s3proxy.control.server import serve_control
 from s3proxy.event_targets import delivery_workers, targets_of
 from s3proxy.gateway import Gateway
 from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
-from s3proxy.http.limits import ServerLimits
 from s3proxy.http.readiness import Readiness
 from s3proxy.http.server import Server
-from s3proxy.http.tls import TlsContext, client_context
+from s3proxy.http.tls import TlsContext
 from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.identity import identity_of
 from s3proxy.ops.request_logs import RequestLogs
+from s3proxy.resources import (
+    backend_options,
+    listen,
+    open_access_log,
+    reason_of,
+    server_limits,
+    server_tls,
+    trusted_networks,
+    upstream_trust,
+)
 from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
-from s3proxy.s3.proxies import Networks
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.deliver_logs import LogDelivery
@@ -106,8 +110,8 @@ class Service:
         with (
             trio.open_signal_receiver(*SIGNALS) as signals,
             data_directory(config.data),
-            _listen(config.server.listen, config.server.backlog) as listener,
-            closing(_access_log(config.log.access)) as access_log,
+            listen(config.server.listen, config.server.backlog) as listener,
+            closing(open_access_log(config.log.access)) as access_log,
         ):
             async with open_catalog(config.data) as (catalog, engine):
                 await attach_buckets(catalog, config)
@@ -123,7 +127,7 @@ class Service:
         readiness = Readiness()
         async with trio.open_nursery() as nursery:
             await nursery.start(readiness.run)
-            client = Client(readiness, self._config.upstream.limits(), _trust(self._config))
+            client = Client(readiness, self._config.upstream.limits(), upstream_trust(self._config))
             nursery.start_soon(client.run)
             self._metrics.add_source(lambda: gauges.of_client(client))
             try:
@@ -135,13 +139,13 @@ class Service:
 
     async def _serve(self, parts: _Parts, task_status: trio.TaskStatus[Started]) -> None:
         config = self._config
-        tls = _tls(config)
+        tls = server_tls(config)
         async with self._backends(parts.client) as backends:
             await recover(parts.catalog, backends)
             services = self._services(parts, backends, await parts.catalog.container_seed())
             gateway = self._gateway(parts, services)
-            speaking = _proxies(config) if config.server.proxy_protocol else None
-            server = Server(gateway, parts.readiness, _limits(config), tls, speaking)
+            speaking = trusted_networks(config) if config.server.proxy_protocol else None
+            server = Server(gateway, parts.readiness, server_limits(config), tls, speaking)
             self._metrics.add_source(lambda: gauges.of_server(server))
             background = self._background(parts, services)
             async with background as control_url, trio.open_nursery() as nursery:
@@ -215,13 +219,13 @@ class Service:
             hosts=hosts,
             metrics=self._metrics,
             access_log=parts.access_log,
-            proxies=_proxies(config),
+            proxies=trusted_networks(config),
             request_logs=parts.request_logs,
         )
 
     @asynccontextmanager
     async def _backends(self, client: Client) -> AsyncIterator[Mapping[str, Backend]]:
-        options = [_options(backend) for backend in self._config.backends()]
+        options = [backend_options(backend) for backend in self._config.backends()]
         try:
             backends = open_backends(options, client)
         except (BackendError, OSError, ValueError) as error:
@@ -242,7 +246,7 @@ class Service:
         try:
             bound = await nursery.start(serve_control, app, listen)
         except OSError as error:
-            raise StartError(f"control.listen {listen}: {_reason(error)}") from error
+            raise StartError(f"control.listen {listen}: {reason_of(error)}") from error
         return str(bound[0])
 
     async def _ready(self, backends: Mapping[str, Backend]) -> dict[str, str]:
@@ -299,78 +303,6 @@ def _credential(catalog: Catalog, record: KeyRecord) -> Credential:
     user = catalog.get_user(record.user_name, record.tenant)
     identity = identity_of(record, b"" if user is None else user.policy)
     return Credential(identity, record.generation, lambda: catalog.unseal(record))
-
-
-def _options(config: BackendConfig) -> BackendOptions:
-    if isinstance(config, LocalBackendConfig):
-        return LocalOptions(name=config.name, root=config.root, durability=config.durability)
-    return S3Options(
-        name=config.name,
-        endpoint=config.endpoint.rstrip("/"),
-        region=config.region,
-        access_key=config.access_key,
-        secret_key=config.secret_key,
-        addressing=config.addressing,
-        verifies_payload=config.verifies_payload,
-        attaching=config.new_buckets == "attached",
-    )
-
-
-def _limits(config: Config) -> ServerLimits:
-    """The server's limits, with as many connections as files may be opened for."""
-    limits = config.server.limits()
-    allowed = connections_limit(limits.connections_max)
-    if allowed < limits.connections_max:
-        logger.warning(
-            "the limit on open files allows fewer connections than configured",
-            configured=limits.connections_max,
-            allowed=allowed,
-        )
-    return msgspec.structs.replace(limits, connections_max=allowed)
-
-
-def _proxies(config: Config) -> Networks | None:
-    """The networks of trusted proxies; None: there are none."""
-    networks = names_in(config.server.trusted_proxies)
-    return Networks(networks) if networks else None
-
-
-def _listen(address: str, backlog: int) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, int(port)), family=family, backlog=backlog)
-    except OSError as error:
-        raise StartError(f"server.listen {address}: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    # create_server adds the address, which the line names already.
-    return (error.strerror or str(error)).partition(" (while ")[0]
-
-
-def _access_log(path: str) -> AccessLog:
-    try:
-        return AccessLog(path)
-    except OSError as error:
-        raise StartError(f"log.access {path}: {error.strerror}") from error
-
-
-def _tls(config: Config) -> TlsContext | None:
-    if not config.server.tls_cert:
-        return None
-    try:
-        return TlsContext(config.server.tls_cert, config.server.tls_key)
-    except TlsConfigError as error:
-        raise StartError(f"server.tls_cert: {error}") from error
-
-
-def _trust(config: Config) -> ssl.SSLContext:
-    try:
-        return client_context(config.upstream.ca_file or None)
-    except TlsConfigError as error:
-        raise StartError(f"upstream.ca_file: {error}") from error
 
 
 def _reload(tls: TlsContext | None) -> None:

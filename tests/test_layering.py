@@ -21,7 +21,8 @@ ROWS = (
     ("config",),
     ("config_rules",),
     ("config_loading", "bootstrap", "gauges", "event_targets"),
-    ("config_files", "service"),
+    ("config_files", "resources"),
+    ("service",),
     ("cli",),
     ("__main__",),
 )

@@ -10,8 +10,8 @@ from s3proxy.s3.acl import ALL_USERS
 from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.xml_acl import ENFORCED, ownership_controls
 from tests.backends.endpoint import answer, error
+from tests.ops.forwarding import OK, forwarding
 from tests.ops.lab import Lab
-from tests.ops.test_forward_headers import OK, forwarding
 from tests.s3.heads import raises_s3
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'

@@ -12,10 +12,10 @@ from s3proxy.ops.bucket_access import POLICY
 from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.auth import ANONYMOUS, Identity
 from s3proxy.s3.policy import parse_policy
+from tests.ops.forwarding import forwarding
 from tests.ops.lab import ALICE, Answer, Lab, md5
 from tests.ops.requests import requests
 from tests.ops.test_acls_elsewhere import PRIVATE
-from tests.ops.test_forward_headers import forwarding
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
 

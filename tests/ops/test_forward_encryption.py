@@ -6,8 +6,8 @@ import pytest
 
 from s3proxy.ops.call import Settings
 from tests.backends.endpoint import answer
+from tests.ops.forwarding import OK, forwarding
 from tests.ops.keys import AES256, customer
-from tests.ops.test_forward_headers import OK, forwarding
 from tests.s3.heads import raises_s3
 
 SETTINGS = Settings(inline_bytes_max=1000, sse_c_over_http=True)

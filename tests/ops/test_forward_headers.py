@@ -1,41 +1,16 @@
 """What passes between client and endpoint, against an endpoint that says what it is told to."""
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from s3proxy._fast.checksum import digest
-from s3proxy.backends.s3 import S3Backend
-from s3proxy.ops.call import Settings
-from tests.backends.endpoint import Endpoint, answer, endpoint, error
-from tests.backends.stores import s3_backend
-from tests.ops.lab import FakeBody, Lab, md5, open_lab
+from tests.backends.endpoint import answer, error
+from tests.ops.forwarding import OK, forwarding
+from tests.ops.lab import FakeBody, md5
 from tests.s3.chunked import frame
 from tests.s3.heads import raises_s3
-
-OK = answer("200 OK", b"body", headers=['ETag: "e"', "Content-Type: text/x"])
-
-
-@asynccontextmanager
-async def forwarding(
-    directory: Path,
-    *script: bytes,
-    early: bool = False,
-    verifies: bool = False,
-    settings: Settings | None = None,
-) -> AsyncIterator[tuple[Lab, Endpoint]]:
-    """A lab with the bucket `near` attached to `target` at an endpoint that follows the script."""
-    async with (
-        endpoint(*script, early=early) as there,
-        s3_backend(there.url, verifies_payload=verifies) as backend,  # type: ignore[arg-type]
-        open_lab(directory, more=[backend], settings=settings) as lab,
-    ):
-        assert isinstance(backend, S3Backend)
-        await lab.attach("near", "moto", "target")
-        yield lab, there
 
 
 async def test_get_object_is_one_signed_exchange(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from s3proxy.s3.tagging import tagging
 from tests.backends.endpoint import answer, error
+from tests.ops.forwarding import OK, forwarding
 from tests.ops.lab import md5
-from tests.ops.test_forward_headers import OK, forwarding
 from tests.s3.heads import raises_s3
 
 NO_TAGS_THERE = [

@@ -1,0 +1,115 @@
+"""What the configuration opens, as the layers below take it: sockets, files, TLS, limits.
+
+What this machine does not allow is a StartError that names the setting.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import msgspec
+
+from s3proxy.backends.options import BackendOptions, LocalOptions, S3Options
+from s3proxy.bootstrap import StartError, connections_limit
+from s3proxy.config import BackendConfig, Config, LocalBackendConfig, names_in
+from s3proxy.http.errors import TlsConfigError
+from s3proxy.http.limits import ServerLimits
+from s3proxy.http.tls import TlsContext, client_context
+from s3proxy.log import AccessLog, get_logger
+from s3proxy.s3.proxies import Networks
+
+logger = get_logger("service")
+
+
+def backend_options(config: BackendConfig) -> BackendOptions:
+    """A backend of the configuration as the registry takes it."""
+    if isinstance(config, LocalBackendConfig):
+        return LocalOptions(name=config.name, root=config.root, durability=config.durability)
+    return S3Options(
+        name=config.name,
+        endpoint=config.endpoint.rstrip("/"),
+        region=config.region,
+        access_key=config.access_key,
+        secret_key=config.secret_key,
+        addressing=config.addressing,
+        verifies_payload=config.verifies_payload,
+        attaching=config.new_buckets == "attached",
+    )
+
+
+def server_limits(config: Config) -> ServerLimits:
+    """The server's limits, with as many connections as files may be opened for."""
+    limits = config.server.limits()
+    allowed = connections_limit(limits.connections_max)
+    if allowed < limits.connections_max:
+        logger.warning(
+            "the limit on open files allows fewer connections than configured",
+            configured=limits.connections_max,
+            allowed=allowed,
+        )
+    return msgspec.structs.replace(limits, connections_max=allowed)
+
+
+def trusted_networks(config: Config) -> Networks | None:
+    """The networks of trusted proxies; None: there are none."""
+    networks = names_in(config.server.trusted_proxies)
+    return Networks(networks) if networks else None
+
+
+def listen(address: str, backlog: int) -> socket.socket:
+    """A socket that listens on "host:port".
+
+    Raises:
+        StartError: the system refuses.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=backlog)
+    except OSError as error:
+        raise StartError(f"server.listen {address}: {reason_of(error)}") from error
+
+
+def open_access_log(path: str) -> AccessLog:
+    """The access log at `path`.
+
+    Raises:
+        StartError: it cannot be written.
+    """
+    try:
+        return AccessLog(path)
+    except OSError as error:
+        raise StartError(f"log.access {path}: {error.strerror}") from error
+
+
+def server_tls(config: Config) -> TlsContext | None:
+    """What the S3 port speaks TLS with; None: it does not.
+
+    Raises:
+        StartError: certificate or key cannot be used.
+    """
+    if not config.server.tls_cert:
+        return None
+    try:
+        return TlsContext(config.server.tls_cert, config.server.tls_key)
+    except TlsConfigError as error:
+        raise StartError(f"server.tls_cert: {error}") from error
+
+
+def upstream_trust(config: Config) -> ssl.SSLContext:
+    """Whom connections to S3 backends trust.
+
+    Raises:
+        StartError: the file of authorities cannot be used.
+    """
+    try:
+        return client_context(config.upstream.ca_file or None)
+    except TlsConfigError as error:
+        raise StartError(f"upstream.ca_file: {error}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, without the address that the line names already."""
+    return (error.strerror or str(error)).partition(" (while ")[0]
