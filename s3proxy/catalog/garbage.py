@@ -1,6 +1,8 @@
 """Blobs nothing points at any more, waiting for the collector.
 
-An inline blob is no garbage: it is removed in the transaction that drops its record.
+An inline blob that is all a record has is no garbage: it is removed in the transaction that drops
+its record, from which readers have got both at once. Of several blobs readers open one after the
+other, so inline ones among them wait as the others do.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,9 +19,10 @@ _DUE_BYTES = 8
 def discard(
     txn: Transaction, blobs: Iterable[BlobRef], due_ns: int, *, backend_upload_id: str = ""
 ) -> None:
-    """Queue blobs for deletion at `due_ns`; inline ones are gone with this transaction."""
+    """Queue a record's blobs for deletion at `due_ns`; an inline one alone goes at once."""
+    blobs = tuple(blobs)
     for blob in blobs:
-        if not blob.backend:
+        if not blob.backend and len(blobs) == 1:
             txn.delete(INLINE, blob.id.encode())
             continue
         identifier = due_ns.to_bytes(_DUE_BYTES, "big") + blob.id.encode()
@@ -49,11 +52,12 @@ class GarbageTable:
             return [tables.garbage.decode(value) for _, value in due]
 
     async def forget_garbage(self, ids: Sequence[bytes]) -> None:
-        """Drop records whose blobs are deleted; unknown ids are ignored."""
+        """Drop records whose blobs are deleted, and the inline ones; unknown ids are ignored."""
 
         def change(txn: Transaction) -> None:
             for identifier in ids:
                 txn.delete(GARBAGE, identifier)
+                txn.delete(INLINE, identifier[_DUE_BYTES:])
 
         await self._engine.commit(change)
 

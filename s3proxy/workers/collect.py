@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from s3proxy.backends.errors import BackendError
+from s3proxy.backends.errors import BackendError, NoSuchContainer
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import GarbageRecord
@@ -70,6 +70,9 @@ class Collector:
 
     async def _delete(self, record: GarbageRecord, deleted: list[bytes]) -> None:
         blob = record.blob
+        if not blob.backend:
+            deleted.append(record.id)  # goes with the record
+            return
         backend = self._backends.get(blob.backend)
         if backend is None:
             return
@@ -79,6 +82,8 @@ class Collector:
                 if record.backend_upload_id:
                     await store.abort_upload(blob.name, record.backend_upload_id)
                 await store.delete(blob.name)
+            except NoSuchContainer:
+                deleted.append(record.id)  # its bucket was deleted since, and is gone there, too
             except (BackendError, OSError) as error:
                 logger.warning("blob not deleted, will retry", blob=blob.id, error=str(error))
             else:

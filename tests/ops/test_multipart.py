@@ -7,7 +7,12 @@ import pytest
 import trio
 
 from s3proxy._fast.checksum import digest
+from s3proxy.ops.chunk_cipher import ObjectCipher
+from s3proxy.ops.encryption import open_range
+from s3proxy.ops.managed import ManagedNamespace
+from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.s3.auth import Identity
+from s3proxy.workers.collect import Collector
 from tests.ops.lab import Answer, Lab, md5
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
@@ -326,3 +331,34 @@ async def test_list_multipart_uploads_shows_those_in_progress(lab: Lab, bucket: 
     await uploads[2].part(1, b"x")
     await uploads[2].complete()
     assert (await lab.get(f"/{bucket}?uploads")).texts("Key") == ["a/1", "a/2"]
+
+
+@pytest.mark.parametrize("encryption", ["", "AES256"])
+async def test_completed_object_that_is_replaced_is_read_to_its_inline_end(
+    lab: Lab, encryption: str
+) -> None:
+    headers = {"x_amz_server_side_encryption": encryption} if encryption else {}
+    upload = await start(lab, "/www/k", **headers)
+    for number, data in enumerate(PIECES, 1):
+        await upload.part(number, data)
+    await upload.complete()
+    bucket = lab.catalog.get_bucket("www")
+    assert bucket is not None
+    namespace = ManagedNamespace(lab.services, bucket)
+    record = await namespace.find("k")
+    assert record is not None
+    cipher = None
+    if record.encryption is not None:
+        found = record.encryption
+        cipher = ObjectCipher(lab.catalog.unseal_data_key(found.sealed_key, found.id), found)
+    body = await open_range(namespace, "k", record, cipher, (0, record.size - 1))
+    await lab.put("/www/k", b"another")
+    payload = ObjectPayload(body, record.size)
+    assert await payload.read_all() == b"".join(PIECES)
+    await body.aclose()
+    old = record.blobs[-1].id
+    assert lab.catalog.get_inline(old) is not None
+    lab.clock.ns += 3600 * 1_000_000_000
+    await Collector(lab.catalog, lab.services.backends, clock=lambda: lab.clock.ns / 1e9).work()
+    assert lab.catalog.get_inline(old) is None
+    assert lab.garbage() == lab.blobs() == []

@@ -8,6 +8,7 @@ import pytest
 from s3proxy.backends.errors import NoSuchContainer
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.remove_containers import ContainerRemover
+from tests.catalog.catalogs import garbage_blobs
 from tests.ops.conftest import endpoint_url, s3_lab  # noqa: F401 - fixtures
 from tests.ops.lab import Lab
 from tests.s3.heads import raises_s3
@@ -95,3 +96,11 @@ async def test_delete_bucket_aborts_uploads_but_only_without_objects(lab: Lab) -
     await collect(lab)
     await ContainerRemover(lab.services).work()
     assert not await exists(lab, container)
+
+
+async def test_uploads_to_a_container_that_is_gone_are_collected(lab: Lab) -> None:
+    await lab.ask("POST", "/far/k?uploads")
+    await lab.ask("DELETE", "/far")
+    assert lab.catalog.leftover_containers() == []
+    await collect(lab)
+    assert garbage_blobs(lab.catalog) == set()
