@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from s3proxy.http.body import ByteSource
     from s3proxy.ops.call import Services
 
-_NO_METADATA: dict[str, str] = {}
-
 
 class WrittenBlob(msgspec.Struct, frozen=True):
     """A blob that is stored, or whose bytes go into the catalog with its record.

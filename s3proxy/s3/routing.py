@@ -96,7 +96,7 @@ def _route(head: "RequestHead", hosts: Hosts) -> Route:
     if method == "OPTIONS":
         return Route(PREFLIGHT, bucket, percent_decode(raw_key), query, head)
     if not bucket:
-        return Route(_service_operation(method, query), "", "", query, head)
+        return Route(_service_operation(method), "", "", query, head)
     if not is_addressable_bucket(bucket):
         raise S3Error("InvalidBucketName", BucketName=bucket)
     if not raw_key:
@@ -146,7 +146,7 @@ def _split(path: bytes, host: str, hosts: Hosts) -> tuple[str, bytes]:
     return percent_decode(raw_bucket), raw_key
 
 
-def _service_operation(method: str, query: dict[str, str]) -> str:
+def _service_operation(method: str) -> str:
     operation = subresources.SERVICE_METHODS.get(method)
     if operation is None:
         raise method_not_allowed(method, "SERVICE", subresources.SERVICE_METHODS)
@@ -162,7 +162,7 @@ def _bucket_operation(method: str, query: dict[str, str]) -> str:
             raise method_not_allowed(method, "BUCKET", subresources.BUCKET_METHODS)
         if operation == "list_objects" and "list-type" in query:
             return _list_operation(query["list-type"])
-    return _implemented(operation, query)
+    return _implemented(operation)
 
 
 def _list_operation(list_type: str) -> str:
@@ -185,7 +185,7 @@ def _object_operation(method: str, query: dict[str, str]) -> str:
     if operation == "put_object" and "partNumber" in query:
         message = "This operation does not accept a partNumber without an uploadId."
         raise invalid_argument(message, "uploadId", "")
-    return _implemented(operation, query)
+    return _implemented(operation)
 
 
 def _subresource_operation(
@@ -217,7 +217,7 @@ def _refuse_unknown_flags(method: str, query: dict[str, str]) -> None:
             )
 
 
-def _implemented(operation: str, query: dict[str, str]) -> str:
+def _implemented(operation: str) -> str:
     if operation in subresources.IMPLEMENTED:
         return operation
     name = subresources.action_name(operation)

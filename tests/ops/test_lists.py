@@ -1,12 +1,11 @@
 """ListObjects of both versions, and DeleteObjects."""
 
 import base64
-import hashlib
-import xml.sax.saxutils as saxutils
 
 import pytest
 
-from tests.ops.lab import Answer, Lab, md5
+from tests.ops.deletions import delete, delete_document
+from tests.ops.lab import Lab, md5
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
@@ -76,18 +75,6 @@ async def test_list_objects_of_no_keys_is_empty(lab: Lab, bucket: str) -> None:
     assert (page.texts("Key"), page.text("IsTruncated")) == ([], "false")
     with raises_s3("InvalidArgument"):
         await lab.get(f"/{bucket}?list-type=2&max-keys=x")
-
-
-def delete_document(*keys: str, quiet: bool = False, extra: str = "") -> bytes:
-    objects = "".join(f"<Object><Key>{saxutils.escape(key)}</Key>{extra}</Object>" for key in keys)
-    return f"<Delete>{objects}<Quiet>{str(quiet).lower()}</Quiet></Delete>".encode()
-
-
-async def delete(lab: Lab, bucket: str, document: bytes) -> Answer:
-    digest = hashlib.md5(document, usedforsecurity=False).digest()
-    return await lab.ask(
-        "POST", f"/{bucket}?delete", document, content_md5=base64.b64encode(digest).decode()
-    )
 
 
 @BUCKETS

@@ -12,8 +12,8 @@ from s3proxy.catalog.records import ObjectRecord
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.object_lock import ObjectLock
 from s3proxy.s3.time import iso8601
+from tests.ops.deletions import delete, delete_document
 from tests.ops.lab import Answer, Lab
-from tests.ops.test_lists import delete, delete_document
 from tests.s3.heads import raises_s3
 
 DAY_NS = 86_400 * 1_000_000_000

@@ -6,8 +6,8 @@ import hashlib
 import pytest
 
 from s3proxy.catalog.records import NULL_VERSION
+from tests.ops.deletions import delete, delete_document
 from tests.ops.lab import Lab
-from tests.ops.test_lists import delete, delete_document
 from tests.s3.heads import raises_s3
 
 ENABLED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
