@@ -46,10 +46,12 @@ class Resealer:
         self._engine = engine
         self._sealer = sealer
         self._rows: dict[str, Callable[[bytes], bytes | None]] = {
+            # In the order in which records move meanwhile: an upload becomes an object, and that an
+            # older version.
             KEYS: self._key,
+            UPLOADS: self._upload,
             OBJECTS: self._object,
             VERSIONS: self._object,
-            UPLOADS: self._upload,
         }
 
     async def reseal(self, keyspace: str = "", after: bytes = b"") -> Resealed:

@@ -72,7 +72,10 @@ def _report(config_path: str | None, changed: int) -> None:
     if changed:
         advice = "Run `s3proxy master-key reseal` when uploads that began before now have ended."
     else:
-        advice = "Nothing needs it any more, but for backups of the catalog made before."
+        advice = (
+            "Nothing that is stored needs it any more, but for backups of the catalog made before."
+            " What is being written since before the rotation may: then run this once more."
+        )
     click.echo(f"former keys: {former}\n{advice}", err=True)
 
 

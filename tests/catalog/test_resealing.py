@@ -113,3 +113,30 @@ async def test_row_that_does_not_open_stops_the_walk(catalog: Catalog, tmp_path:
     fresh = Catalog(catalog.engine, open_sealer(tmp_path))
     with pytest.raises(Exception, match="another master key"):
         await walk(fresh)
+
+
+async def test_upload_that_is_completed_amid_the_walk_is_not_passed_over(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    bucket = await catalog.create_bucket(bucket_record())
+    upload = msgspec.structs.replace(
+        upload_record("k", "upload"), encryption=sealed(catalog, b"upload")
+    )
+    await catalog.create_upload(bucket, upload)
+    replace_master_key(tmp_path)
+    batch, completed = await catalog.reseal(), False
+    while batch.keyspace:
+        batch = await catalog.reseal(batch.keyspace, batch.after)
+        if completed:
+            continue
+        completed = True
+        found = catalog.get_upload(bucket, "k", "upload")
+        assert found is not None
+        record = msgspec.structs.replace(object_record(), encryption=found.encryption)
+        await catalog.complete_upload(bucket, "k", "upload", record, parts=[])
+    (former,) = former_keys(tmp_path)
+    former.unlink()
+    other = Catalog(catalog.engine, open_sealer(tmp_path), now_ns=Clock(), garbage_delay_s=0)
+    made = other.get_object(bucket, "k")
+    assert made is not None
+    assert opened(other, made.encryption) == b"upload"
