@@ -65,6 +65,8 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     if len(ports) != 2 or max(ports) > 65535:
         raise ProxyHeaderError("not a port")
     version = int(words[0][3])
+    if "%" in words[1]:  # a zone may be any text, which would get into logs
+        raise ProxyHeaderError("an address with a zone")
     try:
         source, target = (ipaddress.ip_address(word) for word in words[1:3])
     except ValueError as error:

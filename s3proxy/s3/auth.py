@@ -245,6 +245,7 @@ class Authenticator:
             key = key or self._derive(credential, authorization)
             with suppress(AuthError):
                 verify(other, authorization, key)
+                parse_form(authorization.payload_hash)
                 return Verified(credential.identity, authorization, key)
         return None
 

@@ -133,6 +133,8 @@ def _proto(text: str) -> str:
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if "%" in text:  # a zone may be any text, which would get into logs
+        return None
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -75,6 +75,7 @@ def test_header_whole_byte_by_byte_and_with_what_follows(header: bytes, peer: st
         b"PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 +1 2\r\n",
+        b"PROXY TCP6 fe80::1%a\nb ::1 1 2\r\n",
         b"PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n",
         b"PROXY " + b"x" * 107,
         b"\r\n\r\n\0\r\nQUIT\r",

@@ -233,6 +233,14 @@ def test_authenticate_tolerates_nothing_else_that_does_not_match(head: RequestHe
         tolerant().authenticate(head_of("GET", "/bucket/key", pairs))
 
 
+def test_authenticate_that_tolerates_still_wants_a_payload_hash() -> None:
+    names = {"Accept-Encoding": "identity", "X-Amz-Content-SHA256": "garbage"}
+    head = sign(headers=names)
+    pairs = [(name, "x" if name == "accept-encoding" else value) for name, value in head.items()]
+    with raises_s3("InvalidArgument"):
+        tolerant().authenticate(head_of("GET", "/bucket/key", pairs))
+
+
 def test_authenticate_that_tolerates_still_wants_every_other_header_as_signed() -> None:
     head = sign(headers={"Accept-Encoding": "identity", "X-Amz-Meta-A": "1"})
     changed = {"accept-encoding": "gzip, br", "x-amz-meta-a": "2"}

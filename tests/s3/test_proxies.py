@@ -49,6 +49,7 @@ def test_networks_refuse_what_is_none() -> None:
         ({"X_Forwarded_For": "6.6.6.6, 192.0.2.7, 10.0.0.1"}, Forwarded(peer="192.0.2.7:0")),
         ({"X_Forwarded_For": "10.0.0.2, 10.0.0.1"}, Forwarded(peer="10.0.0.2:0")),
         ({"X_Forwarded_For": "192.0.2.7:5000"}, Forwarded(peer="192.0.2.7:0")),
+        ({"X_Forwarded_For": 'fe80::7%"- -"'}, Forwarded()),
         ({"X_Forwarded_For": "[fe80::7]:5000"}, Forwarded(peer="[fe80::7]:0")),
         ({"X_Forwarded_For": "6.6.6.6, nonsense, 10.0.0.1"}, Forwarded(peer="10.0.0.1:0")),
         ({"X_Forwarded_For": "nonsense"}, Forwarded()),

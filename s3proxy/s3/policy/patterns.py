@@ -40,10 +40,12 @@ def matcher(pattern: str) -> Matcher:
 def matches_resolved(pattern: str, text: str) -> bool:
     """Whether a text matches a pattern that was made for this request.
 
-    The sender has chosen much of both, so work is not begun that could only be in vain, and texts
-    longer than any name match nothing.
+    The sender has chosen much of both: work is not begun that could only be in vain, and a pattern
+    with `?` matches no text that is longer than any name.
     """
-    if len(pattern) - pattern.count(ANY_RUN) > len(text) or len(text) > RESOLVED_CHARACTERS_MAX:
+    if len(pattern) - pattern.count(ANY_RUN) > len(text):
+        return False
+    if ANY_ONE in pattern and len(text) > RESOLVED_CHARACTERS_MAX:
         return False
     return matcher(pattern)(text)
 
