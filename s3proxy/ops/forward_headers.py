@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from s3proxy._fast.http1 import HeaderNames, RequestHead, ResponseHead
 from s3proxy.catalog.records import NULL_VERSION
 from s3proxy.ops.call import Call
+from s3proxy.s3 import subresources
+from s3proxy.s3.metadata import RESPONSE_PARAMETERS
 from s3proxy.s3.post_object import PostForm
 
 if TYPE_CHECKING:
@@ -58,6 +60,18 @@ _WRITE = (
 _WRITE_PREFIXES = (
     *("x-amz-meta-", "x-amz-checksum-", "x-amz-copy-source-if-", "x-amz-object-lock-"),
     *("x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption-customer-"),
+)
+# Others could be sub-resources of the endpoint's own, which nobody was allowed.
+_PARAMETERS = frozenset(
+    {
+        *subresources.BUCKET,
+        *subresources.OBJECT,
+        *("continuation-token", "delimiter", "encoding-type", "fetch-owner", "key-marker"),
+        *("list-type", "marker", "max-keys", "max-parts", "max-uploads", "partNumber"),
+        *("part-number-marker", "prefix", "start-after", "upload-id-marker", "uploadId"),
+        *("version-id-marker", "versionId"),
+        *RESPONSE_PARAMETERS,
+    }
 )
 
 READ_HEADERS = HeaderNames(_READ)
@@ -146,8 +160,4 @@ def forwarded_query(call: Call) -> list[tuple[str, str]]:
     query = call.route.query
     if not query or isinstance(call.route.headers, PostForm):
         return []
-    return [
-        (name, value)
-        for name, value in query.items()
-        if name != "x-id" and name[:6].lower() != "x-amz-"
-    ]
+    return [(name, value) for name, value in query.items() if name in _PARAMETERS]

@@ -28,7 +28,8 @@ SYSTEM_HEADERS: Final[dict[str, str]] = {
     WEBSITE_REDIRECT: WEBSITE_REDIRECT,
 }
 _SYSTEM_NAMES: Final = tuple((name.encode(), name) for name in SYSTEM_HEADERS)
-_OVERRIDES: Final = {
+# What a reader may ask an answer to say -> the header.
+RESPONSE_PARAMETERS: Final = {
     f"response-{name}": name for name in SYSTEM_HEADERS if name != WEBSITE_REDIRECT
 }
 _USER_PREFIX: Final = b"x-amz-meta-"
@@ -147,7 +148,7 @@ def response_overrides(query: dict[str, str]) -> dict[str, str]:
         S3Error: InvalidArgument for a value that cannot stand in a header.
     """
     overrides = {}
-    for parameter, name in _OVERRIDES.items():
+    for parameter, name in RESPONSE_PARAMETERS.items():
         value = query.get(parameter)
         if not value:
             continue

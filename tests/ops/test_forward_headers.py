@@ -88,6 +88,12 @@ async def test_presigned_query_does_not_pass_but_its_headers_do(tmp_path: Path) 
         assert there.heads[1].get(b"x-amz-meta-a") == "1"
 
 
+async def test_parameters_that_s3_does_not_know_do_not_pass(tmp_path: Path) -> None:
+    async with forwarding(tmp_path, OK) as (lab, there):
+        await lab.get("/near/k?AWSAccessKeyId=a&Signature=s&Expires=9&versionId=v&stats")
+        assert there.heads[0].query == b"versionId=v"
+
+
 async def test_put_object_signed_passes_its_hash(tmp_path: Path) -> None:
     data = b"data" * 1000
     sha256 = digest("sha256", data).hex()
