@@ -34,6 +34,7 @@ from s3proxy.bootstrap import (
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.remembered import Remembered
+from s3proxy.catalog.tables import KEYS, USER_IDS, USERS
 from s3proxy.catalog.users import NewKey
 from s3proxy.config import Config, names_in
 from s3proxy.control.app import build_app
@@ -296,7 +297,7 @@ def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
         record = catalog.get_key(access_key)
         return _credential(catalog, record) if record is not None and record.enabled else None
 
-    return Remembered(catalog.engine, read).__getitem__
+    return Remembered(catalog.engine, read, KEYS, USERS, USER_IDS).__getitem__
 
 
 def _credential(catalog: Catalog, record: KeyRecord) -> Credential:

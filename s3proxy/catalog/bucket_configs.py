@@ -21,7 +21,7 @@ class BucketConfigTable:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._remembered = Remembered(engine, self._read)
+        self._remembered = Remembered(engine, self._read, BUCKET_CONFIGS)
 
     def get_bucket_config(self, bucket: BucketRecord, name: str) -> bytes | None:
         """Return the document, or None; nothing is read where the bucket has none of its kind.

@@ -65,7 +65,7 @@ class BucketTable:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._remembered = Remembered(engine, self._read)
+        self._remembered = Remembered(engine, self._read, BUCKETS)
 
     def get_bucket(self, name: str, tenant: str = "main") -> BucketRecord | None:
         """Return the bucket, or None."""

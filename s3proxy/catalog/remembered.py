@@ -15,19 +15,20 @@ REMEMBERED_MAX: Final = 4096
 class Remembered(dict[N, R], Generic[N, R]):
     """The last results of a read, by name: `remembered[name]`, None for what is not there.
 
-    All are forgotten with every commit: one of this process before it is answered, one of another
-    process's within `kv.lmdb_engine.FOREIGN_CHECK_S`.
+    All are forgotten with every commit that may have changed one: one of this process before it is
+    answered, one of another process's within `kv.lmdb_engine.FOREIGN_CHECK_S`.
 
     Args:
         read: looks a name up in the store; what it does not find is not remembered.
+        keyspaces: all that `read` reads from.
     """
 
     __slots__ = ("_read",)
 
-    def __init__(self, engine: Engine, read: Callable[[N], R | None]) -> None:
+    def __init__(self, engine: Engine, read: Callable[[N], R | None], *keyspaces: str) -> None:
         super().__init__()
         self._read = read
-        engine.on_change(self.clear)
+        engine.on_change(self.clear, *keyspaces)
 
     def __missing__(self, name: N) -> R | None:
         found = self._read(name)

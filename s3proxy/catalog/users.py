@@ -35,7 +35,7 @@ class UserTable:
         self._engine = engine
         self._sealer = sealer
         self._now_ns = now_ns
-        self._by_id = Remembered(engine, self._read_by_id)
+        self._by_id = Remembered(engine, self._read_by_id, USER_IDS, USERS)
 
     async def create_user(self, name: str, tenant: str = "main") -> UserRecord:
         """Return the user of that name, making it when it is not there."""

@@ -68,8 +68,10 @@ class Engine(Protocol):
     def get(self, keyspace: str, key: bytes, /) -> bytes | None:
         """Return the value under `key` as of now: `read` and `Snapshot.get` in one."""
 
-    def on_change(self, forget: Callable[[], None], /) -> None:
+    def on_change(self, forget: Callable[[], None], /, *keyspaces: str) -> None:
         """Have `forget` called, in the event loop, whenever what was read may have changed.
+
+        With `keyspaces`, only when something in these may have; without, on every commit.
 
         That is before a commit of this process is answered, and within a fraction of a second of
         another process's.

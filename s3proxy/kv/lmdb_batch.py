@@ -21,22 +21,25 @@ class _HalfDoneError(Exception):
     """A change raised after it had written."""
 
 
-def store(env: lmdb.Environment, databases: Databases, batch: Batch) -> None:
+def store(env: lmdb.Environment, databases: Databases, batch: Batch) -> set[str]:
     """Run a batch and make it durable; results and errors are left in its members.
 
+    Returns:
+        The keyspaces that may have changed.
     Raises:
         lmdb.Error: nothing of the batch was stored.
     """
+    touched: set[str] = set()
     try:
         with env.begin(write=True) as txn:
-            _run_directly(txn, databases, batch)
+            _run_directly(LmdbTransaction(txn, databases, touched), batch)
     except _HalfDoneError:
         with env.begin(write=True) as txn:
-            _run_isolated(env, txn, databases, batch)
+            _run_isolated(env, LmdbTransaction(txn, databases, touched), batch)
+    return touched
 
 
-def _run_directly(txn: "lmdb.Transaction[bytes]", databases: Databases, batch: Batch) -> None:
-    view = LmdbTransaction(txn, databases)
+def _run_directly(view: LmdbTransaction, batch: Batch) -> None:
     for pending in batch:
         view.written = False
         try:
@@ -50,13 +53,11 @@ def _run_directly(txn: "lmdb.Transaction[bytes]", databases: Databases, batch: B
             pending.error = error
 
 
-def _run_isolated(
-    env: lmdb.Environment, txn: "lmdb.Transaction[bytes]", databases: Databases, batch: Batch
-) -> None:
+def _run_isolated(env: lmdb.Environment, parent: LmdbTransaction, batch: Batch) -> None:
     for pending in batch:
         try:
-            with env.begin(parent=txn, write=True) as child:
-                pending.result = pending.change(LmdbTransaction(child, databases))
+            with parent.begin_child(env) as child:
+                pending.result = pending.change(child)
             pending.error = None
         except Exception as error:
             if isinstance(error, lmdb.Error):

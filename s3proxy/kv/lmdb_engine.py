@@ -97,7 +97,7 @@ class LmdbEngine:
         self.commit_s = 0.0
         self._last_batch = 0
         self._round_over = threading.Event()
-        self._forget: list[Callable[[], None]] = []
+        self._forget: list[tuple[Callable[[], None], frozenset[str]]] = []
         self._map_size_bytes_max = map_size_bytes_max
         self._env = open_environment(self.path, map_size_bytes=map_size_bytes, sync=sync)
         # Begins a read transaction; the map keeps its place while `open_reads` is not zero.
@@ -148,9 +148,9 @@ class LmdbEngine:
         """Open a snapshot; see `kv.engine.Engine.read`. About 1.5 us with two gets."""
         return LmdbRead(self, self._databases)
 
-    def on_change(self, forget: Callable[[], None], /) -> None:
-        """Have `forget` called on every commit; see `kv.engine.Engine.on_change`."""
-        self._forget.append(forget)
+    def on_change(self, forget: Callable[[], None], /, *keyspaces: str) -> None:
+        """Have `forget` called on commits; see `kv.engine.Engine.on_change`."""
+        self._forget.append((forget, frozenset(keyspaces)))
 
     def submit(self, change: Callable[[Transaction], T], /) -> Pending[T]:
         """Queue a change; see `kv.engine.Engine.submit`."""
@@ -234,14 +234,15 @@ class LmdbEngine:
         assert self._token is not None
         while batch := self._take():
             started_s = time.perf_counter()
+            touched: set[str] = set()
             try:
-                self._store(batch)
+                touched = self._store(batch)
             except BaseException as error:
                 # A bug, or the end of the process: nobody is left waiting for the answer.
                 fail_all(batch, error)
                 raise
             finally:
-                self._token.run_sync_soon(self._settle, batch)
+                self._token.run_sync_soon(self._settle, batch, touched)
             self.commit_s += time.perf_counter() - started_s
             self.batches += 1
             self.changes += len(batch)
@@ -249,13 +250,11 @@ class LmdbEngine:
             if self._broken is not None:
                 return
 
-    def _settle(self, batch: list[Pending[object]]) -> None:
-        self._changed()
+    def _settle(self, batch: list[Pending[object]], touched: set[str]) -> None:
+        for forget, keyspaces in self._forget:
+            if not (keyspaces and keyspaces.isdisjoint(touched)):
+                forget()
         settle_all(batch)
-
-    def _changed(self) -> None:
-        for forget in self._forget:
-            forget()
 
     async def _notice_others(self) -> None:
         last = -1  # what was read before this began may have changed since
@@ -264,7 +263,8 @@ class LmdbEngine:
             now = self._env.info()["last_txnid"]
             if now != last:
                 last = now
-                self._changed()
+                for forget, _ in self._forget:
+                    forget()
 
     def _take(self) -> list[Pending[object]]:
         """Wait for changes; return all that are queued, in order. Empty: the end.
@@ -302,13 +302,15 @@ class LmdbEngine:
             except queue.Empty:
                 continue
 
-    def _store(self, batch: list[Pending[object]]) -> None:
-        """Commit a batch, growing the map as needed; a failure is left in every member."""
+    def _store(self, batch: list[Pending[object]]) -> set[str]:
+        """Commit a batch, growing the map as needed; returns the keyspaces that may have changed.
+
+        A failure is left in every member.
+        """
         while True:
             try:
                 with self._map_lock:
-                    lmdb_batch.store(self._env, self._databases, batch)
-                return
+                    return lmdb_batch.store(self._env, self._databases, batch)
             except lmdb.MapFullError as error:
                 grown = self._grow()
                 failure: KvError = translate(error, "grow", self.path)
@@ -320,7 +322,7 @@ class LmdbEngine:
                 failure = translate(error, "commit", self.path)
             if not grown:
                 self._refuse(batch, failure)
-                return
+                return set()
 
     def _refuse(self, batch: list[Pending[object]], failure: KvError) -> None:
         fail_all(batch, failure)

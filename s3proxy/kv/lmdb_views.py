@@ -1,6 +1,7 @@
 """Snapshot and Transaction over one LMDB transaction."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 
 import lmdb
@@ -42,13 +43,26 @@ class LmdbSnapshot:
 
 
 class LmdbTransaction(LmdbSnapshot):
-    """A write transaction, or a child of one; knows whether anything was written through it."""
+    """A write transaction, or a child of one; knows whether anything was written through it.
 
-    __slots__ = ("written",)
+    Args:
+        touched: gets the keyspaces that were written to.
+    """
 
-    def __init__(self, txn: "lmdb.Transaction[bytes]", databases: Databases) -> None:
+    __slots__ = ("touched", "written")
+
+    def __init__(
+        self, txn: "lmdb.Transaction[bytes]", databases: Databases, touched: set[str]
+    ) -> None:
         super().__init__(txn, databases)
+        self.touched = touched
         self.written = False
+
+    @contextmanager
+    def begin_child(self, env: lmdb.Environment) -> Iterator["LmdbTransaction"]:
+        """A transaction within this one, which is thrown away when its block raises."""
+        with env.begin(parent=self._txn, write=True) as txn:
+            yield LmdbTransaction(txn, self._databases, self.touched)
 
     def put(self, keyspace: str, key: bytes, value: bytes, /) -> None:
         """Store `value` under `key`.
@@ -61,6 +75,7 @@ class LmdbTransaction(LmdbSnapshot):
         except lmdb.BadValsizeError as error:
             raise BadKey("put", keyspace, f"a key of {len(key)} bytes") from error
         self.written = True
+        self.touched.add(keyspace)
 
     def delete(self, keyspace: str, key: bytes, /) -> bool:
         """Remove `key`; False when it was not there."""
@@ -68,5 +83,7 @@ class LmdbTransaction(LmdbSnapshot):
             found = self._txn.delete(key, db=self._databases[keyspace])
         except lmdb.BadValsizeError:
             return False
-        self.written |= found
+        if found:
+            self.written = True
+            self.touched.add(keyspace)
         return found

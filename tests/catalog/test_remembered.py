@@ -6,6 +6,7 @@ import trio
 from s3proxy.catalog import remembered
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.kv import lmdb_engine
+from s3proxy.kv.engine import Transaction
 from tests.kv.engines import running
 
 
@@ -26,6 +27,47 @@ async def test_get_reads_again_after_each_commit_only(tmp_path: Path) -> None:
             reads.clear()
             assert [kept[b"k"], kept[b"k"]] == [value, value]
             assert reads == [b"k"]
+
+
+async def test_get_is_not_read_again_after_commits_to_other_keyspaces(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        engine.open_keyspaces(["a", "b"])
+        reads: list[bytes] = []
+
+        def read(name: bytes) -> bytes | None:
+            reads.append(name)
+            return engine.get("a", name)
+
+        kept = Remembered(engine, read, "a")
+        await engine.commit(lambda txn: txn.put("a", b"k", b"1"))
+        assert kept[b"k"] == b"1"
+        await engine.commit(lambda txn: txn.put("b", b"k", b"other"))
+        await engine.commit(lambda txn: txn.delete("a", b"absent"))
+        assert kept[b"k"] == b"1"
+        assert reads == [b"k"]
+        await engine.commit(lambda txn: txn.delete("a", b"k"))
+        assert kept[b"k"] is None
+
+
+async def test_get_sees_a_change_that_was_run_again_beside_one_that_failed(tmp_path: Path) -> None:
+    """The second of two changes in one batch raises after it has written: both are run again."""
+    async with running(tmp_path) as engine:
+        engine.open_keyspaces(["a", "b"])
+        kept = Remembered(engine, lambda name: engine.get("a", name), "a")
+        await engine.commit(lambda txn: txn.put("a", b"k", b"old"))
+        assert kept[b"k"] == b"old"
+
+        def fail(txn: Transaction) -> None:
+            txn.put("b", b"k", b"lost")
+            raise LookupError
+
+        good = engine.submit(lambda txn: txn.put("a", b"k", b"new"))
+        bad = engine.submit(fail)
+        await good.wait()
+        with pytest.raises(LookupError):
+            await bad.wait()
+        assert kept[b"k"] == b"new"
+        assert engine.get("b", b"k") is None
 
 
 async def test_get_sees_the_commit_of_another_store_of_the_same_file(
