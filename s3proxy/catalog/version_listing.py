@@ -121,8 +121,12 @@ def _rest_of_key(
     after = b"" if marked else versions.order_of(version_id_marker, node)
     if not marked and not after:
         yield from _of_key(view, key, current, node)
-    elif node is not None:
-        name = key.decode()
+        return
+    name = key.decode()
+    if current is not None and not marked and versions.order_in_node(current.sequence) > after:
+        # What was newer is gone since the last page, and an older version current now.
+        yield VersionEntry(name, current, latest=True)
+    if node is not None:
         for record in versions.older(view, node, after):
             yield VersionEntry(name, record, latest=False)
 

@@ -93,6 +93,11 @@ def order_of(version_id: str, node: Node | None) -> bytes:
     return bytes.fromhex(version_id)[:ORDER_BYTES] if is_version_id(version_id) else b""
 
 
+def order_in_node(sequence: int) -> bytes:
+    """Return what a version of that sequence is under in its key's node."""
+    return (_ORDER_MAX - sequence).to_bytes(ORDER_BYTES, "big")
+
+
 def stamped(txn: Transaction, bucket: BucketRecord, record: ObjectRecord) -> ObjectRecord:
     """Return `record` as the newest version of its key, by the state of its bucket."""
     if not bucket.versioning:
@@ -100,7 +105,7 @@ def stamped(txn: Transaction, bucket: BucketRecord, record: ObjectRecord) -> Obj
     sequence = int.from_bytes(allocate_id(txn), "big")
     version_id = ""
     if bucket.versioning == "Enabled":
-        version_id = _order(sequence).hex() + secrets.token_hex(_RANDOM_BYTES)
+        version_id = order_in_node(sequence).hex() + secrets.token_hex(_RANDOM_BYTES)
     return msgspec.structs.replace(record, sequence=sequence, version_id=version_id)
 
 
@@ -130,7 +135,7 @@ def keep(
 def insert(txn: Transaction, bucket: BucketRecord, key: bytes, record: ObjectRecord) -> None:
     """Put a version among those of its key that are no current objects."""
     node = find_node(txn, bucket, key) or Node(allocate_id(txn))
-    order = _order(record.sequence)
+    order = order_in_node(record.sequence)
     null_order = node.null_order if record.version_id else order
     keys.put(txn, VERSIONS, bucket.id, key, node.id + null_order)
     txn.put(VERSIONS, node.id + order, encode(record))
@@ -144,7 +149,7 @@ def take(
     found = None if node is None else _find_older(txn, node, version_id)
     if node is None or found is None:
         return None
-    txn.delete(VERSIONS, node.id + _order(found.sequence))
+    txn.delete(VERSIONS, node.id + order_in_node(found.sequence))
     if keys.is_empty(txn, VERSIONS, node.id):
         keys.delete(txn, VERSIONS, bucket.id, key)
     elif not found.version_id:
@@ -183,7 +188,7 @@ def update(txn: Transaction, bucket: BucketRecord, key: bytes, record: ObjectRec
         return
     node = find_node(txn, bucket, key)
     assert node is not None, "the version was read in this transaction"
-    txn.put(VERSIONS, node.id + _order(record.sequence), encode(record))
+    txn.put(VERSIONS, node.id + order_in_node(record.sequence), encode(record))
 
 
 def _promote(txn: Transaction, bucket: BucketRecord, key: bytes) -> None:
@@ -199,7 +204,3 @@ def _find_older(view: Snapshot, node: Node, version_id: str) -> ObjectRecord | N
     value = view.get(VERSIONS, node.id + order) if order else None
     record = None if value is None else tables.objects.decode(value)
     return record if record is not None and record.named_version == version_id else None
-
-
-def _order(sequence: int) -> bytes:
-    return (_ORDER_MAX - sequence).to_bytes(ORDER_BYTES, "big")

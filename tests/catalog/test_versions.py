@@ -318,3 +318,28 @@ async def test_list_versions_after_a_version_that_is_gone_goes_on_behind_its_pla
     await catalog.delete_object(bucket, Deletion("k", records[2].version_id))
     page = catalog.list_versions(bucket, key_marker="k", version_id_marker=records[2].version_id)
     assert [entry.record for entry in page.entries] == [records[1], records[0]]
+
+
+async def test_pages_whose_versions_are_removed_one_after_the_other_miss_none(
+    tmp_path: Path,
+) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        bucket = await catalog.create_bucket(bucket_record())
+        bucket = await set_state(catalog, bucket, "Enabled")
+        for _ in range(4):
+            await catalog.put_object(bucket, "k", object_record())
+        await catalog.delete_object(bucket, Deletion("k"))
+        await catalog.put_object(bucket, "l", object_record())
+        found, key_marker, version_id_marker = 0, "", ""
+        while True:
+            page = catalog.list_versions(
+                bucket, key_marker=key_marker, version_id_marker=version_id_marker, limit=1
+            )
+            for entry in page.entries:
+                found += 1
+                await catalog.delete_object(bucket, Deletion(entry.key, entry.record.named_version))
+            if not page.truncated:
+                break
+            key_marker, version_id_marker = page.next_key_marker, page.next_version_id_marker
+        assert found == 6
+        assert catalog.is_empty(bucket)
