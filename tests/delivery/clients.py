@@ -17,5 +17,5 @@ async def open_client() -> AsyncIterator[Client]:
         client = Client(readiness)
         yield client
         await client.aclose()
-        readiness.close()
         nursery.cancel_scope.cancel()
+    readiness.close()
