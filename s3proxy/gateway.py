@@ -237,6 +237,8 @@ class Gateway:
             )
             for record in answered.records(bucket, getattr(exchange.call, "batch", ())):
                 self._request_logs.add(bucket, record)
+        # The call knows the request: kept, the two would wait together for the collector.
+        exchange.call = None
 
     def _logged_bucket(self, exchange: Exchange) -> BucketRecord | None:
         """The bucket of a request, where it has a log.
