@@ -168,7 +168,7 @@ def check_targets(buckets: Sequence[BucketConfig], backends: Mapping[str, Backen
 
 
 async def _detach(catalog: Catalog, record: BucketRecord) -> None:
-    while uploads := catalog.list_uploads(record).uploads:
+    while uploads := catalog.list_uploads(record).entries:
         for upload in uploads:
             await catalog.abort_upload(record, upload.key, upload.upload_id)
     await catalog.delete_bucket(record.name)

@@ -26,7 +26,7 @@ async def test_attach_buckets_unchanged_keeps_the_uploads(tmp_path: Path) -> Non
         await catalog.create_upload(bucket, upload_record("key", "1"))
         await attach_buckets(catalog, WWW)
         assert catalog.get_bucket("www") == bucket
-        assert len(catalog.list_uploads(bucket).uploads) == 1
+        assert len(catalog.list_uploads(bucket).entries) == 1
 
 
 async def test_attach_buckets_detached_with_open_uploads_forgets_them(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_attach_buckets_detached_with_open_uploads_forgets_them(tmp_path: 
             await catalog.create_upload(bucket, upload_record("key", str(number)))
         await attach_buckets(catalog, Config())
         assert catalog.get_bucket("www") is None
-        assert catalog.list_uploads(bucket).uploads == []
+        assert catalog.list_uploads(bucket).entries == []
 
 
 async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None
         after = catalog.get_bucket("www")
         assert after is not None
         assert (after.container, after.id == before.id) == ("other", False)
-        assert catalog.list_uploads(after).uploads == []
+        assert catalog.list_uploads(after).entries == []
 
 
 async def test_attach_buckets_leaves_those_of_users(tmp_path: Path) -> None:

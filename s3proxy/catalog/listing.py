@@ -3,12 +3,15 @@
 A common prefix is skipped with one seek to its successor, however many keys it covers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from s3proxy.catalog import keys
 from s3proxy.kv.engine import Snapshot
+from s3proxy.s3.listing import MarkedPage
+
+E = TypeVar("E")
 
 
 class Range(NamedTuple):
@@ -17,6 +20,13 @@ class Range(NamedTuple):
     prefix: bytes
     delimiter: bytes
     after: bytes
+
+    @property
+    def marked_key(self) -> bytes:
+        """`after`, if it is a key that has a place of its own on pages; else b""."""
+        prefix, delimiter, after = self
+        grouped = delimiter and after.find(delimiter, len(prefix)) >= 0
+        return b"" if grouped or not after.startswith(prefix) else after
 
 
 def walk(
@@ -44,6 +54,29 @@ def walk(
             return
         yield common, None
         start = keys.successor(common)
+
+
+def gather(
+    rows: Iterable[E | str], limit: int, markers_of: Callable[[E], tuple[str, str]]
+) -> MarkedPage[E]:
+    """Make a page of up to `limit` rows.
+
+    Args:
+        rows: entries, and as text the common prefixes among them; read no further than needed.
+        markers_of: the key and the id of an entry.
+    """
+    page: MarkedPage[E] = MarkedPage([], [])
+    for row in rows:
+        if len(page.entries) + len(page.common_prefixes) >= limit:
+            page.truncated = limit > 0
+            break
+        if isinstance(row, str):
+            page.common_prefixes.append(row)
+            page.next_key_marker, page.next_id_marker = row, ""
+        else:
+            page.entries.append(row)
+            page.next_key_marker, page.next_id_marker = markers_of(row)
+    return page
 
 
 def _first(wanted: Range) -> bytes | None:

@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-import msgspec
-
 from s3proxy.catalog import keys, tables
-from s3proxy.catalog.listing import Range, walk
+from s3proxy.catalog.listing import Range, gather, walk
 from s3proxy.catalog.records import BucketRecord, UploadRecord
 from s3proxy.catalog.tables import ID_BYTES, UPLOADS
 from s3proxy.kv.engine import Engine, Snapshot
-
-
-class UploadPage(msgspec.Struct):
-    """A page of uploads; the next one starts after both markers.
-
-    `next_upload_id_marker` is "" when the page ends with a common prefix.
-    """
-
-    uploads: list[UploadRecord]
-    common_prefixes: list[str]
-    truncated: bool = False
-    next_key_marker: str = ""
-    next_upload_id_marker: str = ""
+from s3proxy.s3.listing import MarkedPage
 
 
 class UploadLister:
@@ -42,37 +28,21 @@ class UploadLister:
         key_marker: str = "",
         upload_id_marker: str = "",
         limit: int = 1000,
-    ) -> UploadPage:
+    ) -> MarkedPage[UploadRecord]:
         """Return up to `limit` uploads and common prefixes after the markers."""
-        page = UploadPage(uploads=[], common_prefixes=[])
         wanted = Range(prefix.encode(), delimiter.encode(), key_marker.encode())
         with self._engine.read() as view:
             rest = _rest_of_key(view, bucket, wanted, upload_id_marker)
-            for entry in chain(rest, _entries(view, bucket, wanted)):
-                if len(page.uploads) + len(page.common_prefixes) >= limit:
-                    page.truncated = limit > 0
-                    break
-                _add(page, entry)
-        return page
-
-
-def _add(page: UploadPage, entry: UploadRecord | str) -> None:
-    if isinstance(entry, str):
-        page.common_prefixes.append(entry)
-        page.next_key_marker, page.next_upload_id_marker = entry, ""
-    else:
-        page.uploads.append(entry)
-        page.next_key_marker, page.next_upload_id_marker = entry.key, entry.upload_id
+            rows = chain(rest, _entries(view, bucket, wanted))
+            return gather(rows, limit, lambda upload: (upload.key, upload.upload_id))
 
 
 def _rest_of_key(
     view: Snapshot, bucket: BucketRecord, wanted: Range, upload_id_marker: str
 ) -> Iterator[UploadRecord]:
     """Yield the marked key's uploads above the upload id marker; ignored without a key."""
-    key = wanted.after
-    if not (upload_id_marker and key and key.startswith(wanted.prefix)):
-        return
-    if wanted.delimiter and key.find(wanted.delimiter, len(wanted.prefix)) >= 0:
+    key = wanted.marked_key
+    if not (upload_id_marker and key):
         return
     node = keys.get(view, UPLOADS, bucket.id, key)
     if node is not None:

@@ -8,11 +8,11 @@ from itertools import chain
 import msgspec
 
 from s3proxy.catalog import tables, versions
-from s3proxy.catalog.listing import Range, walk
+from s3proxy.catalog.listing import Range, gather, walk
 from s3proxy.catalog.records import NULL_VERSION, BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import OBJECTS, VERSIONS
 from s3proxy.kv.engine import Engine, Snapshot
-from s3proxy.s3.listing import ListPage
+from s3proxy.s3.listing import ListPage, MarkedPage
 
 Row = tuple[bytes, bytes | None]
 
@@ -25,17 +25,7 @@ class VersionEntry(msgspec.Struct):
     latest: bool
 
 
-class VersionPage(msgspec.Struct):
-    """A page of versions; the next one starts after both markers.
-
-    `next_version_id_marker` is "" when the page ends with a common prefix.
-    """
-
-    entries: list[VersionEntry]
-    common_prefixes: list[str]
-    truncated: bool = False
-    next_key_marker: str = ""
-    next_version_id_marker: str = ""
+VersionPage = MarkedPage[VersionEntry]
 
 
 class VersionLister:
@@ -58,16 +48,11 @@ class VersionLister:
 
         Cost: O(page), whatever the bucket holds and however many versions a key has.
         """
-        page = VersionPage(entries=[], common_prefixes=[])
         wanted = Range(prefix.encode(), delimiter.encode(), key_marker.encode())
         with self._engine.read() as view:
             rest = _rest_of_key(view, bucket, wanted, version_id_marker)
-            for entry in chain(rest, _entries(view, bucket, wanted)):
-                if len(page.entries) + len(page.common_prefixes) >= limit:
-                    page.truncated = limit > 0
-                    break
-                _add(page, entry)
-        return page
+            rows = chain(rest, _entries(view, bucket, wanted))
+            return gather(rows, limit, lambda entry: (entry.key, entry.record.named_version))
 
 
 def null_versions(page: ListPage) -> VersionPage:
@@ -88,19 +73,9 @@ def null_versions(page: ListPage) -> VersionPage:
         for entry in page.objects
     ]
     last = bool(entries) and entries[-1].key == page.next_after
-    return VersionPage(
+    return MarkedPage(
         entries, page.common_prefixes, page.truncated, page.next_after, NULL_VERSION if last else ""
     )
-
-
-def _add(page: VersionPage, entry: VersionEntry | str) -> None:
-    if isinstance(entry, str):
-        page.common_prefixes.append(entry)
-        page.next_key_marker, page.next_version_id_marker = entry, ""
-    else:
-        page.entries.append(entry)
-        page.next_key_marker = entry.key
-        page.next_version_id_marker = entry.record.named_version
 
 
 def _rest_of_key(
@@ -110,10 +85,8 @@ def _rest_of_key(
 
     Of a null version that is gone nobody knows where it was: all versions of the key come again.
     """
-    key = wanted.after
-    if not (version_id_marker and key and key.startswith(wanted.prefix)):
-        return
-    if wanted.delimiter and key.find(wanted.delimiter, len(wanted.prefix)) >= 0:
+    key = wanted.marked_key
+    if not (version_id_marker and key):
         return
     current = versions.find(view, bucket, key)
     node = versions.find_node(view, bucket, key)

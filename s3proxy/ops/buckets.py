@@ -206,7 +206,7 @@ async def _abort_uploads(call: Call) -> None:
     """Abort what is being uploaded to a bucket that holds no object, as S3 does."""
     catalog, bucket = call.services.catalog, call.bucket
     namespace = open_namespace(call.services, bucket)
-    while catalog.is_empty(bucket) and (uploads := catalog.list_uploads(bucket).uploads):
+    while catalog.is_empty(bucket) and (uploads := catalog.list_uploads(bucket).entries):
         for upload in uploads:
             with suppress(NoSuchUpload):  # completed or aborted since
                 await namespace.abort_upload(upload)

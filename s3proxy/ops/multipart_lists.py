@@ -69,12 +69,12 @@ async def list_multipart_uploads(call: Call) -> Response:
                 upload.checksum_type,
                 initiator_of(call, upload),
             )
-            for upload in found.uploads
+            for upload in found.entries
         ],
         common_prefixes=found.common_prefixes,
         truncated=found.truncated,
         next_key=found.next_key_marker,
-        next_upload_id=found.next_upload_id_marker,
+        next_upload_id=found.next_id_marker,
     )
     document = xml_listings.list_multipart_uploads(call.bucket.name, parameters, page)
     return Response(200, XML_HEADERS, document)

@@ -14,7 +14,7 @@ from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.resolve import XML_HEADERS, object_owner, open_namespace
 from s3proxy.s3 import xml
 from s3proxy.s3.errors import S3Error, method_not_allowed
-from s3proxy.s3.listing import parse_list_versions
+from s3proxy.s3.listing import MarkedPage, parse_list_versions
 from s3proxy.s3.names import no_such_version
 from s3proxy.s3.time import http_date
 from s3proxy.s3.xml_listings import ListedVersion, VersionsPage, list_versions
@@ -130,7 +130,7 @@ async def list_object_versions(call: Call) -> Response:
         S3Error: InvalidArgument.
     """
     parameters = parse_list_versions(call.route.query)
-    page = VersionPage([], [])
+    page: VersionPage = MarkedPage([], [])
     if parameters.max_keys:
         page = await open_namespace(call.services, call.bucket).list_versions(parameters)
     listed = VersionsPage(
@@ -138,7 +138,7 @@ async def list_object_versions(call: Call) -> Response:
         page.common_prefixes,
         page.truncated,
         page.next_key_marker,
-        page.next_version_id_marker,
+        page.next_id_marker,
     )
     return Response(200, XML_HEADERS, list_versions(call.bucket.name, parameters, listed))
 

@@ -6,7 +6,7 @@ Python's order of strings is the order of their UTF-8 bytes, which is S3's.
 
 import base64
 import binascii
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ _INT32_MAX: Final = 2**31 - 1
 _DIGITS_MAX: Final = 10
 # First byte of a decoded continuation token; another layout takes another one.
 _TOKEN_VERSION: Final = b"\x01"
+
+E = TypeVar("E")
 
 
 class ListedObject(msgspec.Struct):
@@ -47,6 +49,23 @@ class ListPage(msgspec.Struct):
     common_prefixes: list[str]
     truncated: bool
     next_after: str
+
+
+class MarkedPage(msgspec.Struct, Generic[E]):
+    """One page of what a key may have several of, by key and then id: versions or uploads.
+
+    Attributes:
+        common_prefixes: in order; each counts as one entry of the page.
+        truncated: more entries follow.
+        next_key_marker, next_id_marker: the next page starts after this version or upload; the id
+            is "" when the page ends with a common prefix.
+    """
+
+    entries: list[E]
+    common_prefixes: list[str]
+    truncated: bool = False
+    next_key_marker: str = ""
+    next_id_marker: str = ""
 
 
 class ListParameters(msgspec.Struct, frozen=True):

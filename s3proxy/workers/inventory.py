@@ -248,4 +248,4 @@ def _all_versions(services: Services, bucket: BucketRecord, prefix: str) -> Iter
             yield entry.key, entry.record, entry.latest
         if not page.truncated:
             return
-        key_marker, version_id_marker = page.next_key_marker, page.next_version_id_marker
+        key_marker, version_id_marker = page.next_key_marker, page.next_id_marker

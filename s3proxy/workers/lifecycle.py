@@ -245,16 +245,16 @@ class LifecycleWorker:
                 upload_id_marker=upload_id_marker,
                 limit=PAGE_ROWS,
             )
-            for upload in page.uploads:
+            for upload in page.entries:
                 due = abortion_of(walk.lifecycle, upload.key, upload.initiated_ns)
                 if due is not None and due.at_ns <= now_ns:
                     await self._abort(walk.bucket, upload.key, upload.upload_id)
-            seen += len(page.uploads)
+            seen += len(page.entries)
             if not page.truncated:
                 walk.uploads_left = False
                 return seen
-            key_marker, upload_id_marker = page.next_key_marker, page.next_upload_id_marker
-            await trio.sleep(len(page.uploads) / self._rate)
+            key_marker, upload_id_marker = page.next_key_marker, page.next_id_marker
+            await trio.sleep(len(page.entries) / self._rate)
 
     async def _abort(self, bucket: BucketRecord, key: str, upload_id: str) -> None:
         # A Complete that is under way wins.

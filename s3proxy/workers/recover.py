@@ -62,11 +62,11 @@ async def _forget_uploads(catalog: Catalog, backends: Mapping[str, Backend]) -> 
 def _upload_ids(catalog: Catalog, bucket: BucketRecord) -> Iterator[str]:
     """Ids at the backend of all uploads to a bucket."""
     page = catalog.list_uploads(bucket)
-    yield from (upload.backend_upload_id for upload in page.uploads)
+    yield from (upload.backend_upload_id for upload in page.entries)
     while page.truncated:
         page = catalog.list_uploads(
             bucket,
             key_marker=page.next_key_marker,
-            upload_id_marker=page.next_upload_id_marker,
+            upload_id_marker=page.next_id_marker,
         )
-        yield from (upload.backend_upload_id for upload in page.uploads)
+        yield from (upload.backend_upload_id for upload in page.entries)

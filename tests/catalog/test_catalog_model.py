@@ -159,7 +159,7 @@ class CatalogModel(RuleBasedStateMachine):
             assert dict(catalog.scan_objects(bucket)) == self.objects
             for key, record in self.objects.items():
                 assert catalog.get_object(bucket, key) == record
-            uploads = catalog.list_uploads(bucket).uploads
+            uploads = catalog.list_uploads(bucket).entries
             assert [(upload.key, upload.upload_id) for upload in uploads] == sorted(
                 ((key, upload_id) for upload_id, (key, _) in self.uploads.items()),
                 key=lambda pair: (pair[0].encode(), pair[1]),

@@ -212,17 +212,17 @@ async def test_list_uploads_pages_by_key_and_id(tmp_path: Path) -> None:
                 upload_id_marker=upload_id_marker,
                 limit=2,
             )
-            found += [(upload.key, upload.upload_id) for upload in page.uploads]
+            found += [(upload.key, upload.upload_id) for upload in page.entries]
             prefixes += page.common_prefixes
             if not page.truncated:
                 break
-            key_marker, upload_id_marker = page.next_key_marker, page.next_upload_id_marker
+            key_marker, upload_id_marker = page.next_key_marker, page.next_id_marker
         assert found == [*wanted[:3], wanted[-1]]
         assert prefixes == ["d/"]
         page = catalog.list_uploads(bucket, prefix="d/")
-        assert [(upload.key, upload.upload_id) for upload in page.uploads] == wanted[3:5]
+        assert [(upload.key, upload.upload_id) for upload in page.entries] == wanted[3:5]
         page = catalog.list_uploads(bucket, key_marker="a")
-        assert [upload.key for upload in page.uploads] == ["d/x", "d/y", LONG]
+        assert [upload.key for upload in page.entries] == ["d/x", "d/y", LONG]
         assert catalog.list_uploads(bucket, limit=0).truncated is False
 
 

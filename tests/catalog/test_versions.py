@@ -258,7 +258,7 @@ def _pages(catalog: Catalog, bucket: BucketRecord, limit: int) -> list[tuple[str
             bucket,
             limit=limit,
             key_marker=page.next_key_marker,
-            version_id_marker=page.next_version_id_marker,
+            version_id_marker=page.next_id_marker,
         )
 
 
@@ -340,6 +340,6 @@ async def test_pages_whose_versions_are_removed_one_after_the_other_miss_none(
                 await catalog.delete_object(bucket, Deletion(entry.key, entry.record.named_version))
             if not page.truncated:
                 break
-            key_marker, version_id_marker = page.next_key_marker, page.next_version_id_marker
+            key_marker, version_id_marker = page.next_key_marker, page.next_id_marker
         assert found == 6
         assert catalog.is_empty(bucket)

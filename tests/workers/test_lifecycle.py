@@ -170,10 +170,10 @@ async def test_worker_aborts_uploads_that_are_too_old(lab: Lab) -> None:
     worker = LifecycleWorker(lab.services, objects_per_s=RATE)
     pass_days(lab, 2)
     await finish(worker)
-    assert len(lab.catalog.list_uploads(bucket_of(lab)).uploads) == 3
+    assert len(lab.catalog.list_uploads(bucket_of(lab)).entries) == 3
     pass_days(lab, 1)
     await finish(worker)
-    left = lab.catalog.list_uploads(bucket_of(lab)).uploads
+    left = lab.catalog.list_uploads(bucket_of(lab)).entries
     assert [upload.key for upload in left] == ["other"]
     assert len(lab.garbage()) == 2
     assert worker.counts["aborted"] == 2

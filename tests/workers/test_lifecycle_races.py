@@ -169,7 +169,7 @@ async def test_complete_against_abort_by_age_has_one_winner(tmp_path: Path) -> N
                 nursery.start_soon(complete, *target)
         assert {key for key, _ in lab.catalog.scan_objects(bucket_of(lab))} == completed
         assert worker.counts["aborted"] == TASKS - len(completed)
-        assert not lab.catalog.list_uploads(bucket_of(lab)).uploads
+        assert not lab.catalog.list_uploads(bucket_of(lab)).entries
         for key in completed:
             assert (await lab.get(f"/www/{key}")).body == b"1" * 2000
 
