@@ -12,6 +12,7 @@ from s3proxy.s3 import xml_listings
 from s3proxy.s3.listing import parse_list_parts, parse_list_uploads
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.records import UploadRecord
     from s3proxy.ops.call import Call
 
 
@@ -49,7 +50,7 @@ async def list_parts(call: Call) -> Response:
 async def list_multipart_uploads(call: Call) -> Response:
     """ListMultipartUploads."""
     parameters = parse_list_uploads(call.route.query)
-    found = call.services.catalog.list_uploads(
+    page = call.services.catalog.list_uploads(
         call.bucket,
         prefix=parameters.prefix,
         delimiter=parameters.delimiter,
@@ -57,24 +58,19 @@ async def list_multipart_uploads(call: Call) -> Response:
         upload_id_marker=parameters.upload_id_marker,
         limit=parameters.max_uploads,
     )
-    page = xml_listings.UploadsPage(
-        uploads=[
-            xml_listings.ListedUpload(
-                upload.key,
-                upload.upload_id,
-                upload.initiated_ns,
-                object_owner(call, upload.object_owner),
-                upload.storage_class,
-                upload.checksum_algorithm,
-                upload.checksum_type,
-                initiator_of(call, upload),
-            )
-            for upload in found.entries
-        ],
-        common_prefixes=found.common_prefixes,
-        truncated=found.truncated,
-        next_key=found.next_key_marker,
-        next_upload_id=found.next_id_marker,
-    )
-    document = xml_listings.list_multipart_uploads(call.bucket.name, parameters, page)
+    listed = page.shown(lambda upload: _listed(call, upload))
+    document = xml_listings.list_multipart_uploads(call.bucket.name, parameters, listed)
     return Response(200, XML_HEADERS, document)
+
+
+def _listed(call: Call, upload: UploadRecord) -> xml_listings.ListedUpload:
+    return xml_listings.ListedUpload(
+        upload.key,
+        upload.upload_id,
+        upload.initiated_ns,
+        object_owner(call, upload.object_owner),
+        upload.storage_class,
+        upload.checksum_algorithm,
+        upload.checksum_type,
+        initiator_of(call, upload),
+    )

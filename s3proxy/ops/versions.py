@@ -17,7 +17,7 @@ from s3proxy.s3.errors import S3Error, method_not_allowed
 from s3proxy.s3.listing import MarkedPage, parse_list_versions
 from s3proxy.s3.names import no_such_version
 from s3proxy.s3.time import http_date
-from s3proxy.s3.xml_listings import ListedVersion, VersionsPage, list_versions
+from s3proxy.s3.xml_listings import ListedVersion, list_versions
 from s3proxy.s3.xml_read import CONFIGURATION_BYTES_MAX, read_versioning
 
 if TYPE_CHECKING:
@@ -133,13 +133,7 @@ async def list_object_versions(call: Call) -> Response:
     page: VersionPage = MarkedPage([], [])
     if parameters.max_keys:
         page = await open_namespace(call.services, call.bucket).list_versions(parameters)
-    listed = VersionsPage(
-        [_listed(entry, object_owner(call, entry.record.owner)) for entry in page.entries],
-        page.common_prefixes,
-        page.truncated,
-        page.next_key_marker,
-        page.next_id_marker,
-    )
+    listed = page.shown(lambda entry: _listed(entry, object_owner(call, entry.record.owner)))
     return Response(200, XML_HEADERS, list_versions(call.bucket.name, parameters, listed))
 
 

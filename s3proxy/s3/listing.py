@@ -6,6 +6,7 @@ Python's order of strings is the order of their UTF-8 bytes, which is S3's.
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ _DIGITS_MAX: Final = 10
 _TOKEN_VERSION: Final = b"\x01"
 
 E = TypeVar("E")
+F = TypeVar("F")
 
 
 class ListedObject(msgspec.Struct):
@@ -66,6 +68,16 @@ class MarkedPage(msgspec.Struct, Generic[E]):
     truncated: bool = False
     next_key_marker: str = ""
     next_id_marker: str = ""
+
+    def shown(self, show: Callable[[E], F]) -> "MarkedPage[F]":
+        """The same page of what `show` makes of its entries."""
+        return MarkedPage(
+            [show(entry) for entry in self.entries],
+            self.common_prefixes,
+            self.truncated,
+            self.next_key_marker,
+            self.next_id_marker,
+        )
 
 
 class ListParameters(msgspec.Struct, frozen=True):

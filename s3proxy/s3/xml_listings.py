@@ -17,6 +17,7 @@ from s3proxy.s3.listing import (
     ListPartsParameters,
     ListUploadsParameters,
     ListVersionsParameters,
+    MarkedPage,
     make_token,
 )
 from s3proxy.s3.time import iso8601
@@ -46,16 +47,6 @@ class ListedUpload(msgspec.Struct):
     initiator: Owner | None = None
 
 
-class UploadsPage(msgspec.Struct):
-    """A page of uploads; the next one starts after (next_key, next_upload_id) when truncated."""
-
-    uploads: list[ListedUpload]
-    common_prefixes: list[str]
-    truncated: bool = False
-    next_key: str = ""
-    next_upload_id: str = ""
-
-
 class ListedVersion(msgspec.Struct, kw_only=True):
     """A version of an object, or a delete marker, which has no more than its owner and time."""
 
@@ -70,16 +61,6 @@ class ListedVersion(msgspec.Struct, kw_only=True):
     storage_class: str = "STANDARD"
     checksum_algorithm: str = ""
     checksum_type: str = ""
-
-
-class VersionsPage(msgspec.Struct):
-    """A page of versions; the next starts after (next_key, next_version_id) when truncated."""
-
-    versions: list[ListedVersion]
-    common_prefixes: list[str]
-    truncated: bool = False
-    next_key: str = ""
-    next_version_id: str = ""
 
 
 class ListedPart(msgspec.Struct):
@@ -149,7 +130,9 @@ def _contents(
     return b"".join(contents(run, owner_element(whose).encode(), url) for whose, run in runs)
 
 
-def list_versions(bucket: str, parameters: ListVersionsParameters, page: VersionsPage) -> bytes:
+def list_versions(
+    bucket: str, parameters: ListVersionsParameters, page: MarkedPage[ListedVersion]
+) -> bytes:
     """ListVersionsResult."""
     encode = url_encode if parameters.url_encoded else escape
     content = [
@@ -159,22 +142,22 @@ def list_versions(bucket: str, parameters: ListVersionsParameters, page: Version
         element("VersionIdMarker", parameters.version_id_marker),
     ]
     if page.truncated:
-        content.append(f"<NextKeyMarker>{encode(page.next_key)}</NextKeyMarker>")
-        if page.next_version_id:
-            content.append(element("NextVersionIdMarker", page.next_version_id))
+        content.append(f"<NextKeyMarker>{encode(page.next_key_marker)}</NextKeyMarker>")
+        if page.next_id_marker:
+            content.append(element("NextVersionIdMarker", page.next_id_marker))
     content.append(f"<MaxKeys>{parameters.max_keys}</MaxKeys>")
     if parameters.delimiter:
         content.append(f"<Delimiter>{encode(parameters.delimiter)}</Delimiter>")
     if parameters.url_encoded:
         content.append("<EncodingType>url</EncodingType>")
     content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
-    content.extend(_version(version, encode) for version in page.versions)
+    content.extend(_version(version, encode) for version in page.entries)
     content.extend(_common_prefixes(page.common_prefixes, encode))
     return document("ListVersionsResult", "".join(content))
 
 
 def list_multipart_uploads(
-    bucket: str, parameters: ListUploadsParameters, page: UploadsPage
+    bucket: str, parameters: ListUploadsParameters, page: MarkedPage[ListedUpload]
 ) -> bytes:
     """ListMultipartUploadsResult."""
     encode = url_encode if parameters.url_encoded else escape
@@ -184,8 +167,8 @@ def list_multipart_uploads(
         element("UploadIdMarker", parameters.upload_id_marker),
     ]
     if page.truncated:
-        content.append(f"<NextKeyMarker>{encode(page.next_key)}</NextKeyMarker>")
-        content.append(element("NextUploadIdMarker", page.next_upload_id))
+        content.append(f"<NextKeyMarker>{encode(page.next_key_marker)}</NextKeyMarker>")
+        content.append(element("NextUploadIdMarker", page.next_id_marker))
     content.append(f"<Prefix>{encode(parameters.prefix)}</Prefix>")
     if parameters.delimiter:
         content.append(f"<Delimiter>{encode(parameters.delimiter)}</Delimiter>")
@@ -193,7 +176,7 @@ def list_multipart_uploads(
         content.append("<EncodingType>url</EncodingType>")
     content.append(f"<MaxUploads>{parameters.max_uploads}</MaxUploads>")
     content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
-    content.extend(_upload(upload, encode) for upload in page.uploads)
+    content.extend(_upload(upload, encode) for upload in page.entries)
     content.extend(_common_prefixes(page.common_prefixes, encode))
     return document("ListMultipartUploadsResult", "".join(content))
 

@@ -11,6 +11,7 @@ from s3proxy.s3.listing import (
     ListParameters,
     ListPartsParameters,
     ListUploadsParameters,
+    MarkedPage,
     parse_list_objects,
     parse_list_objects_v2,
     read_token,
@@ -20,7 +21,6 @@ from s3proxy.s3.xml_listings import (
     ListedPart,
     ListedUpload,
     PartsPage,
-    UploadsPage,
     list_multipart_uploads,
     list_objects,
     list_parts,
@@ -143,7 +143,7 @@ def test_url_encode_keeps_slashes(text: str, encoded: str) -> None:
 def test_list_multipart_uploads_reads_back() -> None:
     parameters = ListUploadsParameters("p&", "/", "k&", "m", 10, False)
     upload = ListedUpload("a&b", "u1", WHEN_NS, OWNER, "STANDARD", "CRC32C", "COMPOSITE")
-    page = UploadsPage([upload], ["c&/"], True, "a&b", "u1")
+    page = MarkedPage([upload], ["c&/"], True, "a&b", "u1")
     found = parse("ListMultipartUploads", list_multipart_uploads("bucket", parameters, page))
     assert found == {
         "Bucket": "bucket",
@@ -173,7 +173,7 @@ def test_list_multipart_uploads_reads_back() -> None:
 
 def test_list_multipart_uploads_url_encoded_encodes_keys() -> None:
     parameters = ListUploadsParameters("ä", "", "", "", 10, True)
-    page = UploadsPage([ListedUpload("\x01", "u", WHEN_NS, OWNER)], [], True, "\x01", "u")
+    page = MarkedPage([ListedUpload("\x01", "u", WHEN_NS, OWNER)], [], True, "\x01", "u")
     body = list_multipart_uploads("bucket", parameters, page)
     assert b"<Key>%01</Key>" in body
     assert b"<NextKeyMarker>%01</NextKeyMarker>" in body
