@@ -187,38 +187,37 @@ class WebhookTargetConfig(
     secret_env: str = ""
 
 
+class AwsTargetConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What queues and topics have in common; shown behind the fields of their own."""
+
+    region: str = ""  # empty: that of the ARN
+    access_key: str = ""
+    access_key_file: str = ""
+    access_key_env: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+
+
+# Not kw_only: so their fields come before those of their base.
 class SqsTargetConfig(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="sqs"
+    AwsTargetConfig, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="sqs"
 ):
     """A queue of SQS, or of what speaks its protocol."""
 
     name: str
     arn: str
     queue_url: str
-    region: str = ""  # empty: that of the ARN
-    access_key: str = ""
-    access_key_file: str = ""
-    access_key_env: str = ""
-    secret_key: str = ""
-    secret_key_file: str = ""
-    secret_key_env: str = ""
 
 
 class SnsTargetConfig(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="sns"
+    AwsTargetConfig, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="sns"
 ):
     """A topic of SNS, or of what speaks its protocol."""
 
     name: str
     arn: str
     endpoint: str
-    region: str = ""  # empty: that of the ARN
-    access_key: str = ""
-    access_key_file: str = ""
-    access_key_env: str = ""
-    secret_key: str = ""
-    secret_key_file: str = ""
-    secret_key_env: str = ""
 
 
 EventTargetConfig = WebhookTargetConfig | SqsTargetConfig | SnsTargetConfig

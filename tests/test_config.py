@@ -337,6 +337,7 @@ def test_load_event_targets_have_arns_regions_and_masked_secrets(tmp_path: Path)
     shown = show(config)["event_target"]
     assert (shown[0]["secret"], shown[1]["secret_key"]) == ("****", "****")
     assert "hush" not in to_toml(show(config))
+    assert list(shown[1])[:6] == ["type", "name", "arn", "queue_url", "region", "access_key"]
 
 
 def test_load_event_targets_of_one_arn_are_refused(tmp_path: Path) -> None:
