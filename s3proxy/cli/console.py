@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
 
 T = TypeVar("T")
+Row = dict[str, Any]
+Columns = Mapping[str, Callable[[Row], str]]  # by heading, what stands there for a row
 TABLE_COLUMNS = 250
 
 config_option = click.option(
@@ -107,6 +109,17 @@ async def seen_by_gateways() -> None:
 def print_table(table: Table) -> None:
     """Print a table wider than any row: cut in a pipe, a key or a time would be of no use."""
     Console(width=TABLE_COLUMNS).print(table)
+
+
+def print_list(rows: Sequence[Row], as_json: bool, columns: Columns) -> None:
+    """Print rows whole as JSON, or of each what people read as a table."""
+    if as_json:
+        click.echo(to_json(rows))
+        return
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(cell_of(row) for cell_of in columns.values()))
+    print_table(table)
 
 
 def to_json(value: object) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from operator import itemgetter
 
 import click
-from rich.table import Table
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.users import NewKey
 from s3proxy.cli.console import (
+    Columns,
+    Row,
     config_option,
     json_option,
-    print_table,
+    print_list,
     seen_by_gateways,
     to_json,
     with_catalog,
@@ -21,6 +22,13 @@ from s3proxy.cli.console import (
 from s3proxy.s3.time import iso8601
 
 USER_NAME_CHARACTERS_MAX = 64  # as IAM has it
+COLUMNS: Columns = {
+    "access key": itemgetter("access_key"),
+    "user": itemgetter("user"),
+    "user id": itemgetter("user_id"),
+    "state": lambda key: "enabled" if key["enabled"] else "disabled",
+    "created": itemgetter("created"),
+}
 
 
 @click.group("key", short_help="Create, list, disable and enable access keys.")
@@ -64,14 +72,7 @@ def key_list(config_path: str | None, as_json: bool) -> None:
         return catalog.list_keys()
 
     keys = [_shown(record) for record in with_catalog(config_path, read, made=True)]
-    if as_json:
-        click.echo(to_json(keys))
-        return
-    table = Table("access key", "user", "user id", "state", "created", box=None)
-    for key in keys:
-        state = "enabled" if key["enabled"] else "disabled"
-        table.add_row(key["access_key"], key["user"], key["user_id"], state, key["created"])
-    print_table(table)
+    print_list(keys, as_json, COLUMNS)
 
 
 @key_group.command("disable")
@@ -106,7 +107,7 @@ def _set_enabled(config_path: str | None, access_key: str, enabled: bool) -> Non
     with_catalog(config_path, change, made=True)
 
 
-def _shown(record: KeyRecord) -> dict[str, Any]:
+def _shown(record: KeyRecord) -> Row:
     return {
         "access_key": record.access_key,
         "user": record.user_name,

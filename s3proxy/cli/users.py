@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from operator import itemgetter
+from typing import BinaryIO
 
 import click
-from rich.table import Table
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import UnknownUser
 from s3proxy.catalog.records import UserRecord
 from s3proxy.cli.console import (
+    Columns,
     Failure,
+    Row,
     config_option,
     json_option,
-    print_table,
+    print_list,
     seen_by_gateways,
-    to_json,
     with_catalog,
 )
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.policy import POLICY_BODY_BYTES_MAX, parse_policy
 from s3proxy.s3.time import iso8601
+
+COLUMNS: Columns = {
+    "user": itemgetter("user"),
+    "user id": itemgetter("user_id"),
+    "policy": lambda user: "yes" if user["policy"] else "none",
+    "created": itemgetter("created"),
+}
 
 
 @click.group("user", short_help="List users; set, show and delete their policies.")
@@ -39,14 +47,7 @@ def user_list(config_path: str | None, as_json: bool) -> None:
         return catalog.list_users()
 
     users = [_shown(record) for record in with_catalog(config_path, read, made=True)]
-    if as_json:
-        click.echo(to_json(users))
-        return
-    table = Table("user", "user id", "policy", "created", box=None)
-    for user in users:
-        policy = "yes" if user["policy"] else "none"
-        table.add_row(user["user"], user["user_id"], policy, user["created"])
-    print_table(table)
+    print_list(users, as_json, COLUMNS)
 
 
 @user_group.group("policy", short_help="Set, show and delete the policy of a user.")
@@ -110,7 +111,7 @@ def _set(config_path: str | None, name: str, document: bytes) -> None:
     with_catalog(config_path, change, made=True)
 
 
-def _shown(record: UserRecord) -> dict[str, Any]:
+def _shown(record: UserRecord) -> Row:
     return {
         "user": record.name,
         "user_id": record.user_id,
