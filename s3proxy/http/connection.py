@@ -279,18 +279,15 @@ class Connection:
         """Have one request handled and answered; whether the connection can carry another."""
         shared, transport = self._shared, self._transport
         ahead, self._ahead = self._ahead, b""
-        body = RequestBody(head, transport, ahead, shared.limits.progress_timeout_s)
-        # Reads of a body take what they want, and may leave the next request in the kernel.
         bodyless = head.bodyless
-        self._drained = self._drained and (bodyless or body.consumed)
-        request = Request(
-            head,
-            body,
-            shared.ids.next(),
-            transport.peer,
-            not transport.plain,
-            tls_version=transport.tls_version,
-        )
+        if bodyless:
+            body = RequestBody(transport, shared.limits.progress_timeout_s)
+        else:
+            body = RequestBody.of(head, transport, ahead, shared.limits.progress_timeout_s)
+            # Reads of a body take what they want, and may leave the next request in the kernel.
+            self._drained = self._drained and body.consumed
+        peer, secure = transport.peer, not transport.plain
+        request = Request(head, body, shared.ids.next(), peer, secure, transport.tls_version)
         shared.stats.requests += 1
         try:
             response = await shared.handler.handle(request)

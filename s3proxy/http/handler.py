@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+import msgspec
+
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead
 from s3proxy.http.body import Body, GeneratedBody
 from s3proxy.http.request_body import RequestBody
 
 
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One request, its head complete.
 
     Attributes:
@@ -24,32 +26,20 @@ class Request:
         context: the handler's own, from `handle` to `sent`.
     """
 
-    __slots__ = ("body", "context", "head", "id", "peer", "received_s", "secure", "tls_version")
-
-    def __init__(
-        self,
-        head: RequestHead,
-        body: RequestBody,
-        id: str,
-        peer: str = "",
-        secure: bool = False,
-        *,
-        tls_version: str = "",
-    ) -> None:
-        self.head = head
-        self.body = body
-        self.peer = peer
-        self.secure = secure
-        self.tls_version = tls_version
-        self.id = id
-        self.received_s = monotonic()
-        self.context: Any = None
+    head: RequestHead
+    body: RequestBody
+    id: str
+    peer: str = ""
+    secure: bool = False
+    tls_version: str = ""
+    received_s: float = msgspec.field(default_factory=monotonic)
+    context: Any = None
 
 
-class Response:
+class Response(msgspec.Struct, eq=False):
     """An answer; the server closes its body.
 
-    Args:
+    Attributes:
         status: 200 to 599.
         headers: without those of framing, connection, Server, Date and x-amz-request-id.
         body: bytes leave together with the head. A body of length -1 goes out chunked, or to
@@ -59,24 +49,12 @@ class Response:
         length: the Content-Length of an answer to HEAD, which has no body.
     """
 
-    __slots__ = ("body", "close", "headers", "length", "raw", "status")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Sequence[tuple[str, str]] = (),
-        body: bytes | Body | GeneratedBody = b"",
-        *,
-        raw: bytes = b"",
-        close: bool = False,
-        length: int | None = None,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self.raw = raw
-        self.close = close
-        self.length = length
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes | Body | GeneratedBody = b""
+    raw: bytes = b""
+    close: bool = False
+    length: int | None = None
 
 
 class Handler(Protocol):

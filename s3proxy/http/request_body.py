@@ -1,5 +1,7 @@
 """The body of a request, read from the connection it came on."""
 
+import msgspec
+
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import ChunkedDecoder, RequestHead
 from s3proxy.http.buffers import BUFFERS
@@ -9,48 +11,40 @@ from s3proxy.http.transport import Transport
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class RequestBody:
+class RequestBody(msgspec.Struct, eq=False):
     """Bytes the client sends after its head; transfer coding removed.
 
     The first read answers `Expect: 100-continue`, so whoever refuses a request before reading keeps
     the client from sending. To splice, send `buffered()` on, call `start()`, move up to `remaining`
-    bytes from `transport`, and tell `advance()`.
+    bytes from `transport`, and tell `advance()`. What is not made `of` a head is empty.
 
     Attributes:
+        transport: where the bytes come from.
+        timeout_s: bound on each wait for more.
         length: bytes in all; None: chunked.
         remaining: bytes not read yet; 0 where chunked.
-        transport: where they come from.
-        timeout_s: bound on each wait for more.
         broken: a read failed; the connection cannot carry another request.
     """
 
-    __slots__ = (
-        "_ahead",
-        "_continue_due",
-        "_decoder",
-        "broken",
-        "length",
-        "remaining",
-        "timeout_s",
-        "transport",
-    )
+    transport: Transport
+    timeout_s: float
+    length: int | None = 0
+    remaining: int = 0
+    broken: bool = False
+    _ahead: bytes = b""
+    _continue_due: bool = False
+    _decoder: ChunkedDecoder | None = None
 
-    def __init__(
-        self, head: RequestHead, transport: Transport, ahead: bytes, timeout_s: float
-    ) -> None:
-        """Args: `ahead` came with the head; `timeout_s` bounds each wait for more."""
-        self.transport = transport
-        self.broken = False
-        self._ahead = ahead
-        self.timeout_s = timeout_s
-        self._continue_due = head.expect_continue and not ahead
+    @classmethod
+    def of(
+        cls, head: RequestHead, transport: Transport, ahead: bytes, timeout_s: float
+    ) -> "RequestBody":
+        """The body that a head announces; `ahead` came with the head."""
+        due = head.expect_continue and not ahead
         if head.chunked:
-            self._decoder: ChunkedDecoder | None = ChunkedDecoder()
-            self.length: int | None = None
-            self.remaining = 0
-        else:
-            self._decoder = None
-            self.length = self.remaining = max(head.content_length, 0)
+            return cls(transport, timeout_s, None, 0, False, ahead, due, ChunkedDecoder())
+        length = max(head.content_length, 0)
+        return cls(transport, timeout_s, length, length, False, ahead, due)
 
     @property
     def consumed(self) -> bool:

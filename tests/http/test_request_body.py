@@ -30,7 +30,7 @@ class Client:
         data = b"PUT /k HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n"
         parsed = parse_request(data, len(data))
         assert parsed is not None
-        self.body = RequestBody(parsed, self.transport, ahead, timeout_s=30)
+        self.body = RequestBody.of(parsed, self.transport, ahead, timeout_s=30)
 
 
 @contextmanager

@@ -297,7 +297,7 @@ class Request:
             lines = lines[:-2] + b"Expect: 100-continue\r\n\r\n"
         request_head = parse_request(lines, len(lines))
         assert request_head is not None
-        self.body = RequestBody(request_head, self.transport, ahead, 30)
+        self.body = RequestBody.of(request_head, self.transport, ahead, 30)
 
     async def write(self, data: bytes) -> None:
         view = memoryview(data)
