@@ -46,20 +46,17 @@ class WrittenBlob(msgspec.Struct, frozen=True):
 DAMAGED = "The object's data at its backend is not what was stored."
 
 
-class BlobWriter:
+class BlobWriter(msgspec.Struct, eq=False):
     """Writes blobs of one managed bucket to one container of one backend."""
 
-    def __init__(
-        self, services: Services, bucket: BucketRecord, backend: Backend, container: str
-    ) -> None:
-        self._catalog = services.catalog
-        self._inline_bytes_max = (
-            services.settings.inline_bytes_max if backend.type == "local" else -1
-        )
-        self._now_ns = services.now_ns
-        self._bucket = bucket
-        self._backend = backend
-        self._container = container
+    _services: Services
+    _bucket: BucketRecord
+    _backend: Backend
+    _container: str
+
+    @property
+    def _inline_bytes_max(self) -> int:
+        return self._services.settings.inline_bytes_max if self._backend.type == "local" else -1
 
     @property
     def store(self) -> Store:
@@ -140,7 +137,7 @@ class BlobWriter:
     ) -> Stat:
         if write is not None and self.store.features.metadata:
             options.system, options.user = without_redirect(write.system), write.user
-        intent = self._catalog.intend(blob, self._bucket, key)
+        intent = self._services.catalog.intend(blob, self._bucket, key)
         options.published = intent.wait
         try:
             return await store()
@@ -151,7 +148,7 @@ class BlobWriter:
     async def _abandon(self, blob: BlobRef) -> None:
         with trio.CancelScope(shield=True):
             try:
-                await self._catalog.drop_intent(blob.id, garbage=blob)
+                await self._services.catalog.drop_intent(blob.id, garbage=blob)
             except KvError:
                 # The first error is the one to tell; recovery settles the intent at the next start.
                 return
@@ -159,7 +156,7 @@ class BlobWriter:
     async def _read_inline(self, payload: Payload) -> WrittenBlob:
         data = await payload.read_all()
         digests = await payload.digests()
-        blob = BlobRef(ordered_id(self._now_ns()), "", "", "", len(data))
+        blob = BlobRef(ordered_id(self._services.now_ns()), "", "", "", len(data))
         return WrittenBlob(blob, digests.md5.hex(), digests.checksums, inline=data)
 
 

@@ -36,28 +36,22 @@ if TYPE_CHECKING:
     from s3proxy.ops.chunk_cipher import ObjectCipher
 
 
-class ManagedNamespace:
+class ManagedNamespace(msgspec.Struct, eq=False):
     """The objects of one managed bucket."""
 
-    __slots__ = ("_announcer", "_catalog", "_services", "bucket")
-
-    def __init__(
-        self, services: Services, bucket: BucketRecord, announcer: Announcer | None = None
-    ) -> None:
-        self._services = services
-        self._announcer = announcer
-        self._catalog = services.catalog
-        self.bucket = bucket
+    _services: Services
+    bucket: BucketRecord
+    _announcer: Announcer | None = None
 
     async def find(self, key: str, version_id: str = "") -> ObjectRecord | None:
         """See `Namespace.find`; one catalog read."""
-        return self._catalog.get_object(self.bucket, key, version_id)
+        return self._services.catalog.get_object(self.bucket, key, version_id)
 
     async def find_to_read(
         self, key: str, version_id: str = ""
     ) -> tuple[ObjectRecord | None, bytes | None]:
         """See `Namespace.find_to_read`; record and inline data are of one snapshot."""
-        return self._catalog.get_object_with_inline(self.bucket, key, version_id)
+        return self._services.catalog.get_object_with_inline(self.bucket, key, version_id)
 
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
         """See `Namespace.open`; of a segmented object only what the range touches is opened."""
@@ -114,23 +108,27 @@ class ManagedNamespace:
 
     async def update(self, key: str, change: Change, version_id: str = "") -> ObjectRecord | None:
         """See `Namespace.update`; one transaction."""
-        return await self._catalog.update_object(
+        return await self._services.catalog.update_object(
             self.bucket, key, change, version_id=version_id, announcer=self._announcer
         )
 
     async def delete(self, deletion: Deletion) -> ObjectRecord | None:
         """See `Namespace.delete`."""
-        return await self._catalog.delete_object(self.bucket, deletion, announcer=self._announcer)
+        return await self._services.catalog.delete_object(
+            self.bucket, deletion, announcer=self._announcer
+        )
 
     async def delete_many(self, deletions: list[Deletion]) -> list[ObjectRecord | Exception | None]:
         """See `Namespace.delete_many`; one transaction for all."""
         return [
-            *await self._catalog.delete_objects(self.bucket, deletions, announcer=self._announcer)
+            *await self._services.catalog.delete_objects(
+                self.bucket, deletions, announcer=self._announcer
+            )
         ]
 
     async def list_versions(self, parameters: ListVersionsParameters) -> VersionPage:
         """See `Namespace.list_versions`; O(page)."""
-        return self._catalog.list_versions(
+        return self._services.catalog.list_versions(
             self.bucket,
             prefix=parameters.prefix,
             delimiter=parameters.delimiter,
@@ -141,7 +139,7 @@ class ManagedNamespace:
 
     async def list_page(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:
         """See `Namespace.list_page`; O(page)."""
-        return self._catalog.list_page(
+        return self._services.catalog.list_page(
             self.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
         )
 
@@ -172,7 +170,7 @@ class ManagedNamespace:
         self, key: str, upload_id: str, named: list[tuple[int, str]]
     ) -> ObjectRecord | None:
         """See `Namespace.find_completed`."""
-        done = self._catalog.get_completed(self.bucket, key, upload_id, named)
+        done = self._services.catalog.get_completed(self.bucket, key, upload_id, named)
         if done is None:
             return None
         return ObjectRecord(
@@ -186,7 +184,7 @@ class ManagedNamespace:
 
     async def abort_upload(self, upload: UploadRecord) -> None:
         """See `Namespace.abort_upload`; blobs and native uploads become garbage."""
-        await self._catalog.abort_upload(self.bucket, upload.key, upload.upload_id)
+        await self._services.catalog.abort_upload(self.bucket, upload.key, upload.upload_id)
 
     async def _uploads(self, upload: UploadRecord) -> ManagedUploads:
         if upload.blob is not None:
@@ -196,12 +194,12 @@ class ManagedNamespace:
         return ManagedUploads(self._services, self.bucket, writer, self._announcer)
 
     def _current_etag(self, key: str) -> str | None:
-        record = self._catalog.get_object(self.bucket, key)
+        record = self._services.catalog.get_object(self.bucket, key)
         return None if record is None else record.etag
 
     async def _open_blob(self, blob: BlobRef, first: int, last: int) -> Body:
         if not blob.backend:
-            data = self._catalog.get_inline(blob.id)
+            data = self._services.catalog.get_inline(blob.id)
             if data is None:
                 raise S3Error("InternalError", "The object was replaced while it was read.")
             return BytesBody(memoryview(data)[first : last + 1])
@@ -244,7 +242,7 @@ class ManagedNamespace:
         condition: WriteCondition | None,
     ) -> ObjectRecord:
         try:
-            return await self._catalog.put_object(
+            return await self._services.catalog.put_object(
                 self.bucket,
                 key,
                 record,
@@ -268,7 +266,7 @@ class ManagedNamespace:
             owner=write.owner,
             acl=write.acl,
         )
-        return await self._catalog.put_object(
+        return await self._services.catalog.put_object(
             self.bucket,
             key,
             record,
