@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 
+import msgspec
+
 from s3proxy._fast.errors import HeadError
 from s3proxy._fast.http1 import RequestHead
 from s3proxy.catalog.records import BucketRecord
@@ -23,7 +25,7 @@ from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import read_form
 from s3proxy.ops.request_logs import Answered, RequestLogs
 from s3proxy.ops.resolve import XML_HEADERS
-from s3proxy.ops.table import find_operation
+from s3proxy.ops.table import OPERATIONS
 from s3proxy.ops.website import WEBSITE, Visit
 from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Verified
@@ -47,7 +49,7 @@ HEAD_CODES = {
 }
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """What became known of a request on its way; read when the answer has left.
 
     Attributes:
@@ -58,14 +60,11 @@ class Exchange:
         code: of the S3 error that was answered, "" for none.
     """
 
-    __slots__ = ("call", "code", "operation", "route", "sender")
-
-    def __init__(self) -> None:
-        self.call: Call | None = None
-        self.operation = "none"
-        self.route: Route | None = None
-        self.sender: Verified | None = None
-        self.code = ""
+    call: Call | None = None
+    operation: str = "none"
+    route: Route | None = None
+    sender: Verified | None = None
+    code: str = ""
 
 
 class Gateway:
@@ -110,7 +109,7 @@ class Gateway:
                 exchange.sender = sender = self._authenticate(signed)
                 call = Call(request, found, self._services, sender)
             exchange.call = call
-            response = await find_operation(call).function(call)
+            response = await OPERATIONS[found.operation].function(call)
         except S3Error as error:
             response = self._error(request, error)
         except Exception as error:
@@ -223,37 +222,45 @@ class Gateway:
         if self._access_log.enabled:
             line = _access_line(request, response.status, duration_s, sent_bytes, error)
             self._access_log.add(line)
-        bucket = self._logged_bucket(exchange)
-        if bucket is not None and exchange.route is not None:
-            answered = Answered(
-                request=request,
-                response=response,
-                route=exchange.route,
-                operation=exchange.operation,
-                sender=exchange.sender,
-                code=exchange.code,
-                sent_bytes=sent_bytes,
-                duration_s=duration_s,
-            )
-            for record in answered.records(bucket, getattr(exchange.call, "batch", ())):
-                self._request_logs.add(bucket, record)
+        call = exchange.call
+        if call is None or call.configured:
+            self._log(request, response, sent_bytes, duration_s)
         # The call knows the request: kept, the two would wait together for the collector.
         exchange.call = None
 
-    def _logged_bucket(self, exchange: Exchange) -> BucketRecord | None:
-        """The bucket of a request, where it has a log.
+    def _log(
+        self, request: Request, response: Response, sent_bytes: int, duration_s: float
+    ) -> None:
+        """Tell an answer in the log of its bucket, where that has one."""
+        exchange: Exchange = request.context
+        bucket = self._find_bucket(exchange)
+        if exchange.route is None or bucket is None or LOGGING not in (bucket.configs or ()):
+            return
+        answered = Answered(
+            request=request,
+            response=response,
+            route=exchange.route,
+            operation=exchange.operation,
+            sender=exchange.sender,
+            code=exchange.code,
+            sent_bytes=sent_bytes,
+            duration_s=duration_s,
+        )
+        for record in answered.records(bucket, exchange.call.batch if exchange.call else ()):
+            self._request_logs.add(bucket, record)
+
+    def _find_bucket(self, exchange: Exchange) -> BucketRecord | None:
+        """The bucket of a request.
 
         Of one that was refused at the door, too, of a preflight and of a visit to a website.
         """
-        bucket: BucketRecord | None = getattr(exchange.call, "bucket", None)
-        if bucket is None and exchange.route is not None:
-            try:
-                bucket = self._services.catalog.get_bucket(exchange.route.bucket)
-            except KvError:
-                return None
-        if bucket is None or not bucket.configs or LOGGING not in bucket.configs:
+        call, route = exchange.call, exchange.route
+        if call is not None and call.on_bucket:
+            return call.bucket
+        try:
+            return None if route is None else self._services.catalog.get_bucket(route.bucket)
+        except KvError:
             return None
-        return bucket
 
 
 def _as_sent(request: Request, proxies: Networks) -> RequestHead:

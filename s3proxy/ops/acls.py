@@ -106,12 +106,12 @@ def acl_of_write(call: Call) -> tuple[str, bytes]:
     Raises:
         S3Error: AccessControlListNotSupported, AccessDenied; what is wrong with the headers.
     """
-    access, identity = call.access, call.sender.identity
-    headers = call.route.headers
+    access = call.access
     if access.enforced:
         if not call.route.plain:
             check_owner_alone(call)
         return "", b""
+    identity, headers = call.sender.identity, call.route.headers
     # What nobody signed is the bucket owner's: nobody else could prove to have written it.
     owned = access.owned_by(identity) or identity is ANONYMOUS
     writer = "" if owned else identity.user_id

@@ -33,6 +33,7 @@ OWNERSHIP: Final = "ownership_controls"
 POLICY: Final = "policy"
 PUBLIC_ACCESS_BLOCK: Final = "public_access_block"
 
+_COMPILED: Final = frozenset({ACL, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK})
 _TABLE_MAX: Final = 4096
 _NOTHING_BLOCKED: Final = PublicAccessBlock()
 _TAG_KEYS: Final = (b"existingobjecttag", b"requestobjecttag")
@@ -48,6 +49,7 @@ class Access(msgspec.Struct, frozen=True):
         ownership: ObjectOwnership.
         policy_public: the policy grants something to everyone.
         by_tags: the policy may ask for the tags that an object has, or is to have.
+        alone: the bucket has no configuration but those that are compiled here.
     """
 
     revision: int
@@ -60,6 +62,7 @@ class Access(msgspec.Struct, frozen=True):
     policy_public: bool = False
     by_tags: bool = False
     enforced: bool = False
+    alone: bool = False
 
     def owned_by(self, identity: Identity) -> bool:
         """Whether the identity, which is of the bucket's tenant, counts as the owner."""
@@ -116,6 +119,7 @@ class AccessTable:
             policy_public=compiled is not None and is_public(compiled),
             by_tags=policy is not None and asks_for_tags(policy),
             enforced=chosen == ENFORCED,
+            alone=bucket.configs is not None and _COMPILED.issuperset(bucket.configs),
         )
 
 

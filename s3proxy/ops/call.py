@@ -6,8 +6,8 @@ The gateway builds one `Call` per request and runs the function that `OPERATIONS
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -130,38 +130,40 @@ class LookedAt(msgspec.Struct, frozen=True):
         )
 
 
-class Call:
+# Of what the table of operations finds: whoever looks for it before meets a bug, and fails.
+_NOT_YET: Any = msgspec.UNSET
+
+
+class Call(msgspec.Struct, eq=False):
     """One authenticated request on its way through an operation.
 
     Attributes:
         sender: who signed the request; ANONYMOUS, where nobody did.
         bucket, access: of the route; set by the operation table before the function of an operation
             on a bucket runs.
-        batch: key, version id and error code of each object that a DeleteObjects named; not there
-            in another operation.
+        configured: the bucket may have configurations that are not about access; False spares every
+            look at one.
+        batch: key, version id and error code of each object that a DeleteObjects named.
         target, source: the object of the route, and that of a copy's source, where authorisation
             was about them; None: whichever is there.
         document: the verified body, where authorisation had to read it.
         request_tags: the tags in it.
     """
 
-    __slots__ = (
-        *("access", "batch", "bucket", "document", "request", "request_tags", "route", "sender"),
-        *("services", "source", "target"),
-    )
+    request: Request
+    route: Route
+    services: Services
+    sender: Verified
+    bucket: BucketRecord = _NOT_YET
+    access: Access = _NOT_YET
+    configured: bool = True
+    batch: Sequence[tuple[str, str, str]] = ()
+    target: LookedAt | None = None
+    source: LookedAt | None = None
+    document: bytes | None = None
+    request_tags: dict[str, str] | None = None
 
-    access: Access
-    batch: list[tuple[str, str, str]]
-    bucket: BucketRecord
-
-    def __init__(
-        self, request: Request, route: Route, services: Services, sender: Verified
-    ) -> None:
-        self.request = request
-        self.route = route
-        self.services = services
-        self.sender = sender
-        self.target: LookedAt | None = None
-        self.source: LookedAt | None = None
-        self.document: bytes | None = None
-        self.request_tags: dict[str, str] | None = None
+    @property
+    def on_bucket(self) -> bool:
+        """Whether the bucket is found."""
+        return self.bucket is not _NOT_YET

@@ -63,8 +63,10 @@ async def delete_objects(call: Call) -> Response:
         if known is None:
             raise outcome
         failed.append(NotDeleted(entry.key, known.code, known.message, entry.version_id))
-    call.batch = [(one.key, one.version_id, "") for one in deleted]
-    call.batch += [(one.key, one.version_id, one.code) for one in failed]
+    call.batch = [
+        *((one.key, one.version_id, "") for one in deleted),
+        *((one.key, one.version_id, one.code) for one in failed),
+    ]
     document = delete_result(() if request.quiet else deleted, failed)
     return Response(200, XML_HEADERS, document)
 

@@ -65,7 +65,7 @@ def new_cipher(call: Call) -> ObjectCipher | None:
             NotImplemented naming the header for a bucket whose bytes are not the gateway's.
     """
     asked = None if call.route.plain else _asked(call)
-    if call.bucket.kind != "managed":
+    if call.bucket.kind != "managed" or (asked is None and not call.configured):
         return None
     rule = _rule(call.services, call.bucket)
     if isinstance(asked, CustomerKey):

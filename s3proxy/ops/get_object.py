@@ -138,7 +138,7 @@ def _object_headers(call: Call, record: ObjectRecord) -> Headers:
         headers += lock_headers(record.lock)
     if call.bucket.versioning:
         headers += version_header(call.bucket, record)
-    if call.bucket.may_have("lifecycle") and "versionId" not in query:
+    if call.configured and "versionId" not in query:
         headers += expiration_headers(call, record)
     if record.encryption is not None:
         headers += answer_headers(record.encryption)

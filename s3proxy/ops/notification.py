@@ -77,9 +77,8 @@ async def get_bucket_notification_configuration(call: Call) -> Response:
 
 def announcer_of(call: Call) -> Announcer | None:
     """Who writes the events of a request; None: its bucket has no use for them."""
-    document = call.services.catalog.get_bucket_config(call.bucket, NAME)
-    name = None if document is None else _EVENTS.get(call.route.operation)
-    if name is None:
+    name = _EVENTS.get(call.route.operation) if call.configured else None
+    if name is None or call.services.catalog.get_bucket_config(call.bucket, NAME) is None:
         return None
     identity = call.sender.identity
     source = call.request.peer.rpartition(":")[0].strip("[]")

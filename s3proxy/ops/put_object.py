@@ -58,7 +58,7 @@ async def put_object(call: Call) -> Response:
     namespace = open_target(call)
     record = await namespace.put(call.route.key, payload, write)
     answer = written_headers(record)
-    if call.bucket.may_have("lifecycle"):
+    if call.configured:
         answer += expiration_headers(call, record)
     return Response(200, answer)
 

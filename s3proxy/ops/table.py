@@ -6,9 +6,9 @@ Objects of a bucket that is attached to another S3 endpoint go the short way, th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -63,16 +63,16 @@ class Operation(msgspec.Struct, frozen=True):
     action: str
 
 
-def find_operation(call: Call) -> Operation:
-    """What the route asks for; its function lets only those do it who may.
+class Operations(dict[str, Operation]):
+    """Operations by name; the function of each lets only those do it who may."""
 
-    Raises:
-        S3Error: NotImplemented for an operation nobody knows.
-    """
-    operation = OPERATIONS.get(call.route.operation)
-    if operation is None:
-        raise S3Error("NotImplemented", Operation=call.route.operation)
-    return operation
+    def __missing__(self, name: str) -> Operation:
+        """Refuse an operation that nobody knows.
+
+        Raises:
+            S3Error: NotImplemented.
+        """
+        raise S3Error("NotImplemented", Operation=name)
 
 
 def _on_bucket(name: str, function: Function, action: str) -> Function:
@@ -88,6 +88,7 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
         route = call.route
         call.bucket = bucket = find_bucket(call, route.bucket)
         call.access = access = call.services.access.find(bucket)
+        call.configured = not access.alone
         if not route.plain:
             check_owner(call, bucket, b"x-amz-expected-bucket-owner")
         do = function
@@ -156,7 +157,7 @@ _ON_BUCKETS: dict[str, tuple[Function, str]] = {
     **bucket_logging.OPERATIONS,
 }
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+OPERATIONS: Final = Operations(
     {
         "list_buckets": Operation(buckets.list_buckets, "s3:ListAllMyBuckets"),
         "create_bucket": Operation(buckets.create_bucket, "s3:CreateBucket"),

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from s3proxy.http.handler import Request, Response
 from s3proxy.ops.call import Call, Services
-from s3proxy.ops.table import find_operation
+from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.auth import ANONYMOUS, BodyClaim, Verified
 from s3proxy.s3.errors import S3Error, method_not_allowed
 from s3proxy.s3.metadata import WEBSITE_REDIRECT
@@ -97,7 +97,7 @@ class Visit:
         self.route = Route(operation, self._bucket, key, _NO_QUERY, self._request.head, plain)
         sender = Verified(ANONYMOUS, BodyClaim(), None)
         call = Call(self._request, self.route, self._services, sender)
-        return await find_operation(call).function(call)
+        return await OPERATIONS[operation].function(call)
 
     async def _has(self, key: str) -> bool:
         try:

@@ -24,7 +24,7 @@ from s3proxy.http.handler import Response
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.call import Call, Services, Settings
 from s3proxy.ops.errors import as_s3_error
-from s3proxy.ops.table import find_operation
+from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.auth import Identity, Verified
 from s3proxy.s3.routing import route
 from tests.catalog.catalogs import Clock, open_catalog
@@ -124,7 +124,7 @@ class Lab:
         key: Any = None
         call = Call(request, route(head), self.services, Verified(sender, authorization, key))
         try:
-            response = await find_operation(call).function(call)
+            response = await OPERATIONS[call.route.operation].function(call)
         except (BackendError, TransportError, KvError, CatalogError) as error:
             known = as_s3_error(error)
             assert known is not None

@@ -13,7 +13,7 @@ from s3proxy.http.handler import Request, Response
 from s3proxy.ops.call import Call, Settings
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import MEMORY_BYTES_MAX, read_form
-from s3proxy.ops.table import find_operation
+from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.auth import BodyClaim, Verified
 from s3proxy.s3.routing import Route
 from tests.ops.lab import ALICE, HOST, FakeBody, Lab, open_lab
@@ -42,7 +42,7 @@ async def post(lab: Lab, data: bytes, *, piece: int = 1 << 20, cut: int | None =
     form = await read_form(request, "www")
     route = Route("post_object", "www", form.key, {}, form)
     call = Call(request, route, lab.services, Verified(ALICE, BodyClaim(), None))
-    return await find_operation(call).function(call)
+    return await OPERATIONS["post_object"].function(call)
 
 
 @pytest.mark.parametrize("piece", [1 << 20, 7001, 100])

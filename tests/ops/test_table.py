@@ -1,14 +1,11 @@
 """The table of operations, the fixed answers and the attributes of objects."""
 
-import msgspec
 import pytest
 
-from s3proxy.ops.call import Call
-from s3proxy.ops.table import OPERATIONS, find_operation
-from s3proxy.s3.routing import route
+from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.subresources import IMPLEMENTED
 from tests.ops.lab import Lab
-from tests.s3.heads import make_head, raises_s3
+from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
 
@@ -23,11 +20,9 @@ def test_operations_all_need_an_action() -> None:
         assert operation.action[3:].isalpha()
 
 
-async def test_find_operation_unknown_operation_is_not_implemented(lab: Lab) -> None:
-    found = msgspec.structs.replace(route(make_head("GET", "/www/k")), operation="get_moon")
-    call = Call(None, found, lab.services, None)  # type: ignore[arg-type]
+def test_operation_that_is_unknown_is_not_implemented() -> None:
     with raises_s3("NotImplemented"):
-        find_operation(call)
+        OPERATIONS["get_moon"]
 
 
 @BUCKETS
