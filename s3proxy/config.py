@@ -11,12 +11,22 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from s3proxy.config_backends import (
+    BackendConfig,
+    LocalBackendConfig,
+    Names,
+    S3BackendConfig,
+    names_in,
+)
 from s3proxy.http.client import ClientLimits
 from s3proxy.http.server import ServerLimits
+from s3proxy.s3.placement import Rules
+
+__all__ = ["BackendConfig", "LocalBackendConfig", "Names", "S3BackendConfig", "names_in"]
 
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Count = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]  # what the kernel's calls take
-Names = str | tuple[str, ...]  # one, several separated by commas, or a list
+Copies = Annotated[int, Meta(ge=0, le=64)]
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,40 +126,6 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access: str = "-"  # "-": standard error; "": none; else a path, appended to
 
 
-class LocalBackendConfig(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="local"
-):
-    """A directory on this machine."""
-
-    name: str
-    root: str
-    durability: Literal["fsync", "none"] = "fsync"
-
-
-class S3BackendConfig(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="s3"
-):
-    """Another S3 endpoint, whose requests are signed anew with these keys."""
-
-    name: str
-    endpoint: str
-    region: str = "us-east-1"
-    access_key: str = ""
-    access_key_file: str = ""
-    access_key_env: str = ""
-    secret_key: str = ""
-    secret_key_file: str = ""
-    secret_key_env: str = ""
-    addressing: Literal["path", "virtual"] = "path"
-    verifies_payload: bool = (
-        False  # it checks x-amz-content-sha256, so signed bodies may be spliced
-    )
-    new_buckets: Literal["managed", "attached"] = "managed"  # what CreateBucket makes
-
-
-BackendConfig = LocalBackendConfig | S3BackendConfig
-
-
 class BucketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An attached bucket: `target` is the bucket or directory at the backend."""
 
@@ -230,6 +206,38 @@ class StorageClassConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     backend: str
 
 
+class PlacementConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where objects lie whose bucket and tenant say nothing else.
+
+    All empty: on the backend of their bucket alone.
+    """
+
+    regions: Names = ""  # in order; regions, countries or backends
+    replicas: Copies = 0
+    write_quorum: Copies = 0  # copies before a write is answered
+    countries: Names = ""
+    countries_forbidden: Names = ""
+    jurisdictions: Names = ""
+    jurisdictions_forbidden: Names = ""
+    features: Names = ""
+    certifications: Names = ""
+
+    def rules(self) -> Rules | None:
+        """The same as rules; None: there are none."""
+        rules = Rules(
+            regions=names_in(self.regions),
+            replicas=self.replicas,
+            write_quorum=self.write_quorum,
+            countries=names_in(self.countries),
+            countries_forbidden=names_in(self.countries_forbidden),
+            jurisdictions=names_in(self.jurisdictions),
+            jurisdictions_forbidden=names_in(self.jurisdictions_forbidden),
+            features=names_in(self.features),
+            certifications=names_in(self.certifications),
+        )
+        return rules or None
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All sections; what is absent has its default."""
 
@@ -243,6 +251,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()
     storage_class: tuple[StorageClassConfig, ...] = ()
@@ -254,12 +263,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return self.backend
         root = self.data.dir.rstrip("/") + "/blobs"
         return (LocalBackendConfig(name="disk", root=root),)
-
-
-def names_in(value: Names) -> tuple[str, ...]:
-    """The names of a setting that may hold several."""
-    names = value.split(",") if isinstance(value, str) else value
-    return tuple(name.strip() for name in names if name.strip())
 
 
 SECRETS = frozenset({"secret", "secret_key"})  # fields that `config show` masks

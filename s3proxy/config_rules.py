@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from s3proxy.config import (
+    BackendConfig,
     Config,
     EventTargetConfig,
     S3BackendConfig,
@@ -16,10 +17,11 @@ from s3proxy.config import (
 )
 from s3proxy.delivery.options import webhook_arn
 from s3proxy.s3.lifecycle import WATERFALL
-from s3proxy.s3.names import is_addressable_bucket
+from s3proxy.s3.names import is_addressable_bucket, is_creatable_bucket
 from s3proxy.s3.proxies import Networks
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+COUNTRY = re.compile(r"[A-Za-z]{2}")
 REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
 # S3 tells no FIFO queues and topics.
 QUEUE_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sqs:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,80}")
@@ -110,11 +112,39 @@ def _check_backends(config: Config, origin: Origin) -> None:
         where = f"backend.{variable_name(backend.name)}"
         if isinstance(backend, S3BackendConfig):
             _check_endpoint(origin, f"{where}.endpoint", backend.endpoint)
-            _check_match(origin, f"{where}.region", backend.region, REGION, "a-z, 0-9, -, . and _")
+            _check_prefix_mode(origin, where, backend)
         elif not backend.root:
             key = f"{where}.root"
             raise ConfigError(origin(key), key, "''", "a directory")
+        _check_facts(origin, where, backend)
     _check_unique(origin, "backend.name", [backend.name for backend in config.backends()])
+
+
+def _check_facts(origin: Origin, where: str, backend: BackendConfig) -> None:
+    if backend.country:
+        allowed = "two letters of ISO 3166"
+        _check_match(origin, f"{where}.country", backend.country, COUNTRY, allowed)
+    named = {
+        "region": backend.region,
+        "signing_region": getattr(backend, "signing_region", ""),
+        "jurisdiction": backend.jurisdiction,
+    }
+    for key, value in named.items():
+        if value:
+            _check_match(origin, f"{where}.{key}", value, REGION, "a-z, 0-9, -, . and _")
+
+
+def _check_prefix_mode(origin: Origin, where: str, backend: S3BackendConfig) -> None:
+    key = f"{where}.physical_bucket"
+    if (backend.bucket_mode == "prefix") != bool(backend.physical_bucket):
+        found = repr(backend.physical_bucket)
+        raise ConfigError(origin(key), key, found, 'a bucket with bucket_mode = "prefix", only')
+    if backend.physical_bucket and not is_creatable_bucket(backend.physical_bucket):
+        found = repr(backend.physical_bucket)
+        raise ConfigError(origin(key), key, found, "3 to 63 of a-z, 0-9, . and -")
+    if backend.bucket_mode == "prefix" and backend.new_buckets == "attached":
+        key = f"{where}.new_buckets"
+        raise ConfigError(origin(key), key, "'attached'", '"managed" with bucket_mode = "prefix"')
 
 
 def _check_buckets(config: Config, origin: Origin) -> None:

@@ -17,9 +17,11 @@ from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.limits import ServerLimits
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
+from s3proxy.placement import Facts
 from s3proxy.s3.proxies import Networks
 
 logger = get_logger("service")
+DEFAULT_REGION = "us-east-1"  # what endpoints without regions of their own sign for
 
 
 def backend_options(config: BackendConfig) -> BackendOptions:
@@ -29,12 +31,28 @@ def backend_options(config: BackendConfig) -> BackendOptions:
     return S3Options(
         name=config.name,
         endpoint=config.endpoint.rstrip("/"),
-        region=config.region,
+        region=config.signing_region or config.region or DEFAULT_REGION,
         access_key=config.access_key,
         secret_key=config.secret_key,
         addressing=config.addressing,
         verifies_payload=config.verifies_payload,
         attaching=config.new_buckets == "attached",
+    )
+
+
+def backend_facts(config: BackendConfig) -> Facts:
+    """What a backend of the configuration says of itself to rules of placement."""
+    return Facts(
+        name=config.name,
+        type="local" if isinstance(config, LocalBackendConfig) else "s3",
+        provider=config.provider,
+        region=config.region,
+        country=config.country,
+        jurisdiction=config.jurisdiction,
+        features=frozenset(names_in(config.features)),
+        certifications=frozenset(names_in(config.certifications)),
+        weight=config.weight,
+        read_only=config.read_only,
     )
 
 

@@ -53,6 +53,7 @@ from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.identity import identity_of
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.resources import (
+    backend_facts,
     backend_options,
     listen,
     open_access_log,
@@ -203,7 +204,15 @@ class Service:
             default_ownership=config.s3.default_ownership,
         )
         targets = targets_of(config, parts.client)
-        return Services(parts.catalog, backends, settings, client=parts.client, targets=targets)
+        return Services(
+            parts.catalog,
+            backends,
+            settings,
+            client=parts.client,
+            facts={backend.name: backend_facts(backend) for backend in config.backends()},
+            default_rules=config.placement.rules(),
+            targets=targets,
+        )
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:
         config = self._config

@@ -18,6 +18,7 @@ ROWS = (
     ("ops",),
     ("log", "metrics"),
     ("gateway", "workers", "control"),
+    ("config_backends",),
     ("config",),
     ("config_rules",),
     ("config_loading", "bootstrap", "gauges", "event_targets"),

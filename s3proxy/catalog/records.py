@@ -9,6 +9,7 @@ import msgspec
 
 from s3proxy.s3.events import Event
 from s3proxy.s3.object_lock import ObjectLock
+from s3proxy.s3.placement import Rules
 
 FORMAT = 1
 # What S3 calls the version of an object that was written while its bucket gave no version ids.
@@ -32,6 +33,10 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         owner: "" is the tenant: each of its users counts as the owner.
         revision: another number after every change of a configuration: what was made of them all is
             good while it stays.
+        placement: rules of its own; None: those of the tenant, or of the server.
+        names: its containers on other backends than `backend`, by the backend.
+        placement_revision: another number after every change of its rules.
+        location: the LocationConstraint that it was made with.
     """
 
     name: str
@@ -47,6 +52,10 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     versioning: str = ""
     object_lock: bool = False
     revision: int = 0
+    placement: Rules | None = None
+    names: dict[str, str] = {}
+    placement_revision: int = 0
+    location: str = ""
 
     def may_have(self, kind: str) -> bool:
         """Whether it may have a configuration of that kind; False spares a look."""

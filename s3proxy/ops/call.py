@@ -14,6 +14,7 @@ import msgspec
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.key_locks import KeyLocks
+from s3proxy.placement import Facts
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml_acl import ENFORCED
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from s3proxy.http.client import Client
     from s3proxy.http.handler import Request
     from s3proxy.s3.auth import Verified
+    from s3proxy.s3.placement import Rules
     from s3proxy.s3.routing import Route
 
 MIB = 1024 * 1024
@@ -52,12 +54,14 @@ class Services:
     """The open parts of the process that operations use; one object for its whole life.
 
     Attributes:
+        facts: what rules of placement ask, by backend.
+        default_rules: of placement, for buckets and tenants that have none; None: there are none.
         targets: whom buckets may tell of events, by ARN.
     """
 
     __slots__ = (
-        *("access", "backends", "catalog", "client", "clock_ns", "containers", "key_locks"),
-        *("settings", "targets"),
+        *("access", "backends", "catalog", "client", "clock_ns", "containers", "default_rules"),
+        *("facts", "key_locks", "settings", "targets"),
     )
 
     def __init__(
@@ -67,6 +71,8 @@ class Services:
         settings: Settings,
         *,
         client: Client | None = None,
+        facts: Mapping[str, Facts] | None = None,
+        default_rules: Rules | None = None,
         targets: Mapping[str, Target] | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -75,6 +81,8 @@ class Services:
         self.backends = backends
         self.settings = settings
         self.client = client
+        self.facts = facts or {name: Facts(name) for name in backends}
+        self.default_rules = default_rules
         self.targets = targets or {}
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()

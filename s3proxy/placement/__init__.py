@@ -1,5 +1,14 @@
 """Policy: which backends may hold an object."""
 
 from s3proxy.placement.choose import choose_backend, container_name
+from s3proxy.placement.decide import Decision, Facts, Refusal, decide, unsatisfied
 
-__all__ = ["choose_backend", "container_name"]
+__all__ = [
+    "Decision",
+    "Facts",
+    "Refusal",
+    "choose_backend",
+    "container_name",
+    "decide",
+    "unsatisfied",
+]

@@ -29,7 +29,7 @@ def check_bucket_name(name: str) -> None:
     Raises:
         S3Error: InvalidBucketName.
     """
-    if not _is_creatable(name):
+    if not is_creatable_bucket(name):
         raise S3Error("InvalidBucketName", BucketName=name)
 
 
@@ -40,7 +40,8 @@ def is_addressable_bucket(name: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _is_creatable(name: str) -> bool:
+def is_creatable_bucket(name: str) -> bool:
+    """Whether a bucket of this name may be made."""
     return (
         _CREATABLE.fullmatch(name) is not None
         and ".." not in name
