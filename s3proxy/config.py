@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from s3proxy.backends.breaker import HealthSettings
 from s3proxy.config_backends import (
     BackendConfig,
     LocalBackendConfig,
@@ -111,6 +112,26 @@ class LifecycleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How buckets' lifecycle rules are carried out."""
 
     objects_per_s: Count = 5000  # versions and uploads looked at, at most
+
+
+class HealthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a backend counts as down; probed are backends of which there are several."""
+
+    probe_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    probe_timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 2.0  # two in a row: it is down
+    failures_to_open: Count = 3  # attempts in a row that failed: it is down
+    open_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0  # how long it is left alone then
+    hedge_reads: bool = False  # ask a second copy where the first takes longer than 95 of 100 do
+
+    def settings(self) -> HealthSettings:
+        """The same as the breakers take it."""
+        return HealthSettings(
+            probe_interval_s=self.probe_interval_s,
+            probe_timeout_s=self.probe_timeout_s,
+            failures_to_open=self.failures_to_open,
+            open_s=self.open_s,
+            hedge_reads=self.hedge_reads,
+        )
 
 
 class InventoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -248,6 +269,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     events: EventsConfig = field(default_factory=EventsConfig)
     bucket_logging: BucketLoggingConfig = field(default_factory=BucketLoggingConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     log: LogConfig = field(default_factory=LogConfig)

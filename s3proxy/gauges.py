@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from s3proxy.backends.health import Health
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.http.client import Client
 from s3proxy.http.server import Server
@@ -88,6 +89,27 @@ def of_client(client: Client) -> Iterator[Reading]:
             ("timeouts", "Requests that got no connection in time", pool.stats.timeouts),
         ):
             yield "counter", f"upstream_{name}", text, value, origin
+
+
+def of_health(health: Health) -> Iterator[Reading]:
+    """Which backends work, and what was done about those that failed."""
+    for report in health.report():
+        name = {"backend": report.name}
+        up = report.state == "closed"
+        yield "gauge", "backend_up", "1: its circuit breaker is closed", up, name
+        yield "gauge", "backend_latency_seconds", "To the first byte", report.latency_s, name
+        yield "gauge", "backend_active", "Attempts and bodies under way", report.active, name
+        yield "counter", "backend_opened", "Times its breaker opened", report.opened, name
+        yield "counter", "backend_failures", "Attempts and probes failed", report.failures, name
+    counts = health.counts
+    for kind, text, value in (
+        ("read_failovers", "Reads answered by another copy", counts.read_failovers),
+        ("write_failovers", "Writes that went to the next backend", counts.write_failovers),
+        ("resumed_bodies", "Bodies that went on from another copy", counts.resumed_bodies),
+        ("hedged_reads", "Reads for which a second copy was asked", counts.hedged_reads),
+        ("hedges_won", "Of these, answered by the second", counts.hedges_won),
+    ):
+        yield "counter", kind, text, value, {}
 
 
 def of_workers(workers: Sequence[Supervised]) -> Iterator[Reading]:

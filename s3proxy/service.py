@@ -21,6 +21,7 @@ import trio
 
 from s3proxy import gauges
 from s3proxy.backends.errors import BackendError
+from s3proxy.backends.health import Health
 from s3proxy.backends.registry import open_backends
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import (
@@ -70,6 +71,7 @@ from s3proxy.workers.collect import Collector
 from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
+from s3proxy.workers.probe import Prober
 from s3proxy.workers.recover import recover
 from s3proxy.workers.remove_containers import ContainerRemover
 from s3proxy.workers.worker import Supervised, Worker
@@ -173,7 +175,10 @@ class Service:
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery]
-        workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed)]
+        # One backend alone has none to fall over to: it is asked whatever a probe would say.
+        backends = services.backends.values() if len(services.backends) > 1 else ()
+        probers = [Prober(backend, services.health) for backend in backends]
+        workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed, *probers)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
@@ -204,6 +209,8 @@ class Service:
             default_ownership=config.s3.default_ownership,
         )
         targets = targets_of(config, parts.client)
+        health = Health(backends, config.health.settings())
+        self._metrics.add_source(lambda: gauges.of_health(health))
         return Services(
             parts.catalog,
             backends,
@@ -212,6 +219,7 @@ class Service:
             facts={backend.name: backend_facts(backend) for backend in config.backends()},
             default_rules=config.placement.rules(),
             targets=targets,
+            health=health,
         )
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:

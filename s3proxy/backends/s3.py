@@ -35,6 +35,8 @@ class S3Backend:
     ) -> None:
         self.name = options.name
         self.requests = S3Requests(options, client, clock=clock)
+        # A probe that had to wait behind other requests would tell about those.
+        self._probes = S3Requests(options, client, clock=clock, lane="probes")
         self.attaching = options.attaching
         self._options = options
         self._stores: dict[str, S3Store] = {}
@@ -111,7 +113,7 @@ class S3Backend:
 
     async def check(self) -> None:
         """See `Backend.check`: the endpoint knows the credentials."""
-        await self.requests.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
+        await self._probes.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
 
     async def capacity(self) -> tuple[int, int] | None:
         """See `Backend.capacity`: S3 has no bounds, or does not tell them."""

@@ -90,7 +90,12 @@ class S3Requests:
     """
 
     def __init__(
-        self, options: S3Options, client: Client, *, clock: Callable[[], float] = time.time
+        self,
+        options: S3Options,
+        client: Client,
+        *,
+        clock: Callable[[], float] = time.time,
+        lane: str = "",
     ) -> None:
         parts = urlsplit(options.endpoint)
         if parts.scheme not in _PORTS or not parts.hostname or parts.path not in ("", "/"):
@@ -102,7 +107,8 @@ class S3Requests:
         self._keys = SigningKeys(_SIGNING_KEYS)
         self._day = -1  # of `_key`, counted from the epoch
         self._key: SigningKey | None = None
-        self.origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        port = parts.port or _PORTS[parts.scheme]
+        self.origin = Origin(parts.scheme, parts.hostname, port, lane)
         self._places: dict[str, tuple[str, bytes]] = {}
         default = parts.port in (None, _PORTS[parts.scheme])
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -10,15 +10,18 @@ class Origin(msgspec.Struct, frozen=True):
         scheme: "http" or "https".
         host: name or address, an IPv6 one without brackets; for TLS, the name that is verified.
         port: 1 to 65535.
+        lane: requests of another lane have connections of their own, and do not wait for these.
     """
 
     scheme: str
     host: str
     port: int
+    lane: str = ""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        lane = f" ({self.lane})" if self.lane else ""
+        return f"{self.scheme}://{host}:{self.port}{lane}"
 
 
 class ClientLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from s3proxy.backends.health import Health
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.key_locks import KeyLocks
@@ -57,11 +58,12 @@ class Services:
         facts: what rules of placement ask, by backend.
         default_rules: of placement, for buckets and tenants that have none; None: there are none.
         targets: whom buckets may tell of events, by ARN.
+        health: which backends work.
     """
 
     __slots__ = (
         *("access", "backends", "catalog", "client", "clock_ns", "containers", "default_rules"),
-        *("facts", "key_locks", "settings", "targets"),
+        *("facts", "health", "key_locks", "settings", "targets"),
     )
 
     def __init__(
@@ -74,6 +76,7 @@ class Services:
         facts: Mapping[str, Facts] | None = None,
         default_rules: Rules | None = None,
         targets: Mapping[str, Target] | None = None,
+        health: Health | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.catalog = catalog
@@ -84,6 +87,7 @@ class Services:
         self.facts = facts or {name: Facts(name) for name in backends}
         self.default_rules = default_rules
         self.targets = targets or {}
+        self.health = health or Health(backends)
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
         self.containers: set[tuple[str, str]] = set()  # of storage classes, known to be there

@@ -1,0 +1,50 @@
+"""Probes: each backend is asked now and then whether it answers, whatever else asks it."""
+
+from __future__ import annotations
+
+import random
+
+import trio
+
+from s3proxy.backends.errors import BackendError, Unavailable
+from s3proxy.backends.health import Health
+from s3proxy.backends.store import Backend
+
+# After a probe that failed the next one comes sooner: by this part of the interval.
+SOONER = 0.25
+
+
+class Prober:
+    """Worker that probes one backend and tells its breaker."""
+
+    def __init__(self, backend: Backend, health: Health) -> None:
+        self.name = f"probe {backend.name}"
+        self._backend = backend
+        self._health = health
+        self._failed = False
+
+    async def work(self) -> bool:
+        """Probe once."""
+        began_s = trio.current_time()
+        error = await probe(self._backend, self._health.settings.probe_timeout_s)
+        self._failed = error is not None
+        self._health.note_probe(self._backend.name, began_s, error)
+        return False
+
+    async def wait_for_work(self) -> None:
+        """The interval, give or take a tenth, so that gateways do not probe in step."""
+        interval_s = self._health.settings.probe_interval_s
+        if self._failed:
+            interval_s *= SOONER
+        await trio.sleep(interval_s * random.uniform(0.9, 1.1))
+
+
+async def probe(backend: Backend, timeout_s: float) -> BackendError | OSError | None:
+    """Ask a backend whether it answers; what is wrong, or None."""
+    with trio.move_on_after(timeout_s):
+        try:
+            await backend.check()
+        except (BackendError, OSError) as error:
+            return error
+        return None
+    return Unavailable("check", "", f"no answer within {timeout_s:g} s", backend.name)
