@@ -13,7 +13,9 @@ from s3proxy.catalog.attributes import AttributesTable
 from s3proxy.catalog.bucket_configs import BucketConfigTable
 from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
+from s3proxy.catalog.copies import CopyTable
 from s3proxy.catalog.data_keys import DataKeys
+from s3proxy.catalog.debts import DebtTable
 from s3proxy.catalog.deployment import DeploymentTable
 from s3proxy.catalog.expiry import ExpiryTable
 from s3proxy.catalog.garbage import GarbageTable
@@ -23,6 +25,7 @@ from s3proxy.catalog.outbox import OutboxTable
 from s3proxy.catalog.progress import ProgressTable
 from s3proxy.catalog.resealing import Resealer
 from s3proxy.catalog.seal import Sealer
+from s3proxy.catalog.settling import SettlingTable
 from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.upload_listing import UploadLister
 from s3proxy.catalog.uploads import UploadTable
@@ -64,10 +67,12 @@ class Catalog:
         self._join_walks(ExpiryTable(engine, now_ns, garbage.due_ns), ProgressTable(engine))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
         self._join_uploads(
-            UploadTable(engine, garbage.due_ns),
+            UploadTable(engine, now_ns, garbage.due_ns),
             UploadLister(engine),
             CompletionTable(engine, now_ns, garbage.due_ns),
         )
+        self._join_debts(CopyTable(engine), DebtTable(engine, now_ns, self.gateway))
+        self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
         self._join_events(OutboxTable(engine))
         self._join_users(UserTable(engine, seal, now_ns))
         data_keys = DataKeys(seal)
@@ -135,6 +140,23 @@ class Catalog:
         self.complete_upload = completion.complete_upload
         self.get_completed = completion.get_completed
         self.sweep_completed = completion.sweep_completed
+
+    def _join_debts(self, copies: CopyTable, debts: DebtTable) -> None:
+        self.places_of = copies.places_of
+        self.get_copies = copies.get_copies
+        self.get_debt = debts.get_debt
+        self.due_debts = debts.due_debts
+        self.next_debt_ns = debts.next_debt_ns
+        self.list_debts = debts.list_debts
+        self.debt_counts = debts.debt_counts
+        self.claim_debts = debts.claim_debts
+        self.release_debts = debts.release_debts
+        self.retry_debts = debts.retry_debts
+
+    def _join_settling(self, settling: SettlingTable) -> None:
+        self.add_debts = settling.add_debts
+        self.settle_debt = settling.settle_debt
+        self.remove_place = settling.remove_place
 
     def _join_events(self, outbox: OutboxTable) -> None:
         self.pending_events = outbox.pending_events

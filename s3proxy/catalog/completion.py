@@ -11,6 +11,7 @@ import msgspec
 
 from s3proxy.catalog import objects, tables, uploads, versions
 from s3proxy.catalog.buckets import require
+from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.records import (
@@ -18,6 +19,7 @@ from s3proxy.catalog.records import (
     BucketRecord,
     CompletedRecord,
     ObjectRecord,
+    Owed,
     PartRecord,
 )
 from s3proxy.catalog.tables import COMPLETED, COMPLETED_ORDER, PARTS, encode
@@ -69,6 +71,7 @@ class CompletionTable:
         parts: Parts,
         condition: WriteCondition | None = None,
         announcer: Announcer | None = None,
+        owed: Sequence[Owed] = (),
     ) -> Completion:
         """Make `record` the object of an upload: one transaction.
 
@@ -80,6 +83,7 @@ class CompletionTable:
             parts: (number, ETag) as the client named them, in order.
             condition: checked against the current object.
             announcer: of the bucket's events, where it has some.
+            owed: of the record's blobs, beside what is kept of the parts'.
 
         Raises:
             NoSuchBucket, NoSuchUpload: gone, or completed with other parts.
@@ -103,6 +107,8 @@ class CompletionTable:
             final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)
+            used = [one for one in owed if one.blob in final.blobs]
+            keep_owed(txn, now, key, used, now_ns=now_ns, version_id=final.named_version)
             if announcer is not None:
                 announcer.created(txn, key, final)
             return _remember(txn, uploads.parts_prefix(bucket, upload_id), final, digest, now_ns)

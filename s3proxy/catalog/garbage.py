@@ -1,5 +1,8 @@
 """Blobs nothing points at any more, waiting for the collector.
 
+A blob goes with all its copies, each of which is garbage by itself: ids are never used again, so
+what is in the queue is no place of anything that lives.
+
 An inline blob that is all a record has is no garbage: it is removed in the transaction that drops
 its record, from which readers have got both at once. Of several blobs readers open one after the
 other, so inline ones among them wait as the others do.
@@ -8,7 +11,7 @@ other, so inline ones among them wait as the others do.
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from s3proxy.catalog import tables
+from s3proxy.catalog import copies, tables
 from s3proxy.catalog.records import BlobRef, GarbageRecord
 from s3proxy.catalog.tables import GARBAGE, INLINE, encode
 from s3proxy.kv.engine import Engine, Transaction
@@ -19,17 +22,28 @@ _DUE_BYTES = 8
 def discard(
     txn: Transaction, blobs: Iterable[BlobRef], due_ns: int, *, backend_upload_id: str = ""
 ) -> None:
-    """Queue a record's blobs for deletion at `due_ns`; an inline one alone goes at once."""
+    """Queue a record's blobs for deletion at `due_ns`; an inline one alone goes at once.
+
+    Cost: one get for each blob that is not inline, and has neither copies nor a debt.
+    """
     blobs = tuple(blobs)
     for blob in blobs:
-        if not blob.backend and len(blobs) == 1:
+        if blob.backend:
+            for place, upload_id in copies.take(txn, blob):
+                queue(txn, place, due_ns, upload_id or backend_upload_id)
+        elif len(blobs) == 1:
             txn.delete(INLINE, blob.id.encode())
-            continue
-        identifier = due_ns.to_bytes(_DUE_BYTES, "big") + blob.id.encode()
-        record = GarbageRecord(
-            id=identifier, due_ns=due_ns, blob=blob, backend_upload_id=backend_upload_id
-        )
-        txn.put(GARBAGE, identifier, encode(record))
+        else:
+            queue(txn, blob, due_ns)
+
+
+def queue(txn: Transaction, place: BlobRef, due_ns: int, backend_upload_id: str = "") -> None:
+    """Queue one place for deletion, whatever else holds its bytes."""
+    identifier = due_ns.to_bytes(_DUE_BYTES, "big") + place.id.encode()
+    record = GarbageRecord(
+        id=identifier, due_ns=due_ns, blob=place, backend_upload_id=backend_upload_id
+    )
+    txn.put(GARBAGE, identifier, encode(record))
 
 
 class GarbageTable:
@@ -67,12 +81,16 @@ class GarbageTable:
         def change(txn: Transaction) -> None:
             for record in records:
                 if txn.delete(GARBAGE, record.id):
-                    upload_id = record.backend_upload_id
-                    discard(txn, (record.blob,), due_ns, backend_upload_id=upload_id)
+                    queue(txn, record.blob, due_ns, record.backend_upload_id)
 
         await self._engine.commit(change)
 
     async def add_garbage(self, blobs: Sequence[BlobRef]) -> None:
         """Queue blobs nothing ever pointed at (an orphan that recovery found)."""
         due_ns = self.due_ns()
-        await self._engine.commit(lambda txn: discard(txn, blobs, due_ns))
+
+        def change(txn: Transaction) -> None:
+            for blob in blobs:
+                queue(txn, blob, due_ns)
+
+        await self._engine.commit(change)

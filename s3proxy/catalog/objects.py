@@ -10,11 +10,12 @@ import msgspec
 
 from s3proxy.catalog import keys, tables, versions
 from s3proxy.catalog.buckets import require
+from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.errors import ObjectChanged
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
 from s3proxy.catalog.listing import Range, walk
-from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord, Owed
 from s3proxy.catalog.tables import INLINE, OBJECTS, encode
 from s3proxy.kv.engine import Engine, Transaction
 from s3proxy.s3.errors import S3Error
@@ -164,6 +165,7 @@ class ObjectTable:
         inline: bytes | None = None,
         replaces: ObjectRecord | None = None,
         announcer: Announcer | None = None,
+        owed: Sequence[Owed] = (),
     ) -> ObjectRecord:
         """Make `record` the object under `key`; returns it as it was stored.
 
@@ -175,13 +177,14 @@ class ObjectTable:
                 pointing at its blobs (a copy onto itself), which would else be deleted under it;
                 and the bucket may have no versions, which would share them.
             announcer: of the bucket's events, where it has some.
+            owed: of its blobs, where they have other places, or should have.
 
         Raises:
             NoSuchBucket: the bucket is gone.
             S3Error: the condition does not hold; ObjectChanged for `replaces`.
             IntentLost: the blobs may have been deleted.
         """
-        encoded, due_ns = key.encode(), self._due_ns()
+        encoded, due_ns, now_ns = key.encode(), self._due_ns(), self._now_ns()
 
         def change(txn: Transaction) -> ObjectRecord:
             now = require(txn, bucket)
@@ -195,6 +198,9 @@ class ObjectTable:
             settle(txn, intents)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
+            if owed:
+                name = stored.named_version
+                keep_owed(txn, now, key, owed, now_ns=now_ns, version_id=name)
             if announcer is not None:
                 announcer.created(txn, key, stored)
             return stored

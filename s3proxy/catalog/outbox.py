@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3proxy.catalog import keys, tables
-from s3proxy.catalog.records import BucketRecord, EventCounts, EventRecord, ObjectRecord
+from s3proxy.catalog.event_records import EventCounts, EventRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import DEAD_EVENTS, EVENT_COUNTS, EVENTS, META, encode
 from s3proxy.s3.events import EMPTY_ETAG, Cause, Event
 

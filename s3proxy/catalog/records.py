@@ -7,7 +7,6 @@ number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (
 
 import msgspec
 
-from s3proxy.s3.events import Event
 from s3proxy.s3.object_lock import ObjectLock
 from s3proxy.s3.placement import Rules
 
@@ -197,30 +196,6 @@ class ConfigRecord(Record, frozen=True, kw_only=True):
     document: bytes
 
 
-class EventRecord(Record, frozen=True, kw_only=True):
-    """An event on its way to a destination, or one that did not get there.
-
-    Attributes:
-        queued_ns: when it was put into the queue; what its age is counted from.
-        tries, error, died_ns: of a dead letter: how often it was refused, why at last, and when it
-            was given up.
-    """
-
-    event: Event
-    queued_ns: int
-    tries: int = 0
-    error: str = ""
-    died_ns: int = 0
-
-
-class EventCounts(Record, frozen=True, kw_only=True):
-    """How many events of a destination wait and are dead letters, and how many are lost."""
-
-    pending: int = 0
-    dead: int = 0
-    lost: int = 0
-
-
 class ProgressRecord(Record, frozen=True, kw_only=True):
     """How far a task that walks a bucket now and then has come.
 
@@ -313,3 +288,79 @@ class AttributesRecord(Record, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     owner: str = ""
     acl: bytes = b""
+
+
+class Transfer(msgspec.Struct, array_like=True, frozen=True):
+    """A copy on its way in parts, which a retry or a restart goes on with.
+
+    Its parts are in `copied_parts`; `backend_upload_id` is of the native upload that holds them.
+    """
+
+    copy: BlobRef
+    backend_upload_id: str
+    part_bytes: int
+
+
+class CopiesRecord(Record, frozen=True, kw_only=True):
+    """All places that hold a blob's bytes; of a blob without one, it is the only place.
+
+    Attributes:
+        places: each with an id and a name of its own; the blob that records point at is one of
+            them until its backend is drained.
+    """
+
+    places: tuple[BlobRef, ...]
+    transfers: tuple[Transfer, ...] = ()
+
+
+class DebtRecord(Record, frozen=True, kw_only=True):
+    """A blob that is not, or may not be, where its rules want it.
+
+    Attributes:
+        since_ns: when it came to be owed; retries keep that.
+        due_ns: when it is to be looked at; of a leased one, when the lease ends.
+        replicas: what the object's tag asks for; 0: the rules.
+        targets: backends that are expected to get a copy, for those who look.
+        version_id: of the object, where it is not the null version or a part.
+        waits_for: the backend that has to be up first; "" for none.
+        lease: the gateway that is at it; "" for none.
+    """
+
+    blob: BlobRef
+    bucket_id: bytes
+    tenant: str
+    bucket: str
+    key: str
+    since_ns: int
+    due_ns: int
+    replicas: int = 0
+    targets: tuple[str, ...] = ()
+    tries: int = 0
+    error: str = ""
+    dead: bool = False
+    version_id: str = ""
+    waits_for: str = ""
+    lease: str = ""
+
+
+class DebtCounts(Record, frozen=True, kw_only=True):
+    """What is owed to a backend, dead letters apart."""
+
+    objects: int = 0
+    bytes: int = 0
+    dead: int = 0
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """What a write knows of a blob beside its record.
+
+    Attributes:
+        copies: all its places, where there are several.
+        targets: backends that owe it a copy; a debt is written where there are some.
+        replicas: the object's tag, 0 without one.
+    """
+
+    blob: BlobRef
+    copies: tuple[BlobRef, ...] = ()
+    targets: tuple[str, ...] = ()
+    replicas: int = 0

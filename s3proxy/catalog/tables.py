@@ -8,14 +8,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from s3proxy.catalog.errors import UnsupportedRecord
+from s3proxy.catalog.event_records import EventCounts, EventRecord
 from s3proxy.catalog.records import (
     FORMAT,
     AttributesRecord,
     BucketRecord,
     CompletedRecord,
     ConfigRecord,
-    EventCounts,
-    EventRecord,
+    CopiesRecord,
+    DebtCounts,
+    DebtRecord,
     GarbageRecord,
     IntentRecord,
     KeyRecord,
@@ -36,6 +38,11 @@ VERSIONS = "versions"
 INLINE = "inline"
 INTENTS = "intents"
 GARBAGE = "garbage"
+COPIES = "copies"
+COPIED_PARTS = "copied_parts"
+DEBTS = "debts"
+DEBT_ORDER = "debt_order"
+DEBT_COUNTS = "debt_counts"
 CONTAINERS = "containers"
 UPLOADS = "uploads"
 PARTS = "parts"
@@ -59,6 +66,11 @@ KEYSPACES = (
     INLINE,
     INTENTS,
     GARBAGE,
+    COPIES,
+    COPIED_PARTS,
+    DEBTS,
+    DEBT_ORDER,
+    DEBT_COUNTS,
     CONTAINERS,
     UPLOADS,
     PARTS,
@@ -83,6 +95,9 @@ Record = (
     | BucketRecord
     | CompletedRecord
     | ConfigRecord
+    | CopiesRecord
+    | DebtCounts
+    | DebtRecord
     | EventCounts
     | EventRecord
     | GarbageRecord
@@ -136,6 +151,9 @@ users = Codec(UserRecord)
 keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)
 garbage = Codec(GarbageRecord)
+copies = Codec(CopiesRecord)
+debts = Codec(DebtRecord)
+debt_counts = Codec(DebtCounts)
 attributes = Codec(AttributesRecord)
 
 

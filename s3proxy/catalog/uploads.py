@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.buckets import require
+from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
-from s3proxy.catalog.records import BucketRecord, PartRecord, UploadRecord
+from s3proxy.catalog.records import BucketRecord, Owed, PartRecord, UploadRecord
 from s3proxy.catalog.tables import INLINE, PARTS, UPLOADS, allocate_id, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
@@ -70,8 +71,11 @@ def remove(txn: Transaction, bucket: BucketRecord, key: str, upload_id: str) -> 
 class UploadTable:
     """Uploads in progress."""
 
-    def __init__(self, engine: Engine, due_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+    ) -> None:
         self._engine = engine
+        self._now_ns = now_ns
         self._due_ns = due_ns
 
     async def create_upload(self, bucket: BucketRecord, record: UploadRecord) -> None:
@@ -106,12 +110,14 @@ class UploadTable:
         *,
         intents: Sequence[str] = (),
         inline: bytes | None = None,
+        owed: Sequence[Owed] = (),
     ) -> PartRecord | None:
         """Store a part, replacing the one of its number, whose blob becomes garbage.
 
         Args:
             intents: as in put_object.
             inline: bytes of `part.blob`, whose backend is "".
+            owed: of its blob, as in put_object; stays when it becomes an object's.
 
         Returns:
             The part that was replaced.
@@ -121,7 +127,7 @@ class UploadTable:
             IntentLost: the blob may have been deleted.
         """
         stored = parts_prefix(bucket, upload_id) + part.number.to_bytes(_NUMBER_BYTES, "big")
-        due_ns = self._due_ns()
+        due_ns, now_ns = self._due_ns(), self._now_ns()
 
         def change(txn: Transaction) -> PartRecord | None:
             require_upload(txn, bucket, key, upload_id)
@@ -134,6 +140,7 @@ class UploadTable:
             settle(txn, intents)
             if inline is not None and part.blob is not None:
                 txn.put(INLINE, part.blob.id.encode(), inline)
+            keep_owed(txn, bucket, key, owed, now_ns=now_ns)
             return old
 
         return await self._engine.commit(change)

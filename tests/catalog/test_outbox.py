@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.event_records import EventCounts
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.outbox import Announcer, Queued
-from s3proxy.catalog.records import BucketRecord, EventCounts, ObjectRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.events import Cause, Event

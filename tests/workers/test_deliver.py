@@ -15,8 +15,9 @@ import trio
 from trio.testing import MockClock
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.event_records import EventCounts
 from s3proxy.catalog.outbox import Announcer
-from s3proxy.catalog.records import BucketRecord, EventCounts
+from s3proxy.catalog.records import BucketRecord
 from s3proxy.delivery.target import DeliveryError, Refused, Unavailable
 from s3proxy.s3.events import Cause
 from s3proxy.s3.notification import Notification, Rule

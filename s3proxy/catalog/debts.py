@@ -1,0 +1,262 @@
+"""Debts: blobs that are not, or may not be, where their rules want them.
+
+A debt is a row under its blob's id, and an empty one in a queue, by the time it is due. There is a
+queue of those that can be looked at, one for each backend that others wait for, and that of the
+dead letters. All of it changes in one transaction.
+
+A blob with a debt has a row in `copies`, too, so that one look says whether a blob has either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from s3proxy.catalog import keys, tables
+from s3proxy.catalog.records import DebtCounts, DebtRecord
+from s3proxy.catalog.tables import DEBT_COUNTS, DEBT_ORDER, DEBTS, encode
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
+
+_SEPARATOR = b"\x00"
+_DUE_BYTES = 8
+# No name of a backend: FF is not in UTF-8.
+_DEAD_QUEUE = b"\xff"
+_EVER_NS = 2**63
+# Changed in one transaction: a few milliseconds.
+BATCH_ROWS = 1000
+# Of each queue, what is looked at for the oldest debt.
+OLDEST_ROWS = 64
+
+
+def find(view: Snapshot, blob_id: str) -> DebtRecord | None:
+    """Return what is owed for a blob, or None."""
+    value = view.get(DEBTS, blob_id.encode())
+    return None if value is None else tables.debts.decode(value)
+
+
+def store(txn: Transaction, debt: DebtRecord) -> None:
+    """Keep a debt in place of the blob's former one, if there is one."""
+    old = find(txn, debt.blob.id)
+    if old is not None:
+        txn.delete(DEBT_ORDER, _row(old))
+    if old is None or (old.targets, old.dead) != (debt.targets, debt.dead):
+        if old is not None:
+            _count(txn, old, -1)
+        _count(txn, debt, 1)
+    txn.put(DEBTS, debt.blob.id.encode(), encode(debt))
+    txn.put(DEBT_ORDER, _row(debt), b"")
+
+
+def remove(txn: Transaction, blob_id: str) -> None:
+    """Forget what is owed for a blob."""
+    old = find(txn, blob_id)
+    if old is not None:
+        txn.delete(DEBTS, blob_id.encode())
+        txn.delete(DEBT_ORDER, _row(old))
+        _count(txn, old, -1)
+
+
+def owe(txn: Transaction, debt: DebtRecord) -> None:
+    """Add a debt; one that the blob has is renewed, and due as the new one is.
+
+    Who is at the former one finds that it is another now, and leaves it.
+    """
+    old = find(txn, debt.blob.id)
+    if old is not None:
+        debt = msgspec.structs.replace(debt, since_ns=old.since_ns)
+    store(txn, debt)
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What is owed to one backend.
+
+    Attributes:
+        objects, bytes: dead letters apart.
+        since_ns: of the oldest debt among the first of each queue; 0: there is none.
+    """
+
+    objects: int
+    bytes: int
+    dead: int
+    since_ns: int
+
+
+class DebtTable:
+    """Debts by the id of their blob, and in the order they fall due."""
+
+    def __init__(self, engine: Engine, now_ns: Callable[[], int], gateway: str) -> None:
+        self._engine = engine
+        self._now_ns = now_ns
+        self._gateway = gateway
+
+    def get_debt(self, blob_id: str) -> DebtRecord | None:
+        """Return what is owed for a blob, or None."""
+        value = self._engine.get(DEBTS, blob_id.encode())
+        return None if value is None else tables.debts.decode(value)
+
+    def due_debts(self, now_ns: int, limit: int, waits_for: str = "") -> list[DebtRecord]:
+        """Return up to `limit` debts due at `now_ns`, the oldest first.
+
+        Args:
+            waits_for: of those that wait for this backend.
+        """
+        with self._engine.read() as view:
+            return _due(view, waits_for.encode(), now_ns, limit)
+
+    def next_debt_ns(self) -> int | None:
+        """Return when the next debt falls due of those that wait for no backend."""
+        with self._engine.read() as view:
+            first = next(view.scan(DEBT_ORDER, _SEPARATOR, keys.successor(_SEPARATOR)), None)
+        return None if first is None else int.from_bytes(first[0][1 : 1 + _DUE_BYTES], "big")
+
+    def list_debts(
+        self, after: str = "", limit: int = 100, *, dead: bool = False
+    ) -> list[DebtRecord]:
+        """Return up to `limit` debts in the order of their blobs' ids; dead letters: oldest first.
+
+        Args:
+            after: the id of the blob that the page before ended with.
+        """
+        with self._engine.read() as view:
+            if dead:
+                last = find(view, after) if after else None
+                start = _DEAD_QUEUE + _SEPARATOR if last is None else _row(last) + b"\x00"
+                rows = islice(view.scan(DEBT_ORDER, start), limit)
+                found = (find(view, _blob_id(key)) for key, _ in rows)
+                return [debt for debt in found if debt is not None]
+            rows = islice(view.scan(DEBTS, after.encode() + b"\x00" if after else b""), limit)
+            return [tables.debts.decode(value) for _, value in rows]
+
+    def debt_counts(self) -> dict[str, Backlog]:
+        """Return what is owed to each backend; "" stands for debts that expect no copy.
+
+        Cost: a few rows of each queue, however many debts there are.
+        """
+        with self._engine.read() as view:
+            counts = {
+                key.removesuffix(_SEPARATOR).decode(): tables.debt_counts.decode(value)
+                for key, value in view.scan(DEBT_COUNTS, b"")
+            }
+            oldest = _oldest(view, ["", *counts])
+        return {
+            name: Backlog(found.objects, found.bytes, found.dead, oldest.get(name, 0))
+            for name, found in counts.items()
+        }
+
+    async def claim_debts(
+        self, now_ns: int, limit: int, lease_ns: int, waited: Sequence[str] = ()
+    ) -> list[DebtRecord]:
+        """Lease up to `limit` due debts to this gateway; returns them as they are now.
+
+        Args:
+            waited: backends that are up: what waits for them is due.
+        """
+
+        def change(txn: Transaction) -> list[DebtRecord]:
+            claimed: list[DebtRecord] = []
+            for queue in ("", *waited):
+                for debt in _due(txn, queue.encode(), now_ns, limit - len(claimed)):
+                    leased = msgspec.structs.replace(
+                        debt, due_ns=now_ns + lease_ns, lease=self._gateway, waits_for=""
+                    )
+                    store(txn, leased)
+                    claimed.append(leased)
+            return claimed
+
+        return await self._engine.commit(change)
+
+    async def release_debts(self) -> int:
+        """Make due at once what another run of a gateway has leased; returns how many."""
+        released, after = 0, b""
+        while True:
+            found, count, after = await self._engine.commit(self._release(after))
+            released += count
+            if found < BATCH_ROWS:
+                return released
+
+    def _release(self, after: bytes) -> Callable[[Transaction], tuple[int, int, bytes]]:
+        now_ns = self._now_ns()
+        start = after or _SEPARATOR + now_ns.to_bytes(_DUE_BYTES, "big")
+
+        def change(txn: Transaction) -> tuple[int, int, bytes]:
+            rows = txn.scan(DEBT_ORDER, start, keys.successor(_SEPARATOR))
+            found = [key for key, _ in islice(rows, BATCH_ROWS)]
+            count = 0
+            for key in found:
+                debt = find(txn, _blob_id(key))
+                if debt is not None and debt.lease not in ("", self._gateway):
+                    store(txn, msgspec.structs.replace(debt, due_ns=now_ns, lease=""))
+                    count += 1
+            return len(found), count, found[-1] + b"\x00" if found else b""
+
+        return change
+
+    async def retry_debts(self, ids: Sequence[str] = ()) -> int:
+        """Make debts due at once, with all tries before them; returns how many.
+
+        Args:
+            ids: of their blobs; none: all dead letters.
+        """
+        if ids:
+            return await self._engine.commit(lambda txn: self._revive(txn, ids))
+        total = 0
+        while dead := [debt.blob.id for debt in self.list_debts(limit=BATCH_ROWS, dead=True)]:
+            total += await self._engine.commit(partial(self._revive, ids=dead))
+        return total
+
+    def _revive(self, txn: Transaction, ids: Sequence[str]) -> int:
+        found = [debt for debt in (find(txn, blob_id) for blob_id in ids) if debt is not None]
+        for debt in found:
+            store(
+                txn,
+                msgspec.structs.replace(
+                    debt, due_ns=self._now_ns(), tries=0, dead=False, waits_for="", lease=""
+                ),
+            )
+        return len(found)
+
+
+def _due(view: Snapshot, queue: bytes, now_ns: int, limit: int) -> list[DebtRecord]:
+    start = queue + _SEPARATOR
+    rows = view.scan(DEBT_ORDER, start, start + (now_ns + 1).to_bytes(_DUE_BYTES, "big"))
+    found = [find(view, _blob_id(key)) for key, _ in islice(rows, max(limit, 0))]
+    return [debt for debt in found if debt is not None]
+
+
+def _oldest(view: Snapshot, queues: Sequence[str]) -> dict[str, int]:
+    """When the oldest debt of each target came to be, among the first rows of the queues."""
+    debts = [debt for name in queues for debt in _due(view, name.encode(), _EVER_NS, OLDEST_ROWS)]
+    oldest: dict[str, int] = {}
+    for debt in debts:
+        for name in debt.targets or ("",):
+            oldest[name] = min(oldest.get(name, debt.since_ns), debt.since_ns)
+    return oldest
+
+
+def _row(debt: DebtRecord) -> bytes:
+    queue = _DEAD_QUEUE if debt.dead else debt.waits_for.encode()
+    due = debt.due_ns.to_bytes(_DUE_BYTES, "big")
+    return queue + _SEPARATOR + due + debt.blob.id.encode()
+
+
+def _blob_id(row: bytes) -> str:
+    # A name of a backend has no zero byte; the time behind it may have some.
+    return row[row.index(_SEPARATOR) + 1 + _DUE_BYTES :].decode()
+
+
+def _count(txn: Transaction, debt: DebtRecord, change: int) -> None:
+    """Add a debt to the counts of the backends that owe a copy, or take it off."""
+    for name in debt.targets or ("",):
+        key = name.encode() + _SEPARATOR  # no key is empty
+        value = txn.get(DEBT_COUNTS, key)
+        old = DebtCounts() if value is None else tables.debt_counts.decode(value)
+        if debt.dead:
+            counts = msgspec.structs.replace(old, dead=old.dead + change)
+        else:
+            counts = msgspec.structs.replace(
+                old, objects=old.objects + change, bytes=old.bytes + change * debt.blob.size
+            )
+        txn.put(DEBT_COUNTS, key, encode(counts))

@@ -1,0 +1,153 @@
+"""What becomes of debts: places come and go, in the transaction that notes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from s3proxy.catalog import copies, debts, uploads, versions
+from s3proxy.catalog.buckets import require
+from s3proxy.catalog.garbage import queue
+from s3proxy.catalog.records import BlobRef, BucketRecord, CopiesRecord, DebtRecord, Owed
+from s3proxy.catalog.tables import INTENTS
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
+
+
+class Owing(msgspec.Struct, frozen=True):
+    """A blob that is found not to be where it should, and what points at it.
+
+    Attributes:
+        version_id: as S3 gives it.
+        upload_id, number: of a part; then `version_id` means nothing.
+    """
+
+    key: str
+    owed: Owed
+    version_id: str = ""
+    upload_id: str = ""
+    number: int = 0
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What was done about a debt.
+
+    Attributes:
+        debt: as it was claimed.
+        places: those on which the decision was taken.
+        added: copies that were made, with their intents open.
+        removed: places that are one too many, or not allowed.
+        rest: what is still owed; None: nothing.
+    """
+
+    debt: DebtRecord
+    places: tuple[BlobRef, ...]
+    added: tuple[BlobRef, ...] = ()
+    removed: tuple[BlobRef, ...] = ()
+    rest: DebtRecord | None = None
+
+
+class SettlingTable:
+    """Changes of places and debts."""
+
+    def __init__(
+        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+    ) -> None:
+        self._engine = engine
+        self._now_ns = now_ns
+        self._due_ns = due_ns
+
+    async def add_debts(self, bucket: BucketRecord, found: Sequence[Owing]) -> int:
+        """Owe for blobs of a bucket, all in one transaction; returns for how many.
+
+        What nothing points at any more is passed over.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+        now_ns = self._now_ns()
+
+        def change(txn: Transaction) -> int:
+            now = require(txn, bucket)
+            added = 0
+            for one in found:
+                if _is_there(txn, now, one):
+                    debt = copies.debt_of(
+                        now, one.key, one.owed, now_ns=now_ns, version_id=one.version_id
+                    )
+                    copies.owe(txn, debt)
+                    added += 1
+            return added
+
+        return await self._engine.commit(change)
+
+    async def settle_debt(self, settlement: Settlement) -> bool:
+        """Keep what was done about a debt, in one transaction.
+
+        Copies of a blob that is gone meanwhile become garbage. Where the debt is another by now
+        (renewed, since rules or places changed), copies are kept, but nothing is removed and the
+        debt stays. The last place is never removed.
+
+        Returns:
+            Whether the blob is still there.
+        """
+        due_ns = self._due_ns()
+        return await self._engine.commit(lambda txn: _settle(txn, settlement, due_ns))
+
+    async def remove_place(self, blob: BlobRef, place: BlobRef) -> bool:
+        """Forget a place that has not got the bytes; it becomes garbage.
+
+        Returns:
+            False when it is the only place, or none: nothing was changed.
+        """
+        due_ns = self._due_ns()
+
+        def change(txn: Transaction) -> bool:
+            record = copies.read(txn, blob)
+            places = tuple(one for one in record.places if one.id != place.id)
+            if not places or len(places) == len(record.places):
+                return False
+            copies.store(txn, blob, msgspec.structs.replace(record, places=places))
+            queue(txn, place, due_ns)
+            return True
+
+        return await self._engine.commit(change)
+
+
+def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:
+    blob = one.owed.blob
+    if one.upload_id:
+        parts = uploads.stored_parts(view, bucket, one.upload_id, one.number - 1)
+        return any(part.number == one.number and part.blob == blob for _, part in parts)
+    record = versions.find(view, bucket, one.key.encode(), one.version_id)
+    return record is not None and blob in record.blobs
+
+
+def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
+    blob = settlement.debt.blob
+    debt = debts.find(txn, blob.id)
+    # A copy without its intent was given up meanwhile.
+    added = [one for one in settlement.added if txn.delete(INTENTS, one.id.encode())]
+    if debt is None:
+        for copy in added:
+            queue(txn, copy, due_ns)
+        return False
+    record = copies.read(txn, blob)
+    places = (*record.places, *added)
+    same = debt == settlement.debt
+    if same and set(settlement.places) <= set(places):
+        removed = [place for place in settlement.removed if place in places]
+        if len(removed) < len(places):
+            places = tuple(place for place in places if place not in removed)
+            for place in removed:
+                queue(txn, place, due_ns)
+    transfers = record.transfers
+    if same and settlement.rest is None:
+        debts.remove(txn, blob.id)
+        for copy, upload_id in copies.take_transfers(txn, record):
+            queue(txn, copy, due_ns, upload_id)
+        transfers = ()
+    elif same and settlement.rest is not None:
+        debts.store(txn, settlement.rest)
+    copies.store(txn, blob, CopiesRecord(places=places, transfers=transfers))
+    return True
