@@ -17,6 +17,7 @@ from dataclasses import dataclass
 RECEIVE_BYTES = 1 << 16
 # Far above every deadline that a gateway is given here.
 STUCK_S_MAX = 60.0
+PACES_PER_S = 20
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -33,6 +34,9 @@ class Fault:
             all.
         end: "" (the connection goes on), "close", "reset" or "hang".
         delay_s: before the endpoint is asked.
+        bytes_per_s: of the request and of the answer, at most; 0: as fast as they come.
+        request_flipped: of the request's body, the offset of a byte that is changed; -1: none.
+        answer_flipped: the same of the answer's body.
     """
 
     methods: tuple[str, ...] = ()
@@ -41,9 +45,14 @@ class Fault:
     answer_bytes: int = -1
     end: str = ""
     delay_s: float = 0.0
+    bytes_per_s: int = 0
+    request_flipped: int = -1
+    answer_flipped: int = -1
 
 
 PASS = Fault()
+# Connections are made, requests taken, and nothing is ever heard of them.
+BLACK_HOLE = Fault(end="hang", request_bytes=0)
 
 
 class FaultyRelay:
@@ -57,7 +66,7 @@ class FaultyRelay:
         self.port = int(self._listener.getsockname()[1])
         self.fault = PASS
         self.hit = 0  # requests that a fault happened to
-        self._start(self._accept, self._listener)
+        self._start(self._accept_all, self._listener)
 
     @property
     def url(self) -> str:
@@ -85,17 +94,30 @@ class FaultyRelay:
     @contextmanager
     def refusing(self) -> Iterator[None]:
         """Refuse connections, and end those there are, for the length of a block."""
+        self.refuse()
+        try:
+            yield
+        finally:
+            self.accept()
+
+    def refuse(self) -> None:
+        """Refuse connections, and end those there are, until `accept` is called."""
         self._stopping.set()
         self._close_listener()
         for thread in self._threads:
             thread.join(STUCK_S_MAX)
-        try:
-            yield
-        finally:
-            self._stopping.clear()
-            self._threads.clear()
-            self._listener = self._listen(self.port)
-            self._start(self._accept, self._listener)
+
+    def accept(self) -> None:
+        """Listen again, on the same port."""
+        self._stopping.clear()
+        self._threads.clear()
+        self._listener = self._listen(self.port)
+        self._start(self._accept_all, self._listener)
+
+    def cut(self) -> None:
+        """End the connections there are, as a router does that was restarted."""
+        self.refuse()
+        self.accept()
 
     def _listen(self, port: int) -> socket.socket:
         listener = socket.socket()
@@ -117,7 +139,7 @@ class FaultyRelay:
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept_all(self, listener: socket.socket) -> None:
         with listener:
             while not self._stopping.is_set():
                 try:
@@ -150,26 +172,29 @@ class FaultyRelay:
             client.read(fault.request_bytes)
             client.socket.sendall(fault.answer)
             return client.finish(fault.end)
-        body = client.read(length)
+        body = _flipped(client.read(length), fault.request_flipped)
         if fault.answer or (fault.end and fault.answer_bytes < 0):
             client.socket.sendall(fault.answer)
             return client.finish(fault.end)
         self._stopping.wait(fault.delay_s)
-        return self._ask(client, head, body, method, fault)
+        return self._ask(client, head, body, fault)
 
-    def _ask(self, client: _Stream, head: bytes, body: bytes, method: str, fault: Fault) -> bool:
+    def _ask(self, client: _Stream, head: bytes, body: bytes, fault: Fault) -> bool:
+        pace = fault.bytes_per_s
         with ExitStack() as stack:
             target = stack.enter_context(socket.create_connection(("127.0.0.1", self._target_port)))
             target.settimeout(STUCK_S_MAX)
-            # Not signed; with it the answer ends where the connection does.
-            target.sendall(head[:-2] + b"Connection: close\r\n\r\n" + body)
             answer = _Stream(target, self._stopping)
+            # Not signed; with it the answer ends where the connection does.
+            answer.send(head[:-2] + b"Connection: close\r\n\r\n" + body, pace)
             left = fault.answer_bytes if fault.answer_bytes >= 0 else 1 << 62
             answer_head = answer.read_head().replace(b"Connection: close\r\n", b"", 1)
             client.socket.sendall(answer_head[:left])
             left -= len(answer_head)
+            sent = 0
             while left > 0 and (piece := answer.receive()):
-                client.socket.sendall(piece[:left])
+                client.send(_flipped(piece, fault.answer_flipped - sent)[:left], pace)
+                sent += len(piece)
                 left -= len(piece)
         if fault.answer_bytes >= 0:
             return client.finish(fault.end)
@@ -193,6 +218,14 @@ class _Stream:
             if self._stopping.is_set():
                 raise EOFError
         return self.socket.recv(RECEIVE_BYTES)
+
+    def send(self, data: bytes, bytes_per_s: int) -> None:
+        """Send all, at most that fast; 0: as fast as it goes. EOFError where the relay stops."""
+        step = bytes_per_s // PACES_PER_S or len(data) or 1
+        for start in range(0, len(data), step):
+            self.socket.sendall(data[start : start + step])
+            if bytes_per_s and self._stopping.wait(1 / PACES_PER_S):
+                raise EOFError
 
     def read_head(self) -> bytes:
         """A head with its last empty line; EOFError."""
@@ -235,6 +268,13 @@ class _Stream:
                 pass
         except (OSError, EOFError):
             return
+
+
+def _flipped(data: bytes, offset: int) -> bytes:
+    """The bytes with the one at the offset changed; as they are where that lies outside."""
+    if not 0 <= offset < len(data):
+        return data
+    return b"%s%c%s" % (data[:offset], data[offset] ^ 0xFF, data[offset + 1 :])
 
 
 def _content_length(head: bytes) -> int:
