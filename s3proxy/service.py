@@ -188,7 +188,7 @@ class Service:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:
                 nursery.start_soon(worker.run)
-            yield await self._start_control(nursery, services.backends)
+            yield await self._start_control(nursery, services)
             # The last requests have been answered: what is known of them need not be lost.
             with trio.move_on_after(LAST_LOGS_S), suppress(OSError, BackendError, KvError):
                 await delivery.work()
@@ -256,11 +256,11 @@ class Service:
                 for backend in backends.values():
                     await backend.aclose()
 
-    async def _start_control(self, nursery: trio.Nursery, backends: Mapping[str, Backend]) -> str:
+    async def _start_control(self, nursery: trio.Nursery, services: Services) -> str:
         listen = self._config.control.listen
         if not listen:
             return ""
-        app = build_app(self._metrics, lambda: self._ready(backends))
+        app = build_app(self._metrics, lambda: self._ready(services.backends), services)
         try:
             bound = await nursery.start(serve_control, app, listen)
         except OSError as error:

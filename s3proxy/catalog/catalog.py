@@ -27,6 +27,8 @@ from s3proxy.catalog.resealing import Resealer
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.settling import SettlingTable
 from s3proxy.catalog.tables import KEYSPACES
+from s3proxy.catalog.tenants import TenantTable
+from s3proxy.catalog.tokens import TokenTable
 from s3proxy.catalog.upload_listing import UploadLister
 from s3proxy.catalog.uploads import UploadTable
 from s3proxy.catalog.users import UserTable
@@ -74,6 +76,7 @@ class Catalog:
         self._join_debts(CopyTable(engine), DebtTable(engine, now_ns, self.gateway))
         self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
         self._join_events(OutboxTable(engine))
+        self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
         self._join_users(UserTable(engine, seal, now_ns))
         data_keys = DataKeys(seal)
         self.seal_data_key = data_keys.seal_data_key
@@ -165,6 +168,18 @@ class Catalog:
         self.settle_events = outbox.settle_events
         self.retry_events = outbox.retry_events
         self.drop_dead_events = outbox.drop_dead_events
+
+    def _join_tenants(self, tenants: TenantTable, tokens: TokenTable) -> None:
+        self.get_tenant = tenants.get_tenant
+        self.list_tenants = tenants.list_tenants
+        self.create_tenant = tenants.create_tenant
+        self.update_tenant = tenants.update_tenant
+        self.set_tenant_enabled = tenants.set_tenant_enabled
+        self.delete_tenant = tenants.delete_tenant
+        self.create_token = tokens.create_token
+        self.get_token = tokens.get_token
+        self.list_tokens = tokens.list_tokens
+        self.delete_token = tokens.delete_token
 
     def _join_users(self, users: UserTable) -> None:
         self.create_user = users.create_user

@@ -25,16 +25,48 @@ class OtherMasterKey(BadMasterKey):
     """A secret was sealed under a master key that is not at hand."""
 
 
-class UnknownKey(CatalogError):
-    """There is no such access key."""
+class Refused(CatalogError):
+    """What an administrator asked for cannot be done; the text tells them why."""
 
 
-class UnknownUser(CatalogError):
+class InvalidName(Refused):
+    """Nothing may have that name."""
+
+
+class UnknownTenant(Refused):
+    """There is no such tenant."""
+
+
+class UnknownUser(Refused):
     """There is no such user."""
 
 
-class KeyExists(CatalogError):
+class UnknownKey(Refused):
+    """There is no such access key."""
+
+
+class UnknownToken(Refused):
+    """There is no such token."""
+
+
+class TenantExists(Refused):
+    """The name of the tenant is taken."""
+
+
+class UserExists(Refused):
+    """The tenant has a user of that name."""
+
+
+class KeyExists(Refused):
     """The access key is taken."""
+
+
+class DeleteConflict(Refused):
+    """Something that has to go first is still there."""
+
+
+class LimitExceeded(Refused):
+    """There are as many as there may be."""
 
 
 class BucketExists(S3Error):

@@ -225,6 +225,14 @@ class CompletedRecord(Record, frozen=True, kw_only=True):
     version_id: str = ""
 
 
+class TenantRecord(Record, frozen=True, kw_only=True):
+    """A namespace of buckets, with the users in it."""
+
+    name: str
+    created_ns: int
+    enabled: bool = True
+
+
 class UserRecord(Record, frozen=True, kw_only=True):
     """A user of a tenant; holds access keys.
 
@@ -237,6 +245,7 @@ class UserRecord(Record, frozen=True, kw_only=True):
     created_ns: int
     tenant: str = "main"
     policy: bytes = b""
+    enabled: bool = True
 
 
 class KeyRecord(Record, frozen=True, kw_only=True):
@@ -250,6 +259,23 @@ class KeyRecord(Record, frozen=True, kw_only=True):
     enabled: bool = True
     generation: int = 0
     tenant: str = "main"
+
+
+class TokenRecord(Record, frozen=True, kw_only=True):
+    """A token of the control API; of its secret there is only a hash (catalog/tokens.py).
+
+    Attributes:
+        role: "admin", or "tenant-admin" of `tenant`.
+        cost: scrypt's n, r and p.
+    """
+
+    id: str
+    role: str
+    tenant: str
+    salt: bytes
+    hash: bytes
+    cost: tuple[int, int, int]
+    created_ns: int
 
 
 class IntentRecord(Record, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ from s3proxy.catalog.records import (
     ObjectRecord,
     PartRecord,
     ProgressRecord,
+    TenantRecord,
+    TokenRecord,
     UploadRecord,
     UserRecord,
 )
@@ -53,9 +55,12 @@ ATTRIBUTES = "attributes"
 EVENTS = "events"
 DEAD_EVENTS = "dead_events"
 EVENT_COUNTS = "event_counts"
+TENANTS = "tenants"
+TOKENS = "tokens"
 USERS = "users"
 USER_IDS = "user_ids"
 KEYS = "keys"
+USER_KEYS = "user_keys"
 
 KEYSPACES = (
     META,
@@ -81,9 +86,12 @@ KEYSPACES = (
     EVENTS,
     DEAD_EVENTS,
     EVENT_COUNTS,
+    TENANTS,
+    TOKENS,
     USERS,
     USER_IDS,
     KEYS,
+    USER_KEYS,
 )
 
 ID_BYTES = 8
@@ -106,6 +114,8 @@ Record = (
     | ObjectRecord
     | PartRecord
     | ProgressRecord
+    | TenantRecord
+    | TokenRecord
     | UploadRecord
     | UserRecord
 )
@@ -147,6 +157,8 @@ progress = Codec(ProgressRecord)
 configs = Codec(ConfigRecord)
 events = Codec(EventRecord)
 event_counts = Codec(EventCounts)
+tenants = Codec(TenantRecord)
+tokens = Codec(TokenRecord)
 users = Codec(UserRecord)
 keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)

@@ -13,6 +13,7 @@ from s3proxy.cli.console import config_option, guard, json_option, load_config, 
 from s3proxy.cli.events import events_group
 from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
+from s3proxy.cli.tokens import token_group
 from s3proxy.cli.users import user_group
 from s3proxy.service import SIGNALS, Service, Started
 
@@ -102,4 +103,5 @@ def config_show(config_path: str | None, as_json: bool) -> None:
 main.add_command(events_group)
 main.add_command(key_group)
 main.add_command(master_key_group)
+main.add_command(token_group)
 main.add_command(user_group)

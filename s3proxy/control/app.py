@@ -1,4 +1,4 @@
-"""The control port: /healthz, /readyz, /metrics and /schema (Litestar)."""
+"""The control port: /healthz, /readyz, /metrics, /schema and /api/v1 (Litestar)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from collections.abc import Awaitable, Callable
 from litestar import Litestar, MediaType, Response, get, head
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from s3proxy.control.api.assembly import api_router
 from s3proxy.metrics import Metrics
+from s3proxy.ops.call import Services
 
 # Litestar adds the charset to text types.
 METRICS_TYPE = CONTENT_TYPE_LATEST.partition("; charset=")[0]
 
+_TOKEN = SecurityScheme(type="http", scheme="bearer", description="s3proxy token create")
+
 Probe = Callable[[], Awaitable[dict[str, str]]]  # name of a part -> "ok" or what is wrong
 
 
-def build_app(metrics: Metrics, ready: Probe) -> Litestar:
+def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) -> Litestar:
     """The ASGI application.
 
     Args:
         metrics: rendered by /metrics.
         ready: asked by /readyz; every part must say "ok".
+        services: what the API administers; None: there is no API.
     """
 
     @get("/healthz", media_type=MediaType.JSON, sync_to_thread=False)
@@ -51,11 +57,15 @@ def build_app(metrics: Metrics, ready: Probe) -> Litestar:
         """All metrics in Prometheus's text format."""
         return Response(metrics.render(), media_type=METRICS_TYPE)
 
+    api = [] if services is None else [api_router(services)]
     return Litestar(
-        [healthz, healthz_head, readyz, readyz_head, scrape],
+        [healthz, healthz_head, readyz, readyz_head, scrape, *api],
         # As JSON alone: the pages Litestar has for it run scripts from other people's servers.
         openapi_config=OpenAPIConfig(
-            title="s3proxy control API", version="1", render_plugins=[JsonRenderPlugin(path="/")]
+            title="s3proxy control API",
+            version="1",
+            render_plugins=[JsonRenderPlugin(path="/")],
+            components=Components(security_schemes={"token": _TOKEN}),
         ),
         logging_config=None,
     )

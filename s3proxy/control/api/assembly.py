@@ -1,0 +1,28 @@
+"""All of the API: every resource's router behind one guard, with one form of errors."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from s3proxy.control.api import tenants
+from s3proxy.control.api.dependencies import dependencies
+from s3proxy.control.api.guard import Verifier, guard_of
+from s3proxy.control.api.problems import HANDLERS
+from s3proxy.ops.call import Services
+
+BODY_BYTES_MAX = 1 << 20
+ROUTERS = (tenants.router,)
+
+
+def api_router(services: Services) -> Router:
+    """The routes below /api/v1."""
+    catalog = services.catalog
+    return Router(
+        "/api/v1",
+        route_handlers=[router() for router in ROUTERS],
+        guards=[guard_of(catalog, Verifier(catalog))],
+        dependencies=dependencies(services),
+        exception_handlers=HANDLERS,
+        request_max_body_size=BODY_BYTES_MAX,
+        security=[{"token": []}],
+    )

@@ -1,0 +1,40 @@
+"""What handlers ask for: the services, who asks, a part of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, TypeVar
+
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter, SkipValidation
+
+from s3proxy.control.api.guard import Admin, admin_of
+from s3proxy.control.api.models import Page
+from s3proxy.ops.call import Services
+
+T = TypeVar("T")
+LIMIT_MAX = 1000
+
+Using = NamedDependency[SkipValidation[Services]]
+Asking = NamedDependency[SkipValidation[Admin]]
+After = Annotated[str, QueryParameter(description="`next` of the part before", max_length=1024)]
+Limit = Annotated[int, QueryParameter(description="how many at most", ge=1, le=LIMIT_MAX)]
+
+
+def dependencies(services: Services) -> Mapping[str, Provide]:
+    """`services: Using` and `admin: Asking` of handlers."""
+    return {
+        "services": Provide(lambda: services, sync_to_thread=False),
+        "admin": Provide(admin_of, sync_to_thread=False),
+    }
+
+
+def page_of(found: list[T], limit: int, name: Callable[[T], str]) -> Page[T]:
+    """A part of a list.
+
+    Args:
+        found: one more than `limit` where there are more.
+        name: what the next part comes after.
+    """
+    shown = found[:limit]
+    return Page(shown, name(shown[-1]) if len(found) > limit else "")

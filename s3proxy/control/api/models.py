@@ -1,0 +1,102 @@
+"""What the API and the commands tell of tenants, users, keys and tokens; never secrets."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from s3proxy.catalog.records import KeyRecord, TenantRecord, TokenRecord, UserRecord
+from s3proxy.s3.time import iso8601
+
+T = TypeVar("T")
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A part of a list.
+
+    Attributes:
+        next: what `after` of the next request is to be; "" at the end.
+    """
+
+    items: list[T]
+    next: str = ""
+
+
+class Tenant(Struct, frozen=True):
+    """A tenant."""
+
+    name: str
+    enabled: bool
+    created: str
+
+
+class User(Struct, frozen=True):
+    """A user; `policy` says whether there is one."""
+
+    user: str
+    user_id: str
+    tenant: str
+    enabled: bool
+    policy: bool
+    created: str
+
+
+class Key(Struct, frozen=True):
+    """An access key."""
+
+    access_key: str
+    user: str
+    user_id: str
+    tenant: str
+    enabled: bool
+    created: str
+
+
+class KeyWithSecret(Key, frozen=True):
+    """An access key as its making answers it: the secret is not shown again."""
+
+    secret_key: str
+
+
+class Token(Struct, frozen=True):
+    """A token of this API."""
+
+    id: str
+    role: str
+    tenant: str
+    created: str
+
+
+def tenant_of(record: TenantRecord) -> Tenant:
+    """A tenant as it is told."""
+    created = iso8601(record.created_ns) if record.created_ns else ""
+    return Tenant(name=record.name, enabled=record.enabled, created=created)
+
+
+def user_of(record: UserRecord) -> User:
+    """A user as it is told."""
+    return User(
+        user=record.name,
+        user_id=record.user_id,
+        tenant=record.tenant,
+        enabled=record.enabled,
+        policy=bool(record.policy),
+        created=iso8601(record.created_ns),
+    )
+
+
+def key_of(record: KeyRecord) -> Key:
+    """An access key as it is told."""
+    return Key(
+        access_key=record.access_key,
+        user=record.user_name,
+        user_id=record.user_id,
+        tenant=record.tenant,
+        enabled=record.enabled,
+        created=iso8601(record.created_ns),
+    )
+
+
+def token_of(record: TokenRecord) -> Token:
+    """A token as it is told."""
+    created = iso8601(record.created_ns)
+    return Token(id=record.id, role=record.role, tenant=record.tenant, created=created)

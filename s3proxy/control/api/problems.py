@@ -1,0 +1,103 @@
+"""Errors of the API: problem documents (RFC 9457) with a code for programs.
+
+An error that no row here knows is a bug: it is logged with its traceback, and tells nothing.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from msgspec import Struct
+
+from s3proxy.catalog import errors
+from s3proxy.log import get_logger
+from s3proxy.ops.errors import as_s3_error
+
+logger = get_logger("control")
+
+MEDIA_TYPE = "application/problem+json"
+
+# The code is the name of the exception.
+_STATUSES: dict[type[Exception], int] = {
+    errors.InvalidName: 400,
+    errors.UnknownTenant: 404,
+    errors.UnknownUser: 404,
+    errors.UnknownKey: 404,
+    errors.UnknownToken: 404,
+    errors.TenantExists: 409,
+    errors.UserExists: 409,
+    errors.KeyExists: 409,
+    errors.DeleteConflict: 409,
+    errors.LimitExceeded: 409,
+}
+
+
+class Problem(Struct, frozen=True):
+    """An error as the API answers it.
+
+    Attributes:
+        code: for programs, such as `UnknownTenant`.
+        detail: for people.
+    """
+
+    status: int
+    title: str
+    code: str
+    detail: str
+
+
+class ApiError(Exception):
+    """What a handler refuses by itself."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+def _answer(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None
+) -> Response[Problem]:
+    problem = Problem(status, HTTPStatus(status).phrase, code, detail)
+    return Response(problem, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _api(_request: Request[Any, Any, Any], error: ApiError) -> Response[Problem]:
+    return _answer(error.status, error.code, str(error), error.headers)
+
+
+def _http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    detail = error.detail
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        named = (f"{found.get('key', '')}: {found.get('message', '')}" for found in error.extra)
+        detail = "; ".join([detail, *named])
+    code = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
+    headers = {name: str(value) for name, value in (error.headers or {}).items()}
+    return _answer(error.status_code, code, detail, headers)
+
+
+def _other(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    for kind in type(error).__mro__:
+        if kind in _STATUSES:
+            return _answer(_STATUSES[kind], type(error).__name__, str(error))
+    known = as_s3_error(error)
+    if known is not None:
+        if known.status >= 500:
+            logger.warning("control request failed", path=request.url.path, cause=str(error))
+        return _answer(known.status, known.code, known.message)
+    logger.error("unexpected error", path=request.url.path, exc_info=error)
+    return _answer(500, "InternalError", "An internal error occurred; the log says more.")
+
+
+HANDLERS: ExceptionHandlersMap = {
+    ApiError: _api,
+    HTTPException: _http,
+    Exception: _other,
+}
