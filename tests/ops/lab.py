@@ -18,7 +18,7 @@ from s3proxy.backends.options import LocalOptions
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import CatalogError
-from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.http.errors import TransportError
 from s3proxy.http.handler import Response
 from s3proxy.kv.errors import KvError
@@ -148,6 +148,20 @@ class Lab:
                 created_ns=1_600_000_000_000_000_000,
             )
         )
+
+    def bucket(self, name: str = "www") -> BucketRecord:
+        found = self.catalog.get_bucket(name)
+        assert found is not None
+        return found
+
+    def record(self, key: str, bucket: str = "www") -> ObjectRecord:
+        found = self.catalog.get_object(self.bucket(bucket), key)
+        assert found is not None
+        return found
+
+    def places(self, key: str, bucket: str = "www") -> list[str]:
+        """The backend of each blob of an object."""
+        return [blob.backend for blob in self.record(key, bucket).blobs]
 
     def blobs(self) -> list[str]:
         """Ids of the blobs on disk."""

@@ -37,8 +37,7 @@ SHARED = answer("200 OK", acl("theirs", FULL_CONTROL=THEIRS, READ=EVERYONE, WRIT
 
 
 async def enforce(lab: Lab) -> None:
-    bucket = lab.catalog.get_bucket("near")
-    assert bucket is not None
+    bucket = lab.bucket("near")
     await lab.catalog.put_bucket_config(bucket, OWNERSHIP, ownership_controls(ENFORCED))
 
 
@@ -166,8 +165,7 @@ async def test_tags_of_the_version_that_is_named_decide(tmp_path: Path, enforced
     acls = [] if enforced else [PRIVATE]
     script = [*acls, shut, *acls, allowed, OK, *acls, allowed]
     async with forwarding(tmp_path, *script) as (lab, there):
-        bucket = lab.catalog.get_bucket("near")
-        assert bucket is not None
+        bucket = lab.bucket("near")
         if enforced:
             await enforce(lab)
         statement = {

@@ -36,8 +36,7 @@ async def test_file_changed_by_others_loses_what_was_kept_of_it(lab: Lab) -> Non
 
 async def test_delete_object_forgets_what_was_kept_of_it(lab: Lab) -> None:
     await lab.put("/files/k", b"12345", x_amz_meta_a="1")
-    bucket = lab.catalog.get_bucket("files")
-    assert bucket is not None
+    bucket = lab.bucket("files")
     assert isinstance(lab.catalog.get_attributes(bucket, "k"), AttributesRecord)
     await lab.ask("DELETE", "/files/k")
     assert lab.catalog.get_attributes(bucket, "k") is None

@@ -52,8 +52,7 @@ def state_of(lab: Lab) -> dict[str, list[tuple[bytes, bytes]]]:
 
 async def put_policy(lab: Lab, *statements: dict[str, Any], bucket: str = "www") -> None:
     """Past what the operation would check."""
-    found = lab.catalog.get_bucket(bucket)
-    assert found is not None
+    found = lab.bucket(bucket)
     await lab.catalog.put_bucket_config(found, POLICY, policies.document(*statements))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from s3proxy.catalog.records import BucketRecord, KeyRecord
+from s3proxy.catalog.records import KeyRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops import authorization
 from s3proxy.ops.bucket_access import POLICY, asks_for_tags
@@ -25,25 +25,19 @@ def digest(data: bytes) -> str:
     return base64.b64encode(bytes.fromhex(md5(data))).decode()
 
 
-def bucket_of(lab: Lab, name: str = "www") -> BucketRecord:
-    found = lab.catalog.get_bucket(name)
-    assert found is not None
-    return found
-
-
 async def test_access_of_a_bucket_is_made_once_for_each_change(lab: Lab) -> None:
     find = lab.services.access.find
-    first = find(bucket_of(lab))
+    first = find(lab.bucket())
     await lab.put("/www/k", b"1")
-    assert find(bucket_of(lab)) is first
+    assert find(lab.bucket()) is first
     await lab.ask("DELETE", "/www?publicAccessBlock")
-    second = find(bucket_of(lab))
+    second = find(lab.bucket())
     assert (first.block.block_public_acls, second.block.block_public_acls) == (True, False)
-    assert find(bucket_of(lab)) is second
+    assert find(lab.bucket()) is second
 
 
 async def test_policy_that_cannot_be_read_lets_nobody_in(lab: Lab) -> None:
-    await lab.catalog.put_bucket_config(bucket_of(lab), POLICY, b"{")
+    await lab.catalog.put_bucket_config(lab.bucket(), POLICY, b"{")
     for _ in range(2):
         with raises_s3("InternalError"):
             await lab.get("/www/k")

@@ -10,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3proxy.backends.errors import Unavailable
-from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.request_logs import Logged, RequestLogs
 from s3proxy.workers.deliver_logs import LogDelivery
 from tests.gateways import Gateway, client
@@ -49,12 +48,6 @@ def document(target: str = "logs", more: str = "") -> bytes:
     ).encode()
 
 
-def bucket_of(lab: Lab, name: str = "www") -> BucketRecord:
-    bucket = lab.catalog.get_bucket(name)
-    assert bucket is not None
-    return bucket
-
-
 @pytest.fixture
 async def logged(lab: Lab) -> Lab:
     """The lab, with a bucket `logs` that lets the log of `www` be written."""
@@ -65,7 +58,7 @@ async def logged(lab: Lab) -> Lab:
 
 def logs_of(lab: Lab, lines: list[str] = LINES) -> RequestLogs:
     logs = RequestLogs()
-    logs.keep(Logged("main", "www", bucket_of(lab).id, DAY), list(lines))
+    logs.keep(Logged("main", "www", lab.bucket().id, DAY), list(lines))
     return logs
 
 
@@ -146,7 +139,7 @@ async def test_delivery_writes_one_object_below_the_prefix(logged: Lab) -> None:
     delivery = LogDelivery(logged.services, logs_of(logged), interval_s=1)
     await delivery.work()
     await delivery.work()
-    ((key, record),) = logged.catalog.scan_objects(bucket_of(logged, "logs"))
+    ((key, record),) = logged.catalog.scan_objects(logged.bucket("logs"))
     assert key.startswith("a/user-1/us-east-1/www/2023/11/14/2023-11-14-00-00-00-")
     assert record.system["content-type"] == "text/plain"
     assert (await logged.get(f"/logs/{key}")).body == b"one\ntwo\n"

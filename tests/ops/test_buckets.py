@@ -49,8 +49,7 @@ async def test_buckets_of_another_tenant_are_apart(lab: Lab) -> None:
 async def test_create_bucket_makes_a_managed_one(lab: Lab, body: bytes) -> None:
     created = await lab.ask("PUT", "/new-bucket", body)
     assert (created.status, created.headers["location"]) == (200, "/new-bucket")
-    record = lab.catalog.get_bucket("new-bucket")
-    assert record is not None
+    record = lab.bucket("new-bucket")
     assert (record.kind, record.backend, record.owner) == ("managed", "disk", ALICE.user_id)
     assert record.container.startswith("s3gw-")
     head = await lab.ask("HEAD", "/new-bucket")

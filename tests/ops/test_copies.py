@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from s3proxy.catalog.records import BucketRecord
 from tests.ops.lab import Lab, md5
 from tests.s3.heads import raises_s3
 
@@ -176,10 +175,7 @@ async def test_upload_part_copy_range_outside_the_source_is_refused(
 
 async def test_copy_object_over_the_bound_is_refused(lab: Lab) -> None:
     await lab.put("/www/k", b"small")
-    bucket = lab.catalog.get_bucket("www")
-    assert isinstance(bucket, BucketRecord)
-    record = lab.catalog.get_object(bucket, "k")
-    assert record is not None
+    bucket, record = lab.bucket(), lab.record("k")
     huge = type(record)(size=5 * 2**30 + 1, etag="e", modified_ns=1, blobs=record.blobs)
     await lab.catalog.put_object(bucket, "huge", huge)
     with raises_s3("InvalidRequest"):

@@ -124,10 +124,8 @@ async def test_copy_across_backends_stays_encrypted(s3_lab: Lab, source: str, ta
     assert copied.headers["x-amz-server-side-encryption"] == "AES256"
     await s3_lab.ask("DELETE", f"/{source}/k")
     assert (await s3_lab.get(f"/{target}/copy")).body == data
-    bucket = s3_lab.catalog.get_bucket(target)
-    assert bucket is not None
-    record = s3_lab.catalog.get_object(bucket, "copy")
-    assert record is not None and record.encryption is not None
+    record = s3_lab.record("copy", target)
+    assert record.encryption is not None
     assert record.blobs[0].size == stored_size(len(data), CHUNK_BYTES)
 
 

@@ -127,6 +127,5 @@ async def test_objects_of_buckets_without_rules_cost_no_look(lab: Lab, bucket: s
     await lab.put(f"/{bucket}/k", b"1")
     answer = await lab.get(f"/{bucket}/k")
     assert "x-amz-expiration" not in answer.headers
-    record = lab.catalog.get_bucket(bucket)
-    assert record is not None
+    record = lab.bucket(bucket)
     assert not record.may_have("lifecycle")

@@ -8,7 +8,7 @@ import pytest
 
 from s3proxy.backends.errors import NotFound
 from s3proxy.catalog.expiry import Candidate
-from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.call import Settings
 from s3proxy.ops.move_version import move_version
 from s3proxy.s3.errors import S3Error
@@ -16,7 +16,6 @@ from s3proxy.s3.lifecycle import Verdict
 from tests.backends.stores import s3_backend
 from tests.ops.lab import Lab, md5, open_lab
 from tests.ops.test_s3_backend import completed
-from tests.ops.test_storage_classes import places, record_of
 
 DATA = b"0123456789" * 300
 MOVE = Verdict("move", "STANDARD_IA")
@@ -38,15 +37,9 @@ async def lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
         yield lab
 
 
-def bucket_of(lab: Lab) -> BucketRecord:
-    found = lab.catalog.get_bucket("www")
-    assert found is not None
-    return found
-
-
 async def move(lab: Lab, key: str, record: ObjectRecord | None = None) -> bool:
-    candidate = Candidate(key, record or record_of(lab, key), None, MOVE)
-    return await move_version(lab.services, bucket_of(lab), candidate)
+    candidate = Candidate(key, record or lab.record(key), None, MOVE)
+    return await move_version(lab.services, lab.bucket(), candidate)
 
 
 async def test_move_of_one_blob_and_of_many(lab: Lab) -> None:
@@ -56,7 +49,7 @@ async def test_move_of_one_blob_and_of_many(lab: Lab) -> None:
     await completed(lab, "/www/many", DATA, DATA[:1500], b"end")
     for key in ("one", "inline", "empty", "many"):
         assert await move(lab, key)
-        assert set(places(lab, key)) == {"moto"}
+        assert set(lab.places(key)) == {"moto"}
     assert (await lab.get("/www/one")).body == DATA
     assert (await lab.get("/www/inline")).body == b"small"
     assert (await lab.get("/www/empty")).body == b""
@@ -76,27 +69,27 @@ async def test_upload_of_the_class_is_the_endpoints_own(lab: Lab) -> None:
         f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
     ).encode()
     await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
-    assert places(lab, "k") == ["moto"]
+    assert lab.places("k") == ["moto"]
     assert (await lab.get("/www/k")).body == DATA
 
 
 async def test_move_of_bytes_that_are_others_by_now_leaves_no_copy(lab: Lab) -> None:
     await lab.put("/www/k", DATA)
-    old = record_of(lab, "k")
+    old = lab.record("k")
     await lab.put("/www/k", DATA[1:])
     assert not await move(lab, "k", old)
-    assert places(lab, "k") == ["disk"]
+    assert lab.places("k") == ["disk"]
     assert (await lab.get("/www/k")).etag == md5(DATA[1:])
     assert not lab.catalog.open_intents()
 
 
 async def test_move_of_bytes_that_are_missing_is_an_error(lab: Lab) -> None:
     await completed(lab, "/www/k", DATA, DATA)
-    record = record_of(lab, "k")
+    record = lab.record("k")
     blob = record.blobs[1]
     await lab.services.backends["disk"].blobs(blob.container).delete(blob.name)
     with pytest.raises((S3Error, NotFound)):
         await move(lab, "k")
-    assert record_of(lab, "k") == record
+    assert lab.record("k") == record
     assert not lab.catalog.open_intents()
     assert len(lab.garbage()) == 1  # the copy of the first

@@ -342,8 +342,7 @@ async def test_completed_object_that_is_replaced_is_read_to_its_inline_end(
     for number, data in enumerate(PIECES, 1):
         await upload.part(number, data)
     await upload.complete()
-    bucket = lab.catalog.get_bucket("www")
-    assert bucket is not None
+    bucket = lab.bucket()
     namespace = ManagedNamespace(lab.services, bucket)
     record = await namespace.find("k")
     assert record is not None

@@ -211,8 +211,7 @@ async def test_retention_of_nothing(locking: Lab) -> None:
 async def test_lock_against_delete_one_wins_and_nothing_locked_is_gone(locking: Lab) -> None:
     """A hold and a delete of the same version, at once, 200 times in either order."""
     lab = locking
-    bucket = lab.catalog.get_bucket("vault")
-    assert bucket is not None
+    bucket = lab.bucket("vault")
     outcomes = set()
 
     def held(record: ObjectRecord) -> ObjectRecord:

@@ -162,8 +162,7 @@ async def test_copy_object_onto_itself_never_undoes_a_tagging_meanwhile(
     lab: Lab, bucket: str
 ) -> None:
     await lab.put(f"/{bucket}/k", b"x", x_amz_tagging="a=1")
-    record_of_bucket = lab.catalog.get_bucket(bucket)
-    assert record_of_bucket is not None
+    record_of_bucket = lab.bucket(bucket)
     namespace = open_namespace(lab.services, record_of_bucket)
     record = await namespace.find("k")
     assert record is not None

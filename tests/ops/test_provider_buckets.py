@@ -45,8 +45,7 @@ async def test_create_bucket_makes_it_there_and_attaches_it(tmp_path: Path) -> N
         assert asked(there) == [("HEAD", b"/mine"), ("PUT", b"/mine")]
         assert there.heads[1].get(b"x-amz-bucket-object-lock-enabled") is None
         assert there.heads[1].get(b"x-amz-object-ownership") is None
-        record = lab.catalog.get_bucket("mine")
-        assert record is not None
+        record = lab.bucket("mine")
         assert (record.kind, record.backend, record.container) == ("attached", "moto", "mine")
         assert record.owner == ALICE.user_id
         await lab.put("/mine/k", b"1")

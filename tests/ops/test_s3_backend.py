@@ -59,8 +59,7 @@ async def test_managed_blobs_there_are_named_by_key_and_carry_metadata(s3_lab: L
     (name,) = await blob_names(s3_lab)
     key, _, blob_id = name.rpartition("~")
     assert (key, len(blob_id)) == ("a/b", 32)
-    bucket = s3_lab.catalog.get_bucket("far")
-    assert bucket is not None
+    bucket = s3_lab.bucket("far")
     stat = await s3_lab.services.backend("moto").blobs(bucket.container).head(name)
     assert stat.user == {"a": "1"}
     await s3_lab.put("/far/a/b", b"y" * 2000)
@@ -96,8 +95,7 @@ async def test_multipart_upload_is_the_endpoints_own(s3_lab: Lab, bucket: str) -
 async def test_managed_complete_cut_off_before_its_commit_goes_on(s3_lab: Lab) -> None:
     upload_id = (await s3_lab.ask("POST", "/far/k?uploads")).text("UploadId")
     put = await s3_lab.put(f"/far/k?partNumber=1&uploadId={upload_id}", b"data" * 500)
-    bucket = s3_lab.catalog.get_bucket("far")
-    assert bucket is not None
+    bucket = s3_lab.bucket("far")
     upload = s3_lab.catalog.get_upload(bucket, "k", upload_id)
     assert upload is not None
     assert upload.blob is not None
@@ -174,8 +172,7 @@ async def test_attached_checksum_is_kept_there(s3_lab: Lab) -> None:
 
 
 async def test_delete_bucket_managed_removes_the_bucket_there(s3_lab: Lab) -> None:
-    bucket = s3_lab.catalog.get_bucket("far")
-    assert bucket is not None
+    bucket = s3_lab.bucket("far")
     store = s3_lab.services.backend("moto").blobs(bucket.container)
     await s3_lab.ask("DELETE", "/far")
     with pytest.raises(NoSuchContainer):

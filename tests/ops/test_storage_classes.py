@@ -9,7 +9,6 @@ import pytest
 from s3proxy.backends.local import LocalBackend
 from s3proxy.backends.options import LocalOptions
 from s3proxy.backends.store import Backend
-from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.call import Settings
 from tests.backends.stores import s3_backend
 from tests.ops.lab import Lab, md5, open_lab
@@ -32,29 +31,17 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield lab
 
 
-def record_of(lab: Lab, key: str, bucket: str = "www") -> ObjectRecord:
-    found = lab.catalog.get_bucket(bucket)
-    assert found is not None
-    record = lab.catalog.get_object(found, key)
-    assert record is not None
-    return record
-
-
-def places(lab: Lab, key: str, bucket: str = "www") -> list[str]:
-    return [blob.backend for blob in record_of(lab, key, bucket).blobs]
-
-
 async def test_put_of_a_class_goes_to_its_backend(lab: Lab) -> None:
     await lab.put("/www/cold", DATA, x_amz_storage_class="GLACIER_IR")
     await lab.put("/www/warm", DATA, x_amz_storage_class="STANDARD")
-    assert (places(lab, "cold"), places(lab, "warm")) == (["cold"], ["disk"])
+    assert (lab.places("cold"), lab.places("warm")) == (["cold"], ["disk"])
     cold, warm = await lab.get("/www/cold"), await lab.get("/www/warm")
     assert (cold.body, warm.body) == (DATA, DATA)
     assert cold.headers["x-amz-storage-class"] == "GLACIER_IR"
     assert "x-amz-storage-class" not in warm.headers
     assert (await lab.get("/www?list-type=2")).texts("StorageClass") == ["GLACIER_IR", "STANDARD"]
     await lab.put("/www/cold", DATA)
-    assert places(lab, "cold") == ["disk"]
+    assert lab.places("cold") == ["disk"]
     assert len(lab.garbage()) == 1
 
 
@@ -73,13 +60,13 @@ async def test_class_without_a_place_is_refused(lab: Lab) -> None:
 async def test_copy_takes_the_class_that_it_names(lab: Lab) -> None:
     await lab.put("/www/k", DATA)
     await lab.put("/www/c", b"", x_amz_copy_source="/www/k", x_amz_storage_class="GLACIER_IR")
-    assert places(lab, "c") == ["cold"]
+    assert lab.places("c") == ["cold"]
     await lab.put("/www/d", b"", x_amz_copy_source="/www/c")
-    assert places(lab, "d") == ["disk"]
+    assert lab.places("d") == ["disk"]
     with raises_s3("InvalidRequest"):
         await lab.put("/www/k", b"", x_amz_copy_source="/www/k")
     await lab.put("/www/k", b"", x_amz_copy_source="/www/k", x_amz_storage_class="GLACIER_IR")
-    assert places(lab, "k") == ["cold"]
+    assert lab.places("k") == ["cold"]
     for key in "kcd":
         answer = await lab.get(f"/www/{key}")
         assert (answer.body, answer.etag) == (DATA, md5(DATA))
@@ -99,7 +86,7 @@ async def test_upload_of_a_class_lies_at_its_backend(lab: Lab) -> None:
     )
     document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
     await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
-    assert places(lab, "k") == ["cold", "cold"]
+    assert lab.places("k") == ["cold", "cold"]
     assert (await lab.get("/www/k")).body == DATA * 2
 
 
@@ -118,7 +105,7 @@ async def test_class_on_another_endpoint_has_its_own_container(
     ):
         for key in ("a", "b"):
             await lab.put(f"/www/{key}", DATA, x_amz_storage_class="STANDARD_IA")
-        (blob,) = record_of(lab, "a").blobs
+        (blob,) = lab.record("a").blobs
         assert blob.backend == "moto"
         assert blob.container.startswith("s3gw-")
         assert blob.container.endswith("-moto")
@@ -126,7 +113,7 @@ async def test_class_on_another_endpoint_has_its_own_container(
         assert len(lab.services.containers) == 1
         store = backend.blobs(blob.container)
         for key in ("a", "b"):
-            (blob,) = record_of(lab, key).blobs
+            (blob,) = lab.record(key).blobs
             await lab.ask("DELETE", f"/www/{key}")
             await store.delete(blob.name)
         await lab.ask("DELETE", "/www")

@@ -15,7 +15,6 @@ import pytest
 import trio
 
 from s3proxy.backends.errors import Unavailable
-from s3proxy.catalog.records import BucketRecord
 from s3proxy.s3.inventory import FIELDS, Inventory, inventory_configuration
 from s3proxy.s3.lifecycle import DAY_NS
 from s3proxy.workers import inventory as module
@@ -33,12 +32,6 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield lab
 
 
-def bucket_of(lab: Lab, name: str = "www") -> BucketRecord:
-    found = lab.catalog.get_bucket(name)
-    assert found is not None
-    return found
-
-
 async def configure(lab: Lab, **more: Any) -> None:
     wanted = Inventory(**{"id": "one", "enabled": True, "target": "reports", **more})
     await lab.put("/www?inventory&id=one", inventory_configuration(wanted))
@@ -50,7 +43,7 @@ async def finish(worker: InventoryWorker) -> None:
 
 
 def keys(lab: Lab) -> list[str]:
-    return [key for key, _ in lab.catalog.scan_objects(bucket_of(lab, "reports"))]
+    return [key for key, _ in lab.catalog.scan_objects(lab.bucket("reports"))]
 
 
 async def manifest_of(lab: Lab, key: str = MANIFEST) -> dict[str, Any]:
@@ -95,7 +88,7 @@ async def test_worker_reports_current_objects(lab: Lab) -> None:
 
 async def test_worker_reports_all_versions_below_a_prefix(lab: Lab) -> None:
     await lab.catalog.update_bucket(
-        bucket_of(lab), lambda old: msgspec.structs.replace(old, versioning="Enabled")
+        lab.bucket(), lambda old: msgspec.structs.replace(old, versioning="Enabled")
     )
     for key in ("in/1", "out"):
         for text in (b"1", b"22"):

@@ -33,22 +33,16 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield lab
 
 
-def bucket_of(lab: Lab, name: str = "www") -> BucketRecord:
-    found = lab.catalog.get_bucket(name)
-    assert found is not None
-    return found
-
-
 async def obey(lab: Lab, *rules: Rule, bucket: str = "www") -> None:
     document = lifecycle_configuration(Lifecycle(rules), kept=True)
-    await lab.catalog.put_bucket_config(bucket_of(lab, bucket), "lifecycle", document)
+    await lab.catalog.put_bucket_config(lab.bucket(bucket), "lifecycle", document)
 
 
 async def set_versioning(lab: Lab, state: str) -> None:
     def changed(record: BucketRecord) -> BucketRecord:
         return msgspec.structs.replace(record, versioning=state)
 
-    await lab.catalog.update_bucket(bucket_of(lab), changed)
+    await lab.catalog.update_bucket(lab.bucket(), changed)
 
 
 async def finish(worker: LifecycleWorker) -> int:
@@ -64,12 +58,12 @@ def pass_days(lab: Lab, days: float) -> None:
 
 
 def keys(lab: Lab, bucket: str = "www") -> list[str]:
-    return [key for key, _ in lab.catalog.scan_objects(bucket_of(lab, bucket))]
+    return [key for key, _ in lab.catalog.scan_objects(lab.bucket(bucket))]
 
 
 def seen(lab: Lab) -> list[tuple[str, bool, bool]]:
     """(key, is a marker, is current) of all versions."""
-    page = lab.catalog.list_versions(bucket_of(lab))
+    page = lab.catalog.list_versions(lab.bucket())
     return [(one.key, one.record.delete_marker, one.latest) for one in page.entries]
 
 
@@ -136,19 +130,13 @@ async def test_worker_removes_markers_that_hide_nothing(lab: Lab) -> None:
     await set_versioning(lab, "Enabled")
     await lab.put("/www/a", b"1")
     await lab.put("/www/b", b"1")
-    version_id = bucket_version(lab, "a")
+    version_id = lab.record("a").named_version
     for key in ("a", "b"):
-        await lab.catalog.delete_object(bucket_of(lab), Deletion(key))
-    await lab.catalog.delete_object(bucket_of(lab), Deletion("a", version_id))
+        await lab.catalog.delete_object(lab.bucket(), Deletion(key))
+    await lab.catalog.delete_object(lab.bucket(), Deletion("a", version_id))
     await obey(lab, LONE)
     await finish(LifecycleWorker(lab.services, objects_per_s=RATE))
     assert seen(lab) == [("b", True, True), ("b", False, False)]
-
-
-def bucket_version(lab: Lab, key: str) -> str:
-    record = lab.catalog.get_object(bucket_of(lab), key)
-    assert record is not None
-    return record.named_version
 
 
 async def test_worker_suspended_versioning_replaces_the_null_version(lab: Lab) -> None:
@@ -170,10 +158,10 @@ async def test_worker_aborts_uploads_that_are_too_old(lab: Lab) -> None:
     worker = LifecycleWorker(lab.services, objects_per_s=RATE)
     pass_days(lab, 2)
     await finish(worker)
-    assert len(lab.catalog.list_uploads(bucket_of(lab)).entries) == 3
+    assert len(lab.catalog.list_uploads(lab.bucket()).entries) == 3
     pass_days(lab, 1)
     await finish(worker)
-    left = lab.catalog.list_uploads(bucket_of(lab)).entries
+    left = lab.catalog.list_uploads(lab.bucket()).entries
     assert [upload.key for upload in left] == ["other"]
     assert len(lab.garbage()) == 2
     assert worker.counts["aborted"] == 2
@@ -193,7 +181,7 @@ async def test_worker_goes_on_after_a_restart_where_it_was(
     first = LifecycleWorker(lab.services, objects_per_s=RATE)
     for _ in range(2):
         assert await first.work()
-    progress = lab.catalog.get_progress(bucket_of(lab), "lifecycle")
+    progress = lab.catalog.get_progress(lab.bucket(), "lifecycle")
     assert progress is not None
     assert progress.cursor == "k04"  # k05 was only looked at in part
     pages: list[str] = []
@@ -222,7 +210,7 @@ async def test_worker_key_with_versions_over_many_pages_keeps_the_newest(
     await obey(lab, Rule("r", True, Filter(), noncurrent_expiration=NoncurrentExpiration(1, 20)))
     pass_days(lab, 2)
     await finish(LifecycleWorker(lab.services, objects_per_s=RATE))
-    page = lab.catalog.list_versions(bucket_of(lab))
+    page = lab.catalog.list_versions(lab.bucket())
     texts = [lab.catalog.get_inline(one.record.blobs[0].id) for one in page.entries]
     assert texts == [str(number).encode() for number in range(49, 28, -1)]
 
@@ -281,13 +269,13 @@ async def test_worker_bucket_deleted_amid_its_walk_is_forgotten(
     await lab.ask("DELETE", "/www")
     assert not await worker.work()
     await lab.ask("PUT", "/www")
-    assert lab.catalog.get_progress(bucket_of(lab), "lifecycle") is None
+    assert lab.catalog.get_progress(lab.bucket(), "lifecycle") is None
 
 
 async def test_worker_announces_what_it_deletes(lab: Lab) -> None:
     arn = "arn:s3proxy:webhook:::hook"
     rule = EventRule("QueueConfiguration", "all", arn, ("s3:LifecycleExpiration:*",))
-    await lab.catalog.put_bucket_config(bucket_of(lab), "notification", notification([rule]))
+    await lab.catalog.put_bucket_config(lab.bucket(), "notification", notification([rule]))
     await lab.put("/www/old/1", b"1")
     await obey(lab, AGED)
     pass_days(lab, 2)
@@ -306,7 +294,7 @@ async def test_worker_gives_up_a_walk_over_a_damaged_record_and_goes_on_elsewher
         await lab.put(f"/{bucket}/old/1", b"1")
         await obey(lab, AGED, bucket=bucket)
     pass_days(lab, 2)
-    row = bucket_of(lab).id + b"old/1"
+    row = lab.bucket().id + b"old/1"
     await lab.catalog.engine.commit(lambda txn: txn.put("objects", row, b"damaged"))
     worker = LifecycleWorker(lab.services, objects_per_s=RATE)
     await finish(worker)
@@ -318,17 +306,17 @@ async def test_worker_lets_locked_versions_be(lab: Lab) -> None:
     await set_versioning(lab, "Enabled")
     for text in (b"1", b"2", b"3"):
         await lab.put("/www/k", text)
-    held = lab.catalog.list_versions(bucket_of(lab)).entries[1].record
+    held = lab.catalog.list_versions(lab.bucket()).entries[1].record
 
     def locked(record: ObjectRecord) -> ObjectRecord:
         return msgspec.structs.replace(record, lock=ObjectLock(legal_hold="ON"))
 
     version_id = held.named_version
-    await lab.catalog.update_object(bucket_of(lab), "k", locked, version_id=version_id)
+    await lab.catalog.update_object(lab.bucket(), "k", locked, version_id=version_id)
     await obey(lab, Rule("r", True, Filter(), noncurrent_expiration=NoncurrentExpiration(1)))
     pass_days(lab, 2)
     worker = LifecycleWorker(lab.services, objects_per_s=RATE)
     await finish(worker)
-    entries = lab.catalog.list_versions(bucket_of(lab)).entries
+    entries = lab.catalog.list_versions(lab.bucket()).entries
     assert [one.record.version_id for one in entries][1:] == [version_id]
     assert worker.counts["expired"] == 1

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from s3proxy.backends.errors import Unavailable
-from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.call import Settings
 from s3proxy.s3.lifecycle import DAY_NS, Filter, Lifecycle, Rule, Transition
 from s3proxy.s3.lifecycle_xml import lifecycle_configuration
@@ -34,22 +34,10 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield lab
 
 
-def bucket_of(lab: Lab) -> BucketRecord:
-    found = lab.catalog.get_bucket("www")
-    assert found is not None
-    return found
-
-
-def record_of(lab: Lab, key: str) -> ObjectRecord:
-    record = lab.catalog.get_object(bucket_of(lab), key)
-    assert record is not None
-    return record
-
-
 async def walk(lab: Lab, *rules: Rule) -> LifecycleWorker:
     """Let two days pass and the rules be carried out."""
     document = lifecycle_configuration(Lifecycle(rules), kept=True)
-    await lab.catalog.put_bucket_config(bucket_of(lab), "lifecycle", document)
+    await lab.catalog.put_bucket_config(lab.bucket(), "lifecycle", document)
     lab.clock.ns += 2 * DAY_NS
     worker = LifecycleWorker(lab.services, objects_per_s=10**9)
     while await worker.work():
@@ -71,17 +59,17 @@ async def test_move_changes_place_and_class_and_nothing_else(lab: Lab) -> None:
     await lab.put("/www/one", DATA, x_amz_meta_a="1", x_amz_tagging="k=v")
     await lab.put("/www/small", b"inline")
     await put_parts(lab, "parts", DATA, b"small part")
-    before = {key: record_of(lab, key) for key in ("one", "small", "parts")}
+    before = {key: lab.record(key) for key in ("one", "small", "parts")}
     worker = await walk(lab, MOVE)
     assert worker.counts["moved"] == 3
     for key, old in before.items():
-        new = record_of(lab, key)
+        new = lab.record(key)
         same = msgspec.structs.replace(new, blobs=old.blobs, storage_class="STANDARD")
         assert same == old
         assert new.storage_class == "GLACIER_IR"
-    assert [blob.backend for blob in record_of(lab, "one").blobs] == ["cold"]
-    assert [blob.backend for blob in record_of(lab, "small").blobs] == [""]
-    assert [blob.backend for blob in record_of(lab, "parts").blobs] == ["cold", ""]
+    assert lab.places("one") == ["cold"]
+    assert lab.places("small") == [""]
+    assert lab.places("parts") == ["cold", ""]
     one = await lab.get("/www/one")
     assert (one.body, one.headers["x-amz-meta-a"]) == (DATA, "1")
     assert one.headers["x-amz-storage-class"] == "GLACIER_IR"
@@ -96,21 +84,21 @@ async def test_move_changes_place_and_class_and_nothing_else(lab: Lab) -> None:
 
 async def test_move_to_the_backend_where_it_is_copies_nothing(lab: Lab) -> None:
     await lab.put("/www/k", DATA)
-    before = record_of(lab, "k")
+    before = lab.record("k")
     rule = Rule("g", True, Filter(size_above=0), transitions=(Transition("GLACIER", 1),))
     await walk(lab, rule)
-    assert record_of(lab, "k") == msgspec.structs.replace(before, storage_class="GLACIER")
+    assert lab.record("k") == msgspec.structs.replace(before, storage_class="GLACIER")
     assert lab.garbage() == []
 
 
 async def test_move_of_noncurrent_versions(lab: Lab) -> None:
     await lab.catalog.update_bucket(
-        bucket_of(lab), lambda old: msgspec.structs.replace(old, versioning="Enabled")
+        lab.bucket(), lambda old: msgspec.structs.replace(old, versioning="Enabled")
     )
     for text in (b"1" * 2000, b"2" * 2000):
         await lab.put("/www/k", text)
     await walk(lab, OLD)
-    entries = lab.catalog.list_versions(bucket_of(lab)).entries
+    entries = lab.catalog.list_versions(lab.bucket()).entries
     assert [one.record.storage_class for one in entries] == ["STANDARD", "GLACIER_IR"]
     version_id = entries[1].record.version_id
     assert (await lab.get(f"/www/k?versionId={version_id}")).body == b"1" * 2000
@@ -119,7 +107,7 @@ async def test_move_of_noncurrent_versions(lab: Lab) -> None:
 async def test_move_of_an_encrypted_object_moves_what_is_stored(lab: Lab) -> None:
     await lab.put("/www/k", DATA, x_amz_server_side_encryption="AES256")
     await walk(lab, MOVE)
-    assert [blob.backend for blob in record_of(lab, "k").blobs] == ["cold"]
+    assert lab.places("k") == ["cold"]
     assert (await lab.get("/www/k")).body == DATA
 
 
@@ -136,7 +124,7 @@ async def test_object_replaced_while_it_is_copied_stays_replaced(
     monkeypatch.setattr(lab.catalog, "move_version", late)
     worker = await walk(lab, MOVE)
     assert worker.counts["moved"] == 0
-    new = record_of(lab, "k")
+    new = lab.record("k")
     assert (new.storage_class, new.etag) == ("STANDARD", md5(b"new" * 1000))
     assert (await lab.get("/www/k")).body == b"new" * 1000
     assert not lab.catalog.open_intents()
@@ -153,24 +141,24 @@ async def test_object_tagged_while_it_is_copied_keeps_its_tags(
         return msgspec.structs.replace(old, tags={"a": "b"})
 
     async def late(*args: object) -> bool:
-        await lab.catalog.update_object(bucket_of(lab), "k", tagged)
+        await lab.catalog.update_object(lab.bucket(), "k", tagged)
         return await move_version(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(lab.catalog, "move_version", late)
     await walk(lab, MOVE)
-    record = record_of(lab, "k")
+    record = lab.record("k")
     assert (record.storage_class, record.tags) == ("GLACIER_IR", {"a": "b"})
 
 
 async def test_object_whose_bytes_are_damaged_is_not_moved(lab: Lab) -> None:
     await lab.put("/www/k", DATA)
     await lab.put("/www/l", DATA)
-    old = record_of(lab, "k")
+    old = lab.record("k")
     damaged = msgspec.structs.replace(old, etag=md5(b"other"))
-    await lab.catalog.update_object(bucket_of(lab), "k", lambda _: damaged)
+    await lab.catalog.update_object(lab.bucket(), "k", lambda _: damaged)
     worker = await walk(lab, MOVE)
     assert (worker.counts["moved"], worker.counts["not_moved"]) == (1, 1)
-    assert record_of(lab, "k") == damaged
+    assert lab.record("k") == damaged
     assert not lab.catalog.open_intents()
 
 

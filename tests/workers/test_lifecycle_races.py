@@ -37,21 +37,15 @@ RULES = Lifecycle(
 )
 
 
-def bucket_of(lab: Lab) -> BucketRecord:
-    found = lab.catalog.get_bucket("www")
-    assert found is not None
-    return found
-
-
 async def _make_old(lab: Lab, versioning: str) -> None:
     await lab.catalog.update_bucket(
-        bucket_of(lab), lambda old: msgspec.structs.replace(old, versioning=versioning)
+        lab.bucket(), lambda old: msgspec.structs.replace(old, versioning=versioning)
     )
     for number in range(KEYS):
         for _ in range(2):
             await lab.put(f"/www/k{number}", b"old" * 500)
     document = lifecycle_configuration(RULES, kept=True)
-    await lab.catalog.put_bucket_config(bucket_of(lab), "lifecycle", document)
+    await lab.catalog.put_bucket_config(lab.bucket(), "lifecycle", document)
     lab.clock.ns += 5 * DAY_NS
 
 
@@ -78,7 +72,7 @@ async def test_put_while_objects_expire_survives(tmp_path: Path, versioning: str
                     pass
                 await lab.catalog.engine.commit(lambda txn: txn.delete("progress", row))
 
-        row = bucket_of(lab).id + b"lifecycle"
+        row = lab.bucket().id + b"lifecycle"
         async with trio.open_nursery() as nursery:
             nursery.start_soon(expire)
             async with trio.open_nursery() as writers:
@@ -90,7 +84,7 @@ async def test_put_while_objects_expire_survives(tmp_path: Path, versioning: str
             answer = await lab.get(f"/www/{key}")
             assert answer.etag in etags
             assert md5(answer.body) == answer.etag
-        kept = {one.record.etag for one in lab.catalog.list_versions(bucket_of(lab)).entries}
+        kept = {one.record.etag for one in lab.catalog.list_versions(lab.bucket()).entries}
         if versioning == "Enabled":
             assert set().union(*written.values()) <= kept
         else:
@@ -104,7 +98,7 @@ async def test_put_while_objects_move_is_what_is_read(tmp_path: Path) -> None:
         await _make_old(lab, "")
         move = Rule("m", True, Filter(size_above=0), transitions=(Transition("GLACIER_IR", 1),))
         document = lifecycle_configuration(Lifecycle((move,)), kept=True)
-        await lab.catalog.put_bucket_config(bucket_of(lab), "lifecycle", document)
+        await lab.catalog.put_bucket_config(lab.bucket(), "lifecycle", document)
         worker = LifecycleWorker(lab.services, objects_per_s=10**9)
         written: dict[str, set[str]] = {f"k{number}": set() for number in range(KEYS)}
 
@@ -131,7 +125,7 @@ async def test_put_while_objects_move_is_what_is_read(tmp_path: Path) -> None:
         assert worker.counts["moved"] >= KEYS // 2
         assert not lab.catalog.open_intents()
         garbage = set(lab.garbage())
-        for _, record in lab.catalog.scan_objects(bucket_of(lab)):
+        for _, record in lab.catalog.scan_objects(lab.bucket()):
             assert garbage.isdisjoint(blob.id for blob in record.blobs)
 
 
@@ -139,7 +133,7 @@ async def test_complete_against_abort_by_age_has_one_winner(tmp_path: Path) -> N
     async with open_lab(tmp_path) as lab:
         uploads = Rule("u", True, Filter(), abort_days=1)
         document = lifecycle_configuration(Lifecycle((uploads,)), kept=True)
-        await lab.catalog.put_bucket_config(bucket_of(lab), "lifecycle", document)
+        await lab.catalog.put_bucket_config(lab.bucket(), "lifecycle", document)
         targets = []
         for number in range(TASKS):
             upload_id = (await lab.ask("POST", f"/www/k{number}?uploads")).text("UploadId")
@@ -167,9 +161,9 @@ async def test_complete_against_abort_by_age_has_one_winner(tmp_path: Path) -> N
             nursery.start_soon(worker.work)
             for target in targets:
                 nursery.start_soon(complete, *target)
-        assert {key for key, _ in lab.catalog.scan_objects(bucket_of(lab))} == completed
+        assert {key for key, _ in lab.catalog.scan_objects(lab.bucket())} == completed
         assert worker.counts["aborted"] == TASKS - len(completed)
-        assert not lab.catalog.list_uploads(bucket_of(lab)).entries
+        assert not lab.catalog.list_uploads(lab.bucket()).entries
         for key in completed:
             assert (await lab.get(f"/www/{key}")).body == b"1" * 2000
 
@@ -192,6 +186,6 @@ async def test_object_replaced_after_it_was_judged_survives(
         worker = LifecycleWorker(lab.services, objects_per_s=10**9)
         while await worker.work():
             pass
-        assert [key for key, _ in lab.catalog.scan_objects(bucket_of(lab))] == ["k7"]
+        assert [key for key, _ in lab.catalog.scan_objects(lab.bucket())] == ["k7"]
         assert (await lab.get("/www/k7")).body == b"new"
         assert worker.counts["expired"] == KEYS - 1

@@ -31,8 +31,7 @@ async def exists(lab: Lab, container: str) -> bool:
 
 
 def container_of(lab: Lab) -> str:
-    bucket = lab.catalog.get_bucket("far")
-    assert bucket is not None
+    bucket = lab.bucket("far")
     return bucket.container
 
 
