@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, PartRecord, UploadRecord
 from s3proxy.catalog.seal import AesGcmSealer
@@ -74,6 +76,13 @@ def upload_record(key: str, upload_id: str, target: BlobRef | None = None) -> Up
 def part_record(number: int, target: BlobRef | None, etag: str = "") -> PartRecord:
     return PartRecord(
         number=number, size=3, etag=etag or f"etag-{number}", modified_ns=1, blob=target
+    )
+
+
+async def set_state(catalog: Catalog, bucket: BucketRecord, state: str) -> BucketRecord:
+    """Enable or suspend versioning."""
+    return await catalog.update_bucket(
+        bucket, lambda record: msgspec.structs.replace(record, versioning=state)
     )
 
 

@@ -12,8 +12,7 @@ from s3proxy.catalog.master_keys import former_keys, open_sealer, replace_master
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord, Encryption, ObjectRecord
 from s3proxy.catalog.resealing import BATCH_ROWS
-from tests.catalog.catalogs import Clock, bucket_record, object_record, upload_record
-from tests.catalog.test_versions import set_state
+from tests.catalog.catalogs import Clock, bucket_record, object_record, set_state, upload_record
 from tests.kv.engines import running
 
 LONG = "k" * 1000

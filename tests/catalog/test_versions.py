@@ -21,16 +21,11 @@ from tests.catalog.catalogs import (
     garbage_blobs,
     object_record,
     open_catalog,
+    set_state,
 )
 
 KEYS = ["a", "a/b", "a/c", "b", "k" * 600]
 STATES = ["Enabled", "Suspended"]
-
-
-async def set_state(catalog: Catalog, bucket: BucketRecord, state: str) -> BucketRecord:
-    return await catalog.update_bucket(
-        bucket, lambda record: msgspec.structs.replace(record, versioning=state)
-    )
 
 
 @pytest.fixture

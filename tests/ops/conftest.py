@@ -8,7 +8,7 @@ import pytest
 
 from s3proxy.ops.call import Settings
 from tests.backends.stores import s3_backend
-from tests.ops.lab import Lab, open_lab
+from tests.ops.lab import Lab, location_document, open_lab
 from tests.servers import moto_server
 
 
@@ -39,6 +39,5 @@ async def s3_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
         target = f"target-{seed:x}"
         await backend.create_container(target)
         await lab.attach("near", "moto", target)
-        location = b"<CreateBucketConfiguration><LocationConstraint>moto</LocationConstraint>"
-        await lab.ask("PUT", "/far", location + b"</CreateBucketConfiguration>")
+        await lab.put("/far", location_document("moto"))
         yield lab

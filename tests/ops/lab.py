@@ -193,7 +193,7 @@ async def open_lab(
     clock = Clock()
     root = directory / "disk"
     async with open_catalog(directory, clock=clock) as catalog:
-        disk = LocalBackend(LocalOptions(name="disk", root=str(root), durability="none"))
+        disk = disk_backend("disk", root)
         (root / "files").mkdir()
         backends: dict[str, Backend] = {"disk": disk, **{b.name: b for b in more}}
         settings = settings or Settings(inline_bytes_max=1000, part_bytes_min=10)
@@ -202,6 +202,18 @@ async def open_lab(
         await lab.ask("PUT", "/www")
         await lab.attach("files", "disk", "files")
         yield lab
+
+
+def disk_backend(name: str, root: Path) -> LocalBackend:
+    return LocalBackend(LocalOptions(name=name, root=str(root), durability="none"))
+
+
+def location_document(location: str) -> bytes:
+    """The body of CreateBucket that says where."""
+    return (
+        '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<LocationConstraint>{location}</LocationConstraint></CreateBucketConfiguration>"
+    ).encode()
 
 
 def md5(data: bytes) -> str:

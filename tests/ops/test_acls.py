@@ -20,6 +20,7 @@ from s3proxy.s3.xml_acl import (
     read_public_access_block,
 )
 from tests.ops.lab import ALICE, Lab, open_lab
+from tests.ops.uploads import put_parts
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
 
@@ -132,12 +133,7 @@ async def test_acl_of_a_write_is_kept_and_not_copied(open_to_acls: Lab, bucket: 
     await lab.ask("PUT", f"/{bucket}/copy", x_amz_copy_source=f"{bucket}/k")
     with raises_s3("AccessDenied"):
         await lab.ask("GET", f"/{bucket}/copy", sender=ANONYMOUS)
-    started = await lab.ask("POST", f"/{bucket}/parts?uploads", x_amz_acl="public-read")
-    upload = started.text("UploadId")
-    part = await lab.put(f"/{bucket}/parts?partNumber=1&uploadId={upload}", b"part")
-    row = f"<Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
-    body = f"<CompleteMultipartUpload>{row}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/{bucket}/parts?uploadId={upload}", body)
+    await put_parts(lab, f"/{bucket}/parts", b"part", x_amz_acl="public-read")
     assert (await lab.ask("GET", f"/{bucket}/parts", sender=ANONYMOUS)).body == b"part"
     await lab.put(f"/{bucket}/k", b"2")
     with raises_s3("AccessDenied"):

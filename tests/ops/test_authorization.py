@@ -14,8 +14,8 @@ from s3proxy.s3.auth import ANONYMOUS, Identity
 from s3proxy.s3.policy import parse_policy
 from tests.ops.forwarding import forwarding
 from tests.ops.lab import ALICE, Answer, Lab, md5
+from tests.ops.provider_acls import PRIVATE
 from tests.ops.requests import requests
-from tests.ops.test_acls_elsewhere import PRIVATE
 from tests.s3 import policies
 from tests.s3.heads import raises_s3
 

@@ -4,17 +4,10 @@ import pytest
 
 from s3proxy.ops.call import Settings
 from s3proxy.s3.auth import Identity
-from tests.ops.lab import ALICE, Lab, open_lab
+from tests.ops.lab import ALICE, Lab, location_document, open_lab
 from tests.s3.heads import raises_s3
 
 BOB = Identity("AKIDBOB", "user-2", "bob", "other")
-
-
-def configuration(location: str) -> bytes:
-    return (
-        '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<LocationConstraint>{location}</LocationConstraint></CreateBucketConfiguration>"
-    ).encode()
 
 
 async def test_list_buckets_shows_both_kinds_with_their_dates(lab: Lab) -> None:
@@ -45,7 +38,7 @@ async def test_buckets_of_another_tenant_are_apart(lab: Lab) -> None:
         await lab.get("/www/k")
 
 
-@pytest.mark.parametrize("body", [b"", configuration("us-east-1"), configuration("disk")])
+@pytest.mark.parametrize("body", [b"", location_document("us-east-1"), location_document("disk")])
 async def test_create_bucket_makes_a_managed_one(lab: Lab, body: bytes) -> None:
     created = await lab.ask("PUT", "/new-bucket", body)
     assert (created.status, created.headers["location"]) == (200, "/new-bucket")
@@ -56,7 +49,7 @@ async def test_create_bucket_makes_a_managed_one(lab: Lab, body: bytes) -> None:
     assert (head.status, head.headers["x-amz-bucket-region"]) == (200, "us-east-1")
 
 
-@pytest.mark.parametrize("body", [b"", configuration("us-east-1"), configuration("disk")])
+@pytest.mark.parametrize("body", [b"", location_document("us-east-1"), location_document("disk")])
 async def test_create_bucket_again_in_us_east_1_changes_nothing(lab: Lab, body: bytes) -> None:
     before = lab.catalog.get_bucket("www")
     again = await lab.ask("PUT", "/www", body)
@@ -82,7 +75,7 @@ async def test_create_bucket_again_in_another_region_is_refused(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (configuration("mars"), "InvalidLocationConstraint"),
+        (location_document("mars"), "InvalidLocationConstraint"),
         (b"<CreateBucketConfiguration>", "MalformedXML"),
         (b"x" * 70_000, "MaxMessageLengthExceeded"),
     ],
@@ -116,7 +109,7 @@ async def test_delete_bucket_attached_is_refused(lab: Lab) -> None:
 
 
 async def test_get_bucket_location_is_the_region_requests_are_signed_for(lab: Lab) -> None:
-    await lab.ask("PUT", "/new-bucket", configuration("disk"))
+    await lab.ask("PUT", "/new-bucket", location_document("disk"))
     for bucket in ("www", "files", "new-bucket"):
         assert (await lab.get(f"/{bucket}?location")).text("LocationConstraint") == ""
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from tests.ops.lab import Lab, md5
+from tests.ops.uploads import completion, put_parts
 from tests.s3.heads import raises_s3
 
 PAIRS = pytest.mark.parametrize(
@@ -113,13 +114,7 @@ async def test_copy_object_with_a_checksum_computes_it(lab: Lab, bucket: str) ->
 async def test_copy_object_of_a_multipart_object_is_one_piece(
     lab: Lab, source: str, target: str
 ) -> None:
-    upload = (await lab.ask("POST", f"/{source}/from?uploads")).text("UploadId")
-    parts = ""
-    for number, data in ((1, b"a" * 2000), (2, b"b" * 2000)):
-        put = await lab.put(f"/{source}/from?partNumber={number}&uploadId={upload}", data)
-        parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{put.etag}</ETag></Part>"
-    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/{source}/from?uploadId={upload}", body)
+    await put_parts(lab, f"/{source}/from", b"a" * 2000, b"b" * 2000)
     await lab.ask("PUT", f"/{target}/to", x_amz_copy_source=f"{source}/from")
     got = await lab.get(f"/{target}/to")
     assert got.body == b"a" * 2000 + b"b" * 2000
@@ -140,11 +135,7 @@ async def test_upload_part_copy_takes_a_range(lab: Lab, source: str, target: str
         x_amz_copy_source_range="bytes=100-3099",
     )
     second = await lab.ask("PUT", path + "2", x_amz_copy_source=f"{source}/from")
-    parts = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{part.text('ETag')}</ETag></Part>"
-        for number, part in ((1, first), (2, second))
-    )
-    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    body = completion(first.text("ETag"), second.text("ETag"))
     await lab.ask("POST", f"/{target}/to?uploadId={upload}", body)
     assert (await lab.get(f"/{target}/to")).body == data[100:3100] + data
 

@@ -11,6 +11,7 @@ from s3proxy.ops.call import Settings
 from s3proxy.s3.errors import S3Error
 from tests.ops.keys import AES256, customer
 from tests.ops.lab import Lab, md5, open_lab
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 SMALL = b"no plain text of this lies anywhere" * 3
@@ -206,12 +207,7 @@ async def test_multipart_upload_is_encrypted_part_by_part(lab: Lab, kind: str) -
 
 
 async def complete(lab: Lab, upload: str, etags: list[str], **headers: str) -> None:
-    named = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-        for number, etag in enumerate(etags, 1)
-    )
-    document = f"<CompleteMultipartUpload>{named}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/www/k?uploadId={upload}", document, **headers)
+    await lab.ask("POST", f"/www/k?uploadId={upload}", completion(*etags), **headers)
 
 
 async def test_part_with_another_key_or_none_is_refused(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from s3proxy.http.body import BytesBody
 from s3proxy.ops.chunk_cipher import CHUNK_BYTES, stored_size
 from tests.ops.keys import AES256, customer
 from tests.ops.lab import Lab, md5
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 KINDS = {"SSE-S3": AES256, "SSE-C": customer()}
@@ -71,12 +72,7 @@ async def upload(lab: Lab, kind: str, pieces: list[bytes]) -> list[str]:
         await lab.put(f"{target}&partNumber={number}", b"sent before", **read_keys(kind))
         sent = await lab.put(f"{target}&partNumber={number}", data, **read_keys(kind))
         etags.append(sent.etag)
-    parts = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-        for number, etag in enumerate(etags, 1)
-    )
-    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", target, document)
+    await lab.ask("POST", target, completion(*etags))
     return etags
 
 

@@ -9,6 +9,7 @@ from s3proxy.ops.call import Settings
 from s3proxy.s3.lifecycle import DAY_NS
 from s3proxy.s3.time import http_date
 from tests.ops.lab import Lab, open_lab
+from tests.ops.uploads import completion
 from tests.s3.documents import parse
 from tests.s3.heads import raises_s3
 
@@ -112,10 +113,7 @@ async def test_abortion_is_told_of_uploads(lab: Lab) -> None:
         assert answer.headers["x-amz-abort-date"] == http_date(MIDNIGHT_NS + 7 * DAY_NS)
         assert answer.headers["x-amz-abort-rule-id"] == "up"
     part = await lab.put(f"/www/logs/1?uploadId={upload_id}&partNumber=1", b"1" * 10)
-    complete = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-    ).encode()
+    complete = completion(part.etag)
     done = await lab.ask("POST", f"/www/logs/1?uploadId={upload_id}", complete)
     assert done.headers["x-amz-expiration"] == told(3, "a%20b")
     again = await lab.ask("POST", f"/www/logs/1?uploadId={upload_id}", complete)

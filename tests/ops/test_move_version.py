@@ -15,7 +15,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import Verdict
 from tests.backends.stores import s3_backend
 from tests.ops.lab import Lab, md5, open_lab
-from tests.ops.test_s3_backend import completed
+from tests.ops.uploads import put_parts
 
 DATA = b"0123456789" * 300
 MOVE = Verdict("move", "STANDARD_IA")
@@ -46,7 +46,7 @@ async def test_move_of_one_blob_and_of_many(lab: Lab) -> None:
     await lab.put("/www/one", DATA)
     await lab.put("/www/inline", b"small")
     await lab.put("/www/empty", b"")
-    await completed(lab, "/www/many", DATA, DATA[:1500], b"end")
+    await put_parts(lab, "/www/many", DATA, DATA[:1500], b"end")
     for key in ("one", "inline", "empty", "many"):
         assert await move(lab, key)
         assert set(lab.places(key)) == {"moto"}
@@ -61,14 +61,7 @@ async def test_move_of_one_blob_and_of_many(lab: Lab) -> None:
 
 
 async def test_upload_of_the_class_is_the_endpoints_own(lab: Lab) -> None:
-    made = await lab.ask("POST", "/www/k?uploads", x_amz_storage_class="STANDARD_IA")
-    upload_id = made.text("UploadId")
-    part = await lab.put(f"/www/k?partNumber=1&uploadId={upload_id}", DATA)
-    document = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-    ).encode()
-    await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
+    await put_parts(lab, "/www/k", DATA, x_amz_storage_class="STANDARD_IA")
     assert lab.places("k") == ["moto"]
     assert (await lab.get("/www/k")).body == DATA
 
@@ -84,7 +77,7 @@ async def test_move_of_bytes_that_are_others_by_now_leaves_no_copy(lab: Lab) -> 
 
 
 async def test_move_of_bytes_that_are_missing_is_an_error(lab: Lab) -> None:
-    await completed(lab, "/www/k", DATA, DATA)
+    await put_parts(lab, "/www/k", DATA, DATA)
     record = lab.record("k")
     blob = record.blobs[1]
     await lab.services.backends["disk"].blobs(blob.container).delete(blob.name)

@@ -16,6 +16,7 @@ from s3proxy.delivery.target import DeliveryError, Refused, Unavailable
 from s3proxy.ops.notification import announcer_for
 from s3proxy.s3.events import LIFECYCLE, Event
 from tests.ops.lab import ALICE, Lab
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
@@ -188,12 +189,8 @@ async def test_uploads_lead_to_one_event_when_complete(
     created = await lab.ask("POST", f"/{bucket}/big?uploads")
     upload_id = created.text("UploadId")
     part = await lab.put(f"/{bucket}/big?partNumber=1&uploadId={upload_id}", b"1" * 20)
-    body = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-    ).encode()
     for _ in range(2):
-        await lab.ask("POST", f"/{bucket}/big?uploadId={upload_id}", body)
+        await lab.ask("POST", f"/{bucket}/big?uploadId={upload_id}", completion(part.etag))
     (event,) = events(lab)
     assert (event.name, event.size) == ("ObjectCreated:CompleteMultipartUpload", 20)
     assert event.etag.endswith("-1")

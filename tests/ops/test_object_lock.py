@@ -14,6 +14,7 @@ from s3proxy.s3.object_lock import ObjectLock
 from s3proxy.s3.time import iso8601
 from tests.ops.deletions import delete, delete_document
 from tests.ops.lab import Answer, Lab
+from tests.ops.uploads import put_parts
 from tests.s3.heads import raises_s3
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -110,13 +111,7 @@ async def test_default_retention_locks_every_new_object(locking: Lab) -> None:
     assert head.headers["x-amz-object-lock-mode"] == "GOVERNANCE"
     until = head.headers["x-amz-object-lock-retain-until-date"]
     assert until == iso8601(lab.services.now_ns() + DAY_NS)
-    upload = (await lab.ask("POST", "/vault/parts?uploads")).text("UploadId")
-    part = await lab.put(f"/vault/parts?partNumber=1&uploadId={upload}", b"part")
-    document = (
-        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
-        "</CompleteMultipartUpload>"
-    ).encode()
-    await lab.ask("POST", f"/vault/parts?uploadId={upload}", document)
+    await put_parts(lab, "/vault/parts", b"part")
     copied = await lab.put("/vault/copy", b"", x_amz_copy_source="/vault/k")
     assert copied.status == 200
     for key in ("parts", "copy"):

@@ -11,6 +11,7 @@ from s3proxy.ops.namespace import CopyFrom, ObjectWrite
 from s3proxy.ops.resolve import open_namespace
 from s3proxy.s3.tagging import tagging
 from tests.ops.lab import Answer, Lab, md5
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
@@ -117,9 +118,7 @@ async def test_complete_multipart_upload_gives_the_tags_of_its_start(lab: Lab, b
     with raises_s3("NotImplemented"):
         await lab.put(f"{path}?partNumber=1&uploadId={upload}", b"x", x_amz_tagging="b=1")
     part = await lab.put(f"{path}?partNumber=1&uploadId={upload}", b"x" * 20)
-    parts = f"<Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
-    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
-    await lab.ask("POST", f"{path}?uploadId={upload}", document.encode())
+    await lab.ask("POST", f"{path}?uploadId={upload}", completion(part.etag))
     assert await tags_of(lab, path) == {"a": "1"}
     await put_tags(lab, path, tagging({"b": "2"}))
     found = await lab.get(f"{path}?partNumber=1")

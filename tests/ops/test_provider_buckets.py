@@ -10,8 +10,7 @@ from s3proxy.backends.s3 import S3Backend
 from s3proxy.s3.auth import Identity
 from tests.backends.endpoint import Endpoint, answer, endpoint, error
 from tests.backends.stores import s3_backend
-from tests.ops.lab import ALICE, Lab, open_lab
-from tests.ops.test_buckets import configuration
+from tests.ops.lab import ALICE, Lab, location_document, open_lab
 from tests.s3.heads import raises_s3
 
 BOB = Identity("AKIDBOB", "user-2", "bob", "main")
@@ -19,7 +18,7 @@ ELSEWHERE = Identity("AKIDEVE", "user-3", "eve", "other")
 OK = answer("200 OK")
 ABSENT = answer("404 Not Found")
 GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
-FAR = configuration("moto")
+FAR = location_document("moto")
 
 
 @asynccontextmanager

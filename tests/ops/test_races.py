@@ -7,6 +7,7 @@ import trio
 
 from s3proxy.s3.errors import S3Error
 from tests.ops.lab import Answer, Lab, md5
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
@@ -72,11 +73,7 @@ async def test_if_none_match_completes_have_one_winner(lab: Lab, bucket: str) ->
     for number in range(WRITERS):
         upload = (await lab.ask("POST", f"{path}?uploads")).text("UploadId")
         part = await lab.put(f"{path}?partNumber=1&uploadId={upload}", body_of(number))
-        document = (
-            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-            f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-        )
-        uploads.append((upload, document.encode()))
+        uploads.append((upload, completion(part.etag)))
 
     async def complete(number: int) -> Answer:
         upload, document = uploads[number]
@@ -92,10 +89,7 @@ async def test_the_same_complete_many_times_makes_one_object(lab: Lab, bucket: s
     path = f"/{bucket}/k"
     upload = (await lab.ask("POST", f"{path}?uploads")).text("UploadId")
     part = await lab.put(f"{path}?partNumber=1&uploadId={upload}", b"data" * 500)
-    document = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-    ).encode()
+    document = completion(part.etag)
     winners = await race(lambda _: lab.ask("POST", f"{path}?uploadId={upload}", document))
     assert len(winners) == WRITERS
     assert (await lab.get(path)).body == b"data" * 500
@@ -106,11 +100,7 @@ async def begun(lab: Lab, path: str, data: bytes) -> tuple[str, bytes]:
     """An upload of one part: its id, and the document that completes it."""
     upload = (await lab.ask("POST", f"{path}?uploads")).text("UploadId")
     part = await lab.put(f"{path}?partNumber=1&uploadId={upload}", data)
-    document = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"
-    )
-    return upload, document.encode()
+    return upload, completion(part.etag)
 
 
 @BUCKETS

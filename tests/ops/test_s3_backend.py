@@ -10,21 +10,12 @@ from s3proxy.backends.errors import NoSuchContainer
 from s3proxy.backends.store import PutOptions
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.call import Settings
-from tests.ops.lab import Answer, Lab, md5
+from tests.ops.lab import Lab, md5
+from tests.ops.uploads import completion, put_parts
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["far", "near"])
 MIB = 1024 * 1024
-
-
-async def completed(lab: Lab, path: str, *pieces: bytes) -> Answer:
-    upload = (await lab.ask("POST", f"{path}?uploads", x_amz_meta_a="1")).text("UploadId")
-    parts = ""
-    for number, data in enumerate(pieces, 1):
-        put = await lab.put(f"{path}?partNumber={number}&uploadId={upload}", data)
-        parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{put.etag}</ETag></Part>"
-    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    return await lab.ask("POST", f"{path}?uploadId={upload}", document)
 
 
 async def blob_names(lab: Lab) -> list[str]:
@@ -78,7 +69,7 @@ async def test_managed_bad_body_leaves_nothing_there(s3_lab: Lab) -> None:
 async def test_multipart_upload_is_the_endpoints_own(s3_lab: Lab, bucket: str) -> None:
     pieces = (b"a" * (5 * MIB), b"b" * 1000)
     path = f"/{bucket}/k"
-    done = await completed(s3_lab, path, *pieces)
+    done = await put_parts(s3_lab, path, *pieces, x_amz_meta_a="1")
     assert done.text("Bucket") == bucket
     assert done.text("ETag").strip('"').endswith("-2")
     got = await s3_lab.get(path)
@@ -103,11 +94,7 @@ async def test_managed_complete_cut_off_before_its_commit_goes_on(s3_lab: Lab) -
     await store.complete_upload(
         upload.blob.name, upload.backend_upload_id, [(1, put.etag)], PutOptions()
     )
-    document = (
-        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-        f"<ETag>{put.etag}</ETag></Part></CompleteMultipartUpload>"
-    ).encode()
-    await s3_lab.ask("POST", f"/far/k?uploadId={upload_id}", document)
+    await s3_lab.ask("POST", f"/far/k?uploadId={upload_id}", completion(put.etag))
     assert (await s3_lab.get("/far/k")).body == b"data" * 500
 
 

@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from s3proxy.backends.local import LocalBackend
-from s3proxy.backends.options import LocalOptions
-from s3proxy.backends.store import Backend
 from s3proxy.ops.call import Settings
 from tests.backends.stores import s3_backend
-from tests.ops.lab import Lab, md5, open_lab
+from tests.ops.lab import Lab, disk_backend, md5, open_lab
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 DATA = b"0123456789" * 300
-
-
-def cold_backend(directory: Path) -> Backend:
-    return LocalBackend(LocalOptions(name="cold", root=str(directory / "cold"), durability="none"))
 
 
 @pytest.fixture
@@ -27,7 +21,8 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     settings = Settings(
         inline_bytes_max=1000, part_bytes_min=10, storage_classes={"GLACIER_IR": "cold"}
     )
-    async with open_lab(tmp_path, more=[cold_backend(tmp_path)], settings=settings) as lab:
+    cold = disk_backend("cold", tmp_path / "cold")
+    async with open_lab(tmp_path, more=[cold], settings=settings) as lab:
         yield lab
 
 
@@ -80,12 +75,7 @@ async def test_upload_of_a_class_lies_at_its_backend(lab: Lab) -> None:
         for number in (1, 2)
     ]
     assert (await lab.get(f"/www/k?uploadId={upload_id}")).text("StorageClass") == "GLACIER_IR"
-    parts = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-        for number, etag in enumerate(etags, 1)
-    )
-    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/www/k?uploadId={upload_id}", document)
+    await lab.ask("POST", f"/www/k?uploadId={upload_id}", completion(*etags))
     assert lab.places("k") == ["cold", "cold"]
     assert (await lab.get("/www/k")).body == DATA * 2
 

@@ -5,6 +5,7 @@ import pytest
 from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.subresources import IMPLEMENTED
 from tests.ops.lab import Lab
+from tests.ops.uploads import put_parts
 from tests.s3.heads import raises_s3
 
 BUCKETS = pytest.mark.parametrize("bucket", ["www", "files"])
@@ -85,14 +86,8 @@ async def test_get_object_attributes_gives_what_is_asked_for(lab: Lab, bucket: s
 
 @BUCKETS
 async def test_get_object_attributes_pages_parts_with_checksums(lab: Lab, bucket: str) -> None:
-    started = await lab.ask("POST", f"/{bucket}/k?uploads", x_amz_checksum_algorithm="CRC64NVME")
-    upload = started.text("UploadId")
-    parts = ""
-    for number in (1, 2, 3):
-        put = await lab.put(f"/{bucket}/k?partNumber={number}&uploadId={upload}", b"x" * 20)
-        parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{put.etag}</ETag></Part>"
-    body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/{bucket}/k?uploadId={upload}", body)
+    pieces = [b"x" * 20] * 3
+    await put_parts(lab, f"/{bucket}/k", *pieces, x_amz_checksum_algorithm="CRC64NVME")
     wanted = {"x_amz_object_attributes": "ObjectParts"}
     page = await lab.get(f"/{bucket}/k?attributes", x_amz_max_parts="2", **wanted)
     assert page.texts("PartNumber") == ["1", "2"]

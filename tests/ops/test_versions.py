@@ -8,6 +8,7 @@ import pytest
 from s3proxy.catalog.records import NULL_VERSION
 from tests.ops.deletions import delete, delete_document
 from tests.ops.lab import Lab
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 ENABLED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
@@ -253,10 +254,7 @@ async def test_multipart_upload_makes_a_version_and_says_so_again(versioned: Lab
     first = await put(lab)
     upload = (await lab.ask("POST", "/www/k?uploads")).text("UploadId")
     part = await lab.put(f"/www/k?partNumber=1&uploadId={upload}", b"part")
-    document = (
-        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
-        "</CompleteMultipartUpload>"
-    ).encode()
+    document = completion(part.etag)
     done = await lab.ask("POST", f"/www/k?uploadId={upload}", document)
     again = await lab.ask("POST", f"/www/k?uploadId={upload}", document)
     version = done.headers["x-amz-version-id"]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.ops.lab import Lab
+from tests.ops.uploads import put_parts
 from tests.s3.heads import raises_s3
 
 NAME = "x-amz-website-redirect-location"
@@ -19,12 +20,7 @@ async def test_redirect_location_is_kept_by_every_upload(lab: Lab, bucket: str) 
     header = {NAME.replace("-", "_"): "/other"}
     await lab.put(f"/{bucket}/put", b"x", **header)
     assert await redirect_of(lab, f"/{bucket}/put") == "/other"
-    started = await lab.ask("POST", f"/{bucket}/parts?uploads", **header)
-    upload_id = started.text("UploadId")
-    part = await lab.put(f"/{bucket}/parts?partNumber=1&uploadId={upload_id}", b"x" * 20)
-    done = f"<Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
-    body = f"<CompleteMultipartUpload>{done}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/{bucket}/parts?uploadId={upload_id}", body)
+    await put_parts(lab, f"/{bucket}/parts", b"x" * 20, **header)
     assert await redirect_of(lab, f"/{bucket}/parts") == "/other"
 
 

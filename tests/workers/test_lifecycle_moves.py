@@ -15,8 +15,8 @@ from s3proxy.ops.call import Settings
 from s3proxy.s3.lifecycle import DAY_NS, Filter, Lifecycle, Rule, Transition
 from s3proxy.s3.lifecycle_xml import lifecycle_configuration
 from s3proxy.workers.lifecycle import LifecycleWorker
-from tests.ops.lab import Lab, md5, open_lab
-from tests.ops.test_storage_classes import cold_backend
+from tests.ops.lab import Lab, disk_backend, md5, open_lab
+from tests.ops.uploads import put_parts
 
 DATA = b"0123456789" * 300
 MOVE = Rule("m", True, Filter(size_above=0), transitions=(Transition("GLACIER_IR", 1),))
@@ -30,7 +30,8 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         part_bytes_min=10,
         storage_classes={"GLACIER_IR": "cold", "GLACIER": "disk"},
     )
-    async with open_lab(tmp_path, more=[cold_backend(tmp_path)], settings=settings) as lab:
+    cold = disk_backend("cold", tmp_path / "cold")
+    async with open_lab(tmp_path, more=[cold], settings=settings) as lab:
         yield lab
 
 
@@ -45,20 +46,10 @@ async def walk(lab: Lab, *rules: Rule) -> LifecycleWorker:
     return worker
 
 
-async def put_parts(lab: Lab, key: str, *pieces: bytes) -> None:
-    upload_id = (await lab.ask("POST", f"/www/{key}?uploads")).text("UploadId")
-    parts = ""
-    for number, data in enumerate(pieces, 1):
-        put = await lab.put(f"/www/{key}?partNumber={number}&uploadId={upload_id}", data)
-        parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{put.etag}</ETag></Part>"
-    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    await lab.ask("POST", f"/www/{key}?uploadId={upload_id}", document)
-
-
 async def test_move_changes_place_and_class_and_nothing_else(lab: Lab) -> None:
     await lab.put("/www/one", DATA, x_amz_meta_a="1", x_amz_tagging="k=v")
     await lab.put("/www/small", b"inline")
-    await put_parts(lab, "parts", DATA, b"small part")
+    await put_parts(lab, "/www/parts", DATA, b"small part")
     before = {key: lab.record(key) for key in ("one", "small", "parts")}
     worker = await walk(lab, MOVE)
     assert worker.counts["moved"] == 3

@@ -9,8 +9,6 @@ import msgspec
 import pytest
 import trio
 
-from s3proxy.backends.local import LocalBackend
-from s3proxy.backends.options import LocalOptions
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.call import Settings
 from s3proxy.s3.errors import S3Error
@@ -25,7 +23,8 @@ from s3proxy.s3.lifecycle import (
 )
 from s3proxy.s3.lifecycle_xml import lifecycle_configuration
 from s3proxy.workers.lifecycle import LifecycleWorker
-from tests.ops.lab import Lab, md5, open_lab
+from tests.ops.lab import Lab, disk_backend, md5, open_lab
+from tests.ops.uploads import completion
 
 TASKS = 64
 KEYS = 16
@@ -93,7 +92,7 @@ async def test_put_while_objects_expire_survives(tmp_path: Path, versioning: str
 
 async def test_put_while_objects_move_is_what_is_read(tmp_path: Path) -> None:
     settings = Settings(inline_bytes_max=1000, storage_classes={"GLACIER_IR": "cold"})
-    cold = LocalBackend(LocalOptions(name="cold", root=str(tmp_path / "c"), durability="none"))
+    cold = disk_backend("cold", tmp_path / "c")
     async with open_lab(tmp_path, more=[cold], settings=settings) as lab:
         await _make_old(lab, "")
         move = Rule("m", True, Filter(size_above=0), transitions=(Transition("GLACIER_IR", 1),))
@@ -145,12 +144,8 @@ async def test_complete_against_abort_by_age_has_one_winner(tmp_path: Path) -> N
         async def complete(key: str, upload_id: str, etag: str) -> None:
             for _ in range(random.randrange(8)):
                 await trio.lowlevel.checkpoint()
-            document = (
-                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-                f"<ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
-            ).encode()
             try:
-                await lab.ask("POST", f"/www/{key}?uploadId={upload_id}", document)
+                await lab.ask("POST", f"/www/{key}?uploadId={upload_id}", completion(etag))
             except S3Error as error:
                 assert error.code == "NoSuchUpload"
             else:

@@ -10,7 +10,7 @@ from s3proxy.workers.collect import Collector
 from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.catalogs import garbage_blobs
 from tests.ops.conftest import endpoint_url, s3_lab  # noqa: F401 - fixtures
-from tests.ops.lab import Lab
+from tests.ops.lab import Lab, location_document
 from tests.s3.heads import raises_s3
 
 LARGE = bytes(100_000)
@@ -68,11 +68,7 @@ async def test_container_of_a_namesake_made_meanwhile_stays(lab: Lab) -> None:
     await lab.put("/far/k", LARGE)
     await lab.ask("DELETE", "/far/k")
     await lab.ask("DELETE", "/far")
-    location = (
-        b"<CreateBucketConfiguration><LocationConstraint>moto</LocationConstraint>"
-        b"</CreateBucketConfiguration>"
-    )
-    await lab.put("/far", location)
+    await lab.put("/far", location_document("moto"))
     await collect(lab)
     await ContainerRemover(lab.services).work()
     assert container_of(lab) == container
