@@ -44,6 +44,7 @@ LONG_MODULES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 PYTHON_FILES = sorted(PACKAGE.rglob("*.py"))
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 ALL_FILES = sorted(
     path
     for folder in ("s3proxy", "tests", "bench")
@@ -163,3 +164,12 @@ def test_package_inits_only_re_export() -> None:
         body = ast.parse(path.read_text("utf-8")).body
         allowed = (ast.ImportFrom, ast.Import, ast.Expr, ast.Assign)
         assert all(isinstance(node, allowed) for node in body), path
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=test_id)
+def test_tests_share_nothing_from_other_tests(path: Path) -> None:
+    for module, line in imports(path):
+        parts = module.split(".")
+        assert parts[0] != "tests" or not any(part.startswith("test_") for part in parts), (
+            f"{path}:{line}: what tests share has a module of its own"
+        )

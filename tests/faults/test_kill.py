@@ -5,68 +5,54 @@ Nothing is left over: once the buckets are emptied, no blob, temporary, upload o
 
 from __future__ import annotations
 
-import hashlib
 import random
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
-from botocore.exceptions import BotoCoreError, ClientError
 
-from s3proxy.bootstrap import open_catalog
-from s3proxy.config import DataConfig
-from tests.faults.traces import leftovers, logged_bugs, stored_files, wait_until_gone
-from tests.faults.wire import ask, wait_until
-from tests.gateways import Gateway, attached, client, local_backend
+from tests.faults.traces import (
+    SETTLE_S_MAX,
+    leftovers,
+    logged_bugs,
+    open_intents,
+    stored_files,
+    wait_until_gone,
+)
+from tests.faults.wire import ask
+from tests.faults.writers import MIB, Writer, digest, kill_under
+from tests.gateways import Gateway, attached, local_backend
 
-MIB = 1 << 20
 CLIENTS = 16
 KEYS = 6  # of each client
 ROUNDS = 5
 SOAK_ROUNDS = 200
-SETTLE_S_MAX = 60.0
 BUCKETS = ("managed", "attached")  # half of the clients write to each
 
 
-class Writer(threading.Thread):
+class PlainWriter(Writer):
     """Puts, copies, uploads in parts and deletes its own keys; remembers what was acknowledged.
 
     Attributes:
         expected: by key the digests it may have: one where the last write was acknowledged, more
             where it was cut off; None stands for absence.
-        refusal: an error that the gateway answered; a killed one answers none.
     """
 
     def __init__(self, url: str, number: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self._s3 = client(url, connect_timeout=5, read_timeout=60, retries={"max_attempts": 0})
-        self._random = random.Random(seed)
+        super().__init__(url, seed)
         self._number = number
         self.bucket = BUCKETS[number % 2]
         self.expected: dict[str, set[str | None]] = {}
-        self.acknowledged = 0
-        self.refusal: ClientError | None = None
 
-    def run(self) -> None:
-        """Work until the gateway is gone."""
+    def act(self) -> None:
+        """Write or remove one key."""
         actions = (self._put, self._put, self._put, self._multipart, self._copy, self._remove)
-        try:
-            while True:
-                self._random.choice(actions)(self._key())
-        except ClientError as error:
-            self.refusal = error
-        except BotoCoreError:
-            pass
-        finally:
-            self._s3.close()
+        self.random.choice(actions)(self._key())
 
     def _key(self) -> str:
         """Some share their directories with other clients, some make and remove their own."""
-        index = self._random.randrange(KEYS)
+        index = self.random.randrange(KEYS)
         return f"w{self._number}/{index}/deep" if index % 2 else f"shared/w{self._number}-{index}"
 
     def _change(self, key: str, outcome: str | None, act: Callable[[], Any]) -> None:
@@ -77,13 +63,13 @@ class Writer(threading.Thread):
         self.acknowledged += 1
 
     def _put(self, key: str) -> None:
-        body = self._random.randbytes(self._random.choice((10, 2000, 16 << 10, 100_000, 700_000)))
+        body = self.random.randbytes(self.random.choice((10, 2000, 16 << 10, 100_000, 700_000)))
         put = {"Bucket": self.bucket, "Key": key, "Body": body}
-        self._change(key, digest(body), lambda: self._s3.put_object(**put))
+        self._change(key, digest(body), lambda: self.s3.put_object(**put))
 
     def _remove(self, key: str) -> None:
         where = {"Bucket": self.bucket, "Key": key}
-        self._change(key, None, lambda: self._s3.delete_object(**where))
+        self._change(key, None, lambda: self.s3.delete_object(**where))
 
     def _copy(self, key: str) -> None:
         source = f"w{self._number}/source"
@@ -92,44 +78,30 @@ class Writer(threading.Thread):
         (outcome,) = self.expected[source]
         copy = {"Bucket": self.bucket, "Key": key}
         copy["CopySource"] = f"{self.bucket}/{source}"
-        self._change(key, outcome, lambda: self._s3.copy_object(**copy))
+        self._change(key, outcome, lambda: self.s3.copy_object(**copy))
 
     def _multipart(self, key: str) -> None:
-        parts = [self._random.randbytes(5 * MIB), self._random.randbytes(1000)]
+        parts = [self.random.randbytes(5 * MIB), self.random.randbytes(1000)]
         upload = {"Bucket": self.bucket, "Key": key}
-        upload["UploadId"] = self._s3.create_multipart_upload(**upload)["UploadId"]
+        upload["UploadId"] = self.s3.create_multipart_upload(**upload)["UploadId"]
         sent = [
-            {"PartNumber": n, "ETag": self._s3.upload_part(**upload, PartNumber=n, Body=p)["ETag"]}
+            {"PartNumber": n, "ETag": self.s3.upload_part(**upload, PartNumber=n, Body=p)["ETag"]}
             for n, p in enumerate(parts, 1)
         ]
-        if self._random.randrange(4) == 0:
-            self._s3.abort_multipart_upload(**upload)
+        if self.random.randrange(4) == 0:
+            self.s3.abort_multipart_upload(**upload)
             return
         complete = {**upload, "MultipartUpload": {"Parts": sent}}
         outcome = digest(b"".join(parts))
-        self._change(key, outcome, lambda: self._s3.complete_multipart_upload(**complete))
-
-
-def digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
+        self._change(key, outcome, lambda: self.s3.complete_multipart_upload(**complete))
 
 
 def kill_round(gateway: Gateway, seed: int) -> int:
     """Write from all clients, kill at a random moment, restart, check; returns what was acked."""
     chance = random.Random(seed)
-    writers = [Writer(gateway.url, n, seed * CLIENTS + n) for n in range(CLIENTS)]
-    for writer in writers:
-        writer.start()
+    writers = [PlainWriter(gateway.url, n, seed * CLIENTS + n) for n in range(CLIENTS)]
     wanted = chance.randrange(CLIENTS, 10 * CLIENTS)
-    wait_until(lambda: sum(writer.acknowledged for writer in writers) >= wanted, 60)
-    # Not always right after an answer.
-    time.sleep(chance.uniform(0, 0.05))
-    gateway.kill()
-    for writer in writers:
-        writer.join(90)
-        assert not writer.is_alive()
-        assert writer.refusal is None, writer.refusal
-    gateway.start()
+    kill_under(gateway, writers, wanted, delay_s=chance.uniform(0, 0.05))
     s3 = gateway.client()
     for bucket in BUCKETS:
         check(s3, bucket, [writer for writer in writers if writer.bucket == bucket], seed)
@@ -138,7 +110,7 @@ def kill_round(gateway: Gateway, seed: int) -> int:
     return sum(writer.acknowledged for writer in writers)
 
 
-def check(s3: Any, bucket: str, writers: list[Writer], seed: int) -> None:
+def check(s3: Any, bucket: str, writers: list[PlainWriter], seed: int) -> None:
     """All that is there is what one of the writers wanted there, and listed as what it is."""
     listed = {item["Key"]: item for item in contents(s3, bucket)}
     for writer in writers:
@@ -191,16 +163,6 @@ def run_rounds(folder: Path, rounds: int) -> None:
         assert logged_bugs(gateway) == []
     finally:
         gateway.stop()
-
-
-def open_intents(gateway: Gateway) -> int:
-    """Read from the catalog, beside the running gateway."""
-
-    async def count() -> int:
-        async with open_catalog(DataConfig(dir=str(gateway.folder / "data"))) as (catalog, _):
-            return len(catalog.open_intents())
-
-    return trio.run(count)
 
 
 @pytest.mark.slow

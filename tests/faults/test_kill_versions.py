@@ -6,20 +6,25 @@ another backend; a walk of the rules begins with each start of the gateway.
 
 from __future__ import annotations
 
+import functools
 import random
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from tests.faults.test_kill import MIB, SETTLE_S_MAX, digest, open_intents
-from tests.faults.traces import leftovers, logged_bugs, stored_files, wait_until_gone
-from tests.faults.wire import wait_until
-from tests.gateways import Gateway, client, local_backend
+from tests.faults.traces import (
+    SETTLE_S_MAX,
+    leftovers,
+    logged_bugs,
+    open_intents,
+    stored_files,
+    wait_until_gone,
+)
+from tests.faults.writers import MIB, Writer, digest, kill_under
+from tests.gateways import Gateway, local_backend
 
 BUCKET = "held"
 CLIENTS = 8
@@ -29,7 +34,7 @@ SIZES = (10, 16 << 10, 70_000, 300_000)
 MARKER = None  # stands for a delete marker, where a digest would stand
 
 
-class Writer(threading.Thread):
+class VersionWriter(Writer):
     """Writes, deletes and removes versions of its own keys; remembers what was acknowledged.
 
     Attributes:
@@ -39,90 +44,81 @@ class Writer(threading.Thread):
     """
 
     def __init__(self, url: str, number: int) -> None:
-        super().__init__(daemon=True)
-        self._random = random.Random(number)
+        super().__init__(url, number)
+        self._url = url
         self._number = number
         self.kept: dict[tuple[str, str], str | None] = {}
         self.locked: set[tuple[str, str]] = set()
         self.undecided: set[tuple[str, str] | str | None] = set()
-        self.acknowledged = 0
-        self.refusal: ClientError | None = None
-        self._url = url
 
-    def begin_anew(self) -> Writer:
+    def begin_anew(self) -> VersionWriter:
         """A writer that goes on with what this one left."""
-        following = Writer(self._url, self._number + CLIENTS)
+        following = VersionWriter(self._url, self._number + CLIENTS)
         following.kept, following.locked = self.kept, self.locked
         return following
 
-    def run(self) -> None:
-        """Work until the gateway is gone."""
-        s3 = client(self._url, connect_timeout=5, read_timeout=60, retries={"max_attempts": 0})
+    def act(self) -> None:
+        """Write, mark or remove a version of one key."""
         actions = (self._put, self._put, self._put, self._parts, self._copy, self._mark)
-        try:
-            while True:
-                key = f"w{self._number % CLIENTS}/{self._random.randrange(KEYS)}"
-                self.undecided.clear()
-                self._random.choice((*actions, self._remove, self._remove))(s3, key)
-                self.acknowledged += 1
-        except ClientError as error:
-            self.refusal = error
-        except BotoCoreError:
-            pass
-        finally:
-            s3.close()
+        key = f"w{self._number % CLIENTS}/{self.random.randrange(KEYS)}"
+        self.undecided.clear()
+        self.random.choice((*actions, self._remove, self._remove))(key)
+        self.acknowledged += 1
 
     def _keep(self, key: str, answer: dict[str, Any], found: str | None) -> None:
         self.kept[key, answer["VersionId"]] = found
         self.undecided.clear()
 
-    def _put(self, s3: Any, key: str) -> None:
-        body = self._random.randbytes(self._random.choice(SIZES))
+    def _put(self, key: str) -> None:
+        body = self.random.randbytes(self.random.choice(SIZES))
         self.undecided.add(digest(body))
-        lock = self._random.randrange(4) == 0
+        lock = self.random.randrange(4) == 0
         until = datetime.now(UTC) + timedelta(days=1)
         headers = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
-        answer = s3.put_object(Bucket=BUCKET, Key=key, Body=body, **(headers if lock else {}))
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, **(headers if lock else {}))
         self._keep(key, answer, digest(body))
         if lock:
             self.locked.add((key, answer["VersionId"]))
 
-    def _parts(self, s3: Any, key: str) -> None:
-        bodies = [self._random.randbytes(5 * MIB), self._random.randbytes(1000)]
+    def _parts(self, key: str) -> None:
+        bodies = [self.random.randbytes(5 * MIB), self.random.randbytes(1000)]
         upload = {"Bucket": BUCKET, "Key": key}
-        upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+        upload["UploadId"] = self.s3.create_multipart_upload(**upload)["UploadId"]
         sent = [
-            {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=body)["ETag"]}
+            {
+                "PartNumber": n,
+                "ETag": self.s3.upload_part(**upload, PartNumber=n, Body=body)["ETag"],
+            }
             for n, body in enumerate(bodies, 1)
         ]
         whole = digest(b"".join(bodies))
         self.undecided.add(whole)
-        answer = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
+        answer = self.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
         self._keep(key, answer, whole)
 
-    def _copy(self, s3: Any, key: str) -> None:
+    def _copy(self, key: str) -> None:
         objects = [known for known, found in self.kept.items() if found is not MARKER]
         if not objects:
             return
-        source, version_id = self._random.choice(objects)
+        source, version_id = self.random.choice(objects)
         found = self.kept[source, version_id]
         self.undecided.add(found)
         named = {"Bucket": BUCKET, "Key": source, "VersionId": version_id}
-        answer = s3.copy_object(Bucket=BUCKET, Key=key, CopySource=named)
+        answer = self.s3.copy_object(Bucket=BUCKET, Key=key, CopySource=named)
         self._keep(key, answer, found)
 
-    def _mark(self, s3: Any, key: str) -> None:
+    def _mark(self, key: str) -> None:
         self.undecided.add(MARKER)
-        self._keep(key, s3.delete_object(Bucket=BUCKET, Key=key), MARKER)
+        self._keep(key, self.s3.delete_object(Bucket=BUCKET, Key=key), MARKER)
 
-    def _remove(self, s3: Any, key: str) -> None:
+    def _remove(self, key: str) -> None:
         mine = [known for known in self.kept if known[0] == key]
         if not mine:
             return
-        chosen = self._random.choice(mine)
+        chosen = self.random.choice(mine)
         self.undecided.add(chosen)
         try:
-            s3.delete_object(Bucket=BUCKET, Key=key, VersionId=chosen[1])
+            self.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=chosen[1])
         except ClientError as error:
             assert error.response["Error"]["Code"] == "AccessDenied", error
             assert chosen in self.locked, error
@@ -146,7 +142,7 @@ def versions_of(s3: Any) -> list[tuple[str, str, str | None]]:
     return found
 
 
-def check(s3: Any, writers: list[Writer]) -> None:
+def check(s3: Any, writers: list[VersionWriter]) -> None:
     """All that is there is what was acknowledged, or was just being written or removed."""
     there = {(key, version_id): found for key, version_id, found in versions_of(s3)}
     by_name = {f"w{number}": writer for number, writer in enumerate(writers)}
@@ -180,20 +176,12 @@ def make_bucket(s3: Any) -> None:
     s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
-def kill_round(gateway: Gateway, writers: list[Writer], seed: int) -> None:
+def kill_round(gateway: Gateway, writers: list[VersionWriter], seed: int) -> None:
     chance = random.Random(seed)
-    for writer in writers:
-        writer.start()
     wanted = chance.randrange(2 * CLIENTS, 12 * CLIENTS)
-    wait_until(lambda: sum(writer.acknowledged for writer in writers) >= wanted, 60)
-    put_rules(gateway.client(), seed)
-    time.sleep(chance.uniform(0, 0.05))
-    gateway.kill()
-    for writer in writers:
-        writer.join(90)
-        assert not writer.is_alive()
-        assert writer.refusal is None, writer.refusal
-    gateway.start()
+    delay_s = chance.uniform(0, 0.05)
+    rules = functools.partial(put_rules, gateway.client(), seed)
+    kill_under(gateway, writers, wanted, delay_s=delay_s, before=rules)
     check(gateway.client(), writers)
 
 
@@ -213,7 +201,7 @@ def run_rounds(folder: Path, rounds: int) -> None:
     gateway.start()
     try:
         make_bucket(gateway.client())
-        writers = [Writer(gateway.url, number) for number in range(CLIENTS)]
+        writers = [VersionWriter(gateway.url, number) for number in range(CLIENTS)]
         for seed in range(rounds):
             kill_round(gateway, writers, seed)
             writers = [writer.begin_anew() for writer in writers]

@@ -8,8 +8,13 @@ import time
 from pathlib import Path
 
 import httpx
+import trio
 
+from s3proxy.bootstrap import open_catalog
+from s3proxy.config import DataConfig
 from tests.gateways import Gateway
+
+SETTLE_S_MAX = 60.0  # until the collector has deleted what nothing needs
 
 _BUGS = ("unexpected error", "connection lost to a bug", "Traceback")
 
@@ -28,6 +33,16 @@ def stored_files(root: Path) -> list[Path]:
 def leftovers(root: Path) -> list[Path]:
     """Temporaries below a local backend's root: of blobs, and of attached directories."""
     return [path for path in stored_files(root) if path.parent.name == "tmp"]
+
+
+def open_intents(gateway: Gateway) -> int:
+    """Read from the catalog, beside the running gateway."""
+
+    async def count() -> int:
+        async with open_catalog(DataConfig(dir=str(gateway.folder / "data"))) as (catalog, _):
+            return len(catalog.open_intents())
+
+    return trio.run(count)
 
 
 def memory_bytes(pid: int) -> int:
