@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 START_S_MAX = 30.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -62,15 +61,10 @@ class Process:
                     return self
             time.sleep(0.05)
         tail = self._log.read_text("utf-8", "replace")[-2000:]
-        self.__exit__(None, None, None)
+        self.__exit__()
         raise RuntimeError(f"{self.name} does not listen on {self.port}:\n{tail}")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._popen.terminate()
         try:
             self._popen.wait(15)

@@ -14,7 +14,6 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from urllib.parse import quote, unquote_to_bytes
 
 from tests.gateways import ACCESS_KEY, REGION, SECRET_KEY, Gateway
@@ -152,12 +151,7 @@ class Wire:
     def __enter__(self) -> Wire:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.socket.close()
 
     def send(self, *pieces: bytes) -> None:
