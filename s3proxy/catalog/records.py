@@ -136,7 +136,7 @@ class ObjectRecord(Record, frozen=True, kw_only=True):
         return self.version_id or NULL_VERSION
 
 
-class ListedFields(msgspec.Struct, array_like=True, frozen=True):
+class ListedFields(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The head of an ObjectRecord; decoding skips the rest of the array."""
 
     format: int

@@ -3,6 +3,7 @@
 docs/formats/catalog.md has the byte tables.
 """
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -141,10 +142,27 @@ class Codec(Generic[R]):
         try:
             record = self._decode(data)
         except msgspec.DecodeError as error:
-            raise UnsupportedRecord(f"{self._name}: {error}") from error
+            raise self._damaged(error) from error
         if record.format != FORMAT:
-            raise UnsupportedRecord(f"{self._name}: format {record.format} is not supported")
+            raise self._unknown(record)
         return record
+
+    def decode_all(self, values: Iterable[bytes]) -> list[R]:
+        """Return the records in `values`, in order; see `decode`."""
+        try:
+            records = [*map(self._decode, values)]
+        except msgspec.DecodeError as error:
+            raise self._damaged(error) from error
+        for record in records:
+            if record.format != FORMAT:
+                raise self._unknown(record)
+        return records
+
+    def _damaged(self, error: msgspec.DecodeError) -> UnsupportedRecord:
+        return UnsupportedRecord(f"{self._name}: {error}")
+
+    def _unknown(self, record: R) -> UnsupportedRecord:
+        return UnsupportedRecord(f"{self._name}: format {record.format} is not supported")
 
 
 buckets = Codec(BucketRecord)

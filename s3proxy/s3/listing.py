@@ -24,7 +24,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 
 
-class ListedObject(msgspec.Struct):
+class ListedObject(msgspec.Struct, gc=False):
     """One object of a page. The ETag has no quotes; modified_ns is nanoseconds since the epoch."""
 
     key: str
