@@ -96,11 +96,17 @@ class ObjectTable:
         self, bucket: BucketRecord, key: str, version_id: str = ""
     ) -> tuple[ObjectRecord | None, bytes | None]:
         """Return what `get_object` does and, if its only blob is inline, the data: one snapshot."""
+        encoded = key.encode()
         with self._engine.read() as view:
-            record = versions.find(view, bucket, key.encode(), version_id)
-            if record is None or len(record.blobs) != 1 or record.blobs[0].backend:
+            if version_id or len(encoded) > keys.PIECE_BYTES:
+                record = versions.find(view, bucket, encoded, version_id)
+            else:
+                value = view.get(OBJECTS, bucket.id + encoded)
+                record = None if value is None else tables.objects.decode(value)
+            blobs = () if record is None else record.blobs
+            if len(blobs) != 1 or blobs[0].backend:
                 return record, None
-            return record, view.get(INLINE, record.blobs[0].id.encode())
+            return record, view.get(INLINE, blobs[0].id.encode())
 
     def get_latest(self, bucket: BucketRecord, key: str) -> ObjectRecord | None:
         """Return the current version of `key`, object or delete marker, or None."""
@@ -148,7 +154,7 @@ class ObjectTable:
         truncated = len(rows) > limit
         del rows[limit:]
         return ListPage(
-            objects=[_listed(key, value) for key, value in rows if value is not None],
+            objects=_listed([(key, value) for key, value in rows if value is not None]),
             common_prefixes=[key.decode() for key, value in rows if value is None],
             truncated=truncated,
             next_after=rows[-1][0].decode() if truncated else "",
@@ -353,14 +359,17 @@ def _delete(
     return stored
 
 
-def _listed(key: bytes, value: bytes) -> ListedObject:
-    fields = tables.listed.decode(value)
-    return ListedObject(
-        key.decode(),
-        fields.size,
-        fields.etag,
-        fields.modified_ns,
-        fields.storage_class,
-        next(iter(fields.checksums)) if fields.checksums else "",
-        fields.checksum_type,
-    )
+def _listed(rows: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
+    records = tables.listed.decode_all([value for _, value in rows])
+    return [
+        ListedObject(
+            key.decode(),
+            fields.size,
+            fields.etag,
+            fields.modified_ns,
+            fields.storage_class,
+            next(iter(fields.checksums)) if fields.checksums else "",
+            fields.checksum_type,
+        )
+        for (key, _), fields in zip(rows, records, strict=True)
+    ]
