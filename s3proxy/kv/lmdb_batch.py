@@ -32,10 +32,10 @@ def store(env: lmdb.Environment, databases: Databases, batch: Batch) -> set[str]
     touched: set[str] = set()
     try:
         with env.begin(write=True) as txn:
-            _run_directly(LmdbTransaction(txn, databases, touched), batch)
+            _run_directly(LmdbTransaction(databases, txn, touched), batch)
     except _HalfDoneError:
         with env.begin(write=True) as txn:
-            _run_isolated(env, LmdbTransaction(txn, databases, touched), batch)
+            _run_isolated(env, LmdbTransaction(databases, txn, touched), batch)
     return touched
 
 

@@ -12,8 +12,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lmdb
 import trio
@@ -44,14 +45,14 @@ READER_CHECK_S = 60.0
 FOREIGN_CHECK_S = 0.2
 
 
+# The transaction of a read that is not entered yet.
+_NOT_BEGUN: Any = None
+
+
 class LmdbRead(LmdbSnapshot):
     """A snapshot and its context in one; a class, because a generator would double its cost."""
 
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: "LmdbEngine", databases: Databases) -> None:
-        self._engine = engine
-        self._databases = databases
+    _engine: "LmdbEngine"
 
     def __enter__(self) -> LmdbSnapshot:
         engine = self._engine
@@ -66,7 +67,7 @@ class LmdbRead(LmdbSnapshot):
         engine = self._engine
         engine.open_reads -= 1
         self._txn.abort()
-        if isinstance(error, lmdb.Error):
+        if error is not None and isinstance(error, lmdb.Error):
             raise translate(error, "read", engine.path) from error
 
 
@@ -97,7 +98,9 @@ class LmdbEngine:
         self.commit_s = 0.0
         self._last_batch = 0
         self._round_over = threading.Event()
-        self._forget: list[tuple[Callable[[], None], frozenset[str]]] = []
+        # Who is told of changes: of all, and of those to a keyspace.
+        self._forget_always: list[Callable[[], None]] = []
+        self._forget: dict[str, list[Callable[[], None]]] = {}
         self._map_size_bytes_max = map_size_bytes_max
         self._env = open_environment(self.path, map_size_bytes=map_size_bytes, sync=sync)
         # Begins a read transaction; the map keeps its place while `open_reads` is not zero.
@@ -146,11 +149,14 @@ class LmdbEngine:
 
     def read(self) -> "LmdbRead":
         """Open a snapshot; see `kv.engine.Engine.read`. About 1.5 us with two gets."""
-        return LmdbRead(self, self._databases)
+        return LmdbRead(self._databases, _NOT_BEGUN, self)
 
     def on_change(self, forget: Callable[[], None], /, *keyspaces: str) -> None:
         """Have `forget` called on commits; see `kv.engine.Engine.on_change`."""
-        self._forget.append((forget, frozenset(keyspaces)))
+        if not keyspaces:
+            self._forget_always.append(forget)
+        for name in keyspaces:
+            self._forget.setdefault(name, []).append(forget)
 
     def submit(self, change: Callable[[Transaction], T], /) -> Pending[T]:
         """Queue a change; see `kv.engine.Engine.submit`."""
@@ -251,8 +257,10 @@ class LmdbEngine:
                 return
 
     def _settle(self, batch: list[Pending[object]], touched: set[str]) -> None:
-        for forget, keyspaces in self._forget:
-            if not (keyspaces and keyspaces.isdisjoint(touched)):
+        for forget in self._forget_always:
+            forget()
+        for name in self._forget.keys() & touched:
+            for forget in self._forget[name]:
                 forget()
         settle_all(batch)
 
@@ -263,7 +271,7 @@ class LmdbEngine:
             now = self._env.info()["last_txnid"]
             if now != last:
                 last = now
-                for forget, _ in self._forget:
+                for forget in chain(self._forget_always, *self._forget.values()):
                     forget()
 
     def _take(self) -> list[Pending[object]]:

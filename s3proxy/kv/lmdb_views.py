@@ -5,20 +5,18 @@ from contextlib import contextmanager
 from itertools import takewhile
 
 import lmdb
+import msgspec
 
 from s3proxy.kv.errors import BadKey
 
 Databases = dict[str, "lmdb._Database"]
 
 
-class LmdbSnapshot:
+class LmdbSnapshot(msgspec.Struct, eq=False):
     """A read transaction; keyspaces are LMDB's named databases."""
 
-    __slots__ = ("_databases", "_txn")
-
-    def __init__(self, txn: "lmdb.Transaction[bytes]", databases: Databases) -> None:
-        self._txn = txn
-        self._databases = databases
+    _databases: Databases
+    _txn: "lmdb.Transaction[bytes]"
 
     def get(self, keyspace: str, key: bytes, /) -> bytes | None:
         """Return the value under `key`, or None; a key too long to be stored is not there."""
@@ -49,20 +47,14 @@ class LmdbTransaction(LmdbSnapshot):
         touched: gets the keyspaces that were written to.
     """
 
-    __slots__ = ("touched", "written")
-
-    def __init__(
-        self, txn: "lmdb.Transaction[bytes]", databases: Databases, touched: set[str]
-    ) -> None:
-        super().__init__(txn, databases)
-        self.touched = touched
-        self.written = False
+    touched: set[str]
+    written: bool = False
 
     @contextmanager
     def begin_child(self, env: lmdb.Environment) -> Iterator["LmdbTransaction"]:
         """A transaction within this one, which is thrown away when its block raises."""
         with env.begin(parent=self._txn, write=True) as txn:
-            yield LmdbTransaction(txn, self._databases, self.touched)
+            yield LmdbTransaction(self._databases, txn, self.touched)
 
     def put(self, keyspace: str, key: bytes, value: bytes, /) -> None:
         """Store `value` under `key`.
