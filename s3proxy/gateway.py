@@ -100,16 +100,16 @@ class Gateway:
             if self._hosts.websites and (name := self._hosts.website(request.head.host)):
                 return await self._visit(request, name, exchange)
             exchange.route = found = route(request.head, self._hosts)
-            exchange.operation = found.operation
-            if found.operation == PREFLIGHT:
+            exchange.operation = operation = found.operation
+            if operation == PREFLIGHT:
                 return self._preflight(found)
-            if found.operation == POST_OBJECT:
+            if operation == POST_OBJECT:
                 call = await self._open_form(request, found, exchange)
             else:
                 exchange.sender = sender = self._authenticate(signed)
                 call = Call(request, found, self._services, sender)
             exchange.call = call
-            response = await OPERATIONS[found.operation].function(call)
+            response = await OPERATIONS[operation].function(call)
         except S3Error as error:
             response = self._error(request, error)
         except Exception as error:
@@ -214,7 +214,9 @@ class Gateway:
         """Count and log one answer that has left, whole or not (`error` says why not)."""
         exchange: Exchange = request.context
         duration_s = time.monotonic() - request.received_s
-        received = max(request.head.content_length, 0)
+        received = request.head.content_length
+        if received < 0:
+            received = 0
         code: str | int = exchange.code
         if code not in STATUSES:  # a provider may answer any; a label takes only known ones
             code = response.status
