@@ -98,10 +98,18 @@ async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbE
 
     Commands open it beside a running gateway; LMDB lets several processes in.
     """
-    data = _made(config)
-    engine = LmdbEngine(data / CATALOG_NAME, map_size_bytes=config.map_size_bytes)
+    async with open_catalog_file(config, _made(config) / CATALOG_NAME) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_catalog_file(
+    config: DataConfig, path: Path
+) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
+    """The catalog in a file of the data directory; see open_catalog."""
+    engine = LmdbEngine(path, map_size_bytes=config.map_size_bytes)
     try:
-        catalog = Catalog(engine, _sealer(data), garbage_delay_s=config.garbage_grace_s)
+        catalog = Catalog(engine, _sealer(path.parent), garbage_delay_s=config.garbage_grace_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield catalog, engine

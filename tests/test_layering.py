@@ -22,7 +22,7 @@ ROWS = (
     ("config",),
     ("config_rules",),
     ("config_loading", "bootstrap", "gauges", "event_targets"),
-    ("config_files", "resources"),
+    ("config_files", "resources", "restoring"),
     ("service",),
     ("cli",),
     ("__main__",),

@@ -130,6 +130,7 @@ class Catalog:
         self.intend = intents.intend
         self.open_intents = intents.open_intents
         self.drop_intent = intents.drop_intent
+        self.forget_intents = intents.forget_intents
 
     def _join_uploads(
         self, uploads: UploadTable, lister: UploadLister, completion: CompletionTable

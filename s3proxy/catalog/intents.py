@@ -77,3 +77,18 @@ class IntentTable:
             return True
 
         return await self._engine.commit(change)
+
+    async def forget_intents(self) -> int:
+        """Remove all intents and leave their blobs alone; returns how many there were.
+
+        For a catalog of some time ago: what it has as a write under way may have become an object
+        since, and its blob is not to be taken for garbage.
+        """
+
+        def change(txn: Transaction) -> int:
+            open_ones = [key for key, _ in txn.scan(INTENTS, b"")]
+            for key in open_ones:
+                txn.delete(INTENTS, key)
+            return len(open_ones)
+
+        return await self._engine.commit(change)

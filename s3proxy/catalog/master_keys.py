@@ -101,6 +101,17 @@ def former_keys(data_dir: str | Path) -> list[Path]:
     return sorted(Path(data_dir).glob(f"{MASTER_KEY_NAME}.{'[0-9a-f]' * 2 * KEY_ID_BYTES}"))
 
 
+def known_ids(data_dir: str | Path) -> set[str]:
+    """What the keys in a directory are called (hex) in what they sealed.
+
+    Raises:
+        BadMasterKey, OSError: see FileSealer.
+    """
+    current = Path(data_dir) / MASTER_KEY_NAME
+    paths = [*([current] if current.exists() else []), *former_keys(data_dir)]
+    return {key_id(_read(path)[0]).hex() for path in paths}
+
+
 @contextmanager
 def _new_key(path: Path) -> Iterator[Path]:
     """A file beside `path` with a new key, whole and synced; it is gone at the end."""

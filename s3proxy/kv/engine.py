@@ -90,5 +90,15 @@ class Engine(Protocol):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Commit queued changes until cancelled; all that were queued by then are committed."""
 
+    async def copy_to(self, target: int, /) -> None:
+        """Write all keyspaces, as of one commit, into the open, empty file `target`; synced.
+
+        Changes go on meanwhile. Cancelled or failed: the file holds rubbish.
+
+        Raises:
+            DiskFull, WriteFailed: there; the store is as it was.
+            KvError: the store cannot be read.
+        """
+
     def close(self) -> None:
         """Flush and close; reads and writes raise Closed afterwards. Idempotent."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
-from s3proxy.kv import lmdb_batch
+from s3proxy.kv import lmdb_batch, lmdb_copy
 from s3proxy.kv.engine import Transaction
 from s3proxy.kv.errors import Broken, Closed, KvError
 from s3proxy.kv.lmdb_errors import translate
@@ -192,6 +192,10 @@ class LmdbEngine:
             self._fail_queued()
         if self._broken is not None:
             raise self._broken
+
+    async def copy_to(self, target: int, /) -> None:
+        """Write a consistent copy to an open file; see `kv.engine.Engine.copy_to`."""
+        await lmdb_copy.copy(self.path, target)
 
     def close(self) -> None:
         """Flush and close; idempotent. After `run` has ended."""

@@ -13,7 +13,13 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # LMDB calls a write that was cut short EIO; with less room than this it was the full disk.
 _ROOM_BYTES_MIN = 1 << 20
 
-_FOREIGN = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)
+_FOREIGN = (
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.IncompatibleError,
+)
 
 
 def translate(error: lmdb.Error, op: str, path: str) -> KvError:

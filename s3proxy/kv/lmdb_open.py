@@ -1,13 +1,15 @@
 """Opening the LMDB file, and refusing what is not one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import lmdb
 
-from s3proxy.kv.errors import KvError
+from s3proxy.kv.errors import InvalidStore, KvError
 from s3proxy.kv.lmdb_errors import translate
+from s3proxy.kv.lmdb_views import LmdbSnapshot
 
 T = TypeVar("T")
 
@@ -73,3 +75,36 @@ def _cover_last_page(env: lmdb.Environment, path: str) -> None:
         size_bytes = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
         if 0 < os.stat(path).st_size < size_bytes:  # noqa: PTH116
             os.truncate(path, size_bytes)
+
+
+@contextmanager
+def open_snapshot(path: str, *, in_use: bool) -> Iterator[tuple[LmdbSnapshot, list[str]]]:
+    """The database file at `path` as it is, and the names of its keyspaces; nothing is written.
+
+    To be run apart (apart.py): a damaged file can end the process.
+
+    Args:
+        in_use: other processes may be writing to it. A file that nobody writes to gets no lock file
+            beside it.
+    Raises:
+        InvalidStore: no database of LMDB, or a damaged one.
+        KvError: it cannot be opened.
+    """
+    env = None
+    try:
+        env = lmdb.open(
+            path, subdir=False, readonly=True, create=False, lock=in_use, max_dbs=KEYSPACES_MAX
+        )
+        with while_growing(env, env.begin) as txn:
+            names = [name for name, _ in txn.cursor()]
+            databases = {name.decode(): env.open_db(name, txn, create=False) for name in names}
+            yield LmdbSnapshot(txn, databases), list(databases)
+    except (lmdb.Error, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise InvalidStore("read", path, "not a usable database (names)") from error
+        raise translate(error, "read", path) from error
+    except OSError as error:
+        raise KvError("open", path, error.strerror or str(error)) from error
+    finally:
+        if env is not None:
+            env.close()
