@@ -98,7 +98,7 @@ def open_snapshot(path: str, *, in_use: bool) -> Iterator[tuple[LmdbSnapshot, li
         with while_growing(env, env.begin) as txn:
             names = [name for name, _ in txn.cursor()]
             databases = {name.decode(): env.open_db(name, txn, create=False) for name in names}
-            yield LmdbSnapshot(txn, databases), list(databases)
+            yield LmdbSnapshot(databases, txn), list(databases)
     except (lmdb.Error, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise InvalidStore("read", path, "not a usable database (names)") from error
