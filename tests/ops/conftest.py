@@ -41,3 +41,19 @@ async def s3_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
         await lab.attach("near", "moto", target)
         await lab.put("/far", location_document("moto"))
         yield lab
+
+
+@pytest.fixture
+async def class_lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
+    """A lab whose bucket `www` is on `disk`; STANDARD_IA is on `moto`."""
+    settings = Settings(
+        inline_bytes_max=1000,
+        part_bytes_min=10,
+        storage_classes={"STANDARD_IA": "moto"},
+        container_seed=secrets.randbits(64),
+    )
+    async with (
+        s3_backend(endpoint_url) as backend,
+        open_lab(tmp_path, more=[backend], settings=settings) as lab,
+    ):
+        yield lab

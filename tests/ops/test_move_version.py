@@ -1,20 +1,14 @@
 """A version's bytes move to another endpoint, and are found there."""
 
-import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from s3proxy.backends.errors import NotFound
 from s3proxy.catalog.expiry import Candidate
 from s3proxy.catalog.records import ObjectRecord
-from s3proxy.ops.call import Settings
 from s3proxy.ops.move_version import move_version
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import Verdict
-from tests.backends.stores import s3_backend
-from tests.ops.lab import Lab, md5, open_lab
+from tests.ops.lab import Lab, md5
 from tests.ops.uploads import put_parts
 
 DATA = b"0123456789" * 300
@@ -22,19 +16,8 @@ MOVE = Verdict("move", "STANDARD_IA")
 
 
 @pytest.fixture
-async def lab(tmp_path: Path, endpoint_url: str) -> AsyncIterator[Lab]:
-    """The bucket `www` is on `disk`; STANDARD_IA is on `moto`."""
-    settings = Settings(
-        inline_bytes_max=1000,
-        part_bytes_min=10,
-        storage_classes={"STANDARD_IA": "moto"},
-        container_seed=secrets.randbits(64),
-    )
-    async with (
-        s3_backend(endpoint_url) as backend,
-        open_lab(tmp_path, more=[backend], settings=settings) as lab,
-    ):
-        yield lab
+def lab(class_lab: Lab) -> Lab:
+    return class_lab
 
 
 async def move(lab: Lab, key: str, record: ObjectRecord | None = None) -> bool:

@@ -1,13 +1,11 @@
 """Storage classes as placements: where objects of a class lie, and that they are found there."""
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from s3proxy.ops.call import Settings
-from tests.backends.stores import s3_backend
 from tests.ops.lab import Lab, disk_backend, md5, open_lab
 from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
@@ -80,34 +78,23 @@ async def test_upload_of_a_class_lies_at_its_backend(lab: Lab) -> None:
     assert (await lab.get("/www/k")).body == DATA * 2
 
 
-async def test_class_on_another_endpoint_has_its_own_container(
-    tmp_path: Path, endpoint_url: str
-) -> None:
-    settings = Settings(
-        inline_bytes_max=1000,
-        part_bytes_min=10,
-        storage_classes={"STANDARD_IA": "moto"},
-        container_seed=secrets.randbits(64),
-    )
-    async with (
-        s3_backend(endpoint_url) as backend,
-        open_lab(tmp_path, more=[backend], settings=settings) as lab,
-    ):
-        for key in ("a", "b"):
-            await lab.put(f"/www/{key}", DATA, x_amz_storage_class="STANDARD_IA")
-        (blob,) = lab.record("a").blobs
-        assert blob.backend == "moto"
-        assert blob.container.startswith("s3gw-")
-        assert blob.container.endswith("-moto")
-        assert (await lab.get("/www/a")).body == DATA
-        assert len(lab.services.containers) == 1
-        store = backend.blobs(blob.container)
-        for key in ("a", "b"):
-            (blob,) = lab.record(key).blobs
-            await lab.ask("DELETE", f"/www/{key}")
-            await store.delete(blob.name)
-        await lab.ask("DELETE", "/www")
-        assert not lab.services.containers
-        await lab.ask("PUT", "/www")
-        await lab.put("/www/a", DATA, x_amz_storage_class="STANDARD_IA")
-        assert (await lab.get("/www/a")).body == DATA
+async def test_class_on_another_endpoint_has_its_own_container(class_lab: Lab) -> None:
+    lab = class_lab
+    for key in ("a", "b"):
+        await lab.put(f"/www/{key}", DATA, x_amz_storage_class="STANDARD_IA")
+    (blob,) = lab.record("a").blobs
+    assert blob.backend == "moto"
+    assert blob.container.startswith("s3gw-")
+    assert blob.container.endswith("-moto")
+    assert (await lab.get("/www/a")).body == DATA
+    assert len(lab.services.containers) == 1
+    store = lab.services.backend("moto").blobs(blob.container)
+    for key in ("a", "b"):
+        (blob,) = lab.record(key).blobs
+        await lab.ask("DELETE", f"/www/{key}")
+        await store.delete(blob.name)
+    await lab.ask("DELETE", "/www")
+    assert not lab.services.containers
+    await lab.ask("PUT", "/www")
+    await lab.put("/www/a", DATA, x_amz_storage_class="STANDARD_IA")
+    assert (await lab.get("/www/a")).body == DATA
