@@ -37,6 +37,7 @@ def backend_options(config: BackendConfig) -> BackendOptions:
         addressing=config.addressing,
         verifies_payload=config.verifies_payload,
         attaching=config.new_buckets == "attached",
+        physical_bucket=config.physical_bucket,
     )
 
 

@@ -51,6 +51,7 @@ from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
+from s3proxy.ops.containers import adopt_containers
 from s3proxy.ops.identity import identity_of
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.resources import (
@@ -147,6 +148,7 @@ class Service:
         async with self._backends(parts.client) as backends:
             await recover(parts.catalog, backends)
             services = self._services(parts, backends, await parts.catalog.container_seed())
+            await adopt_containers(services)
             gateway = self._gateway(parts, services)
             speaking = trusted_networks(config) if config.server.proxy_protocol else None
             server = Server(gateway, parts.readiness, server_limits(config), tls, speaking)

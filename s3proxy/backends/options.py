@@ -36,6 +36,8 @@ class S3Options(Struct, frozen=True, kw_only=True):
             hash is signed may be passed on unseen.
         attaching: CreateBucket makes a bucket of the endpoint's own, under the client's name,
             instead of a managed one.
+        physical_bucket: the bucket there that holds all managed ones, each below a prefix of its
+            own; "" where each has a bucket of its own.
     """
 
     name: str
@@ -46,6 +48,7 @@ class S3Options(Struct, frozen=True, kw_only=True):
     addressing: Literal["path", "virtual"] = "path"
     verifies_payload: bool = False
     attaching: bool = False
+    physical_bucket: str = ""
 
 
 BackendOptions = LocalOptions | S3Options

@@ -1,4 +1,7 @@
-"""Another S3 endpoint as a backend: containers are its buckets."""
+"""Another S3 endpoint as a backend: containers are its buckets, or prefixes in one of them.
+
+A container that is a prefix is `<physical bucket>/<name>/`; nothing is read or written beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 
-from s3proxy.backends.errors import AlreadyExists, BackendError, NotFound
+from s3proxy.backends.errors import (
+    AlreadyExists,
+    BackendError,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+)
 from s3proxy.backends.options import S3Options
 from s3proxy.backends.s3_headers import length_line
 from s3proxy.backends.s3_request import Ask, S3Requests
@@ -15,6 +24,7 @@ from s3proxy.backends.s3_xml import write_location
 from s3proxy.http.client import Client
 
 KEY_BYTES_MAX = 1024  # S3: of a key, encoded
+_PREFIX_BYTES_MAX = 64  # of a bucket's name and a slash
 _BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
 # HeadBucket of a bucket that is another account's, or in another region.
 _ELSEWHERE = frozenset({301, 307, 400, 403})
@@ -38,25 +48,36 @@ class S3Backend:
         # A probe that had to wait behind other requests would tell about those.
         self._probes = S3Requests(options, client, clock=clock, lane="probes")
         self.attaching = options.attaching
+        self._physical_made = False
         self._options = options
-        self._stores: dict[str, S3Store] = {}
+        self._physical = options.physical_bucket
+        self._stores: dict[tuple[str, str], S3Store] = {}
 
     def blobs(self, container: str) -> S3Store:
         """See `Backend.blobs`."""
-        return self.files(container)
+        bucket, _, prefix = container.partition("/")
+        return self._store(bucket, prefix)
 
     def files(self, target: str) -> S3Store:
         """See `Backend.files`; the target is the bucket's name there."""
-        store = self._stores.get(target)
+        return self._store(target, "")
+
+    def _store(self, bucket: str, prefix: str) -> S3Store:
+        store = self._stores.get((bucket, prefix))
         if store is None:
-            store = S3Store(self.requests, target, verifies_payload=self._options.verifies_payload)
-            self._stores[target] = store
+            verifies = self._options.verifies_payload
+            store = S3Store(self.requests, bucket, prefix=prefix, verifies_payload=verifies)
+            self._stores[bucket, prefix] = store
         return store
 
     def blob_name(self, key: str, blob_id: str) -> str:
         """`<key>~<id>`, so that the data can be read without the catalog; cut to S3's length."""
-        room = KEY_BYTES_MAX - len(blob_id) - 1
+        room = KEY_BYTES_MAX - len(blob_id) - 1 - (_PREFIX_BYTES_MAX if self._physical else 0)
         return f"{key.encode()[:room].decode(errors='ignore')}~{blob_id}"
+
+    def container(self, name: str) -> str:
+        """See `Backend.container`."""
+        return f"{self._physical}/{name}/" if self._physical else name
 
     async def has_container(self, container: str) -> bool:
         """Whether there is a bucket of that name, of whatever account.
@@ -82,6 +103,20 @@ class S3Backend:
             locks: with object lock.
             ownership: ObjectOwnership; "" leaves it to the endpoint.
         """
+        bucket, _, prefix = container.partition("/")
+        if not prefix:
+            await self._create_bucket(bucket, locks=locks, ownership=ownership)
+        elif not self._physical_made:
+            try:
+                await self._create_bucket(bucket)
+            except AlreadyExists as error:
+                hint = "the physical bucket is another account's"
+                raise PermissionDenied("create_container", bucket, hint, self.name) from error
+            self._physical_made = True
+
+    async def _create_bucket(
+        self, container: str, *, locks: bool = False, ownership: str = ""
+    ) -> None:
         body = write_location(self._options.region)
         headers = [("Content-Type", "application/xml")] if body else []
         if locks:
@@ -104,12 +139,23 @@ class S3Backend:
 
     async def delete_container(self, container: str) -> None:
         """See `Backend.delete_container`; Conflict when it is not empty."""
+        if "/" in container:
+            await self._require_empty(container)
+            return
         try:
             await self.requests.call(
                 Ask(op="delete_container", method="DELETE", container=container)
             )
         except NotFound:
             return
+
+    async def _require_empty(self, container: str) -> None:
+        try:
+            page = await self.blobs(container).list("", delimiter="", after="", limit=1)
+        except NotFound:
+            return
+        if page.objects:
+            raise Conflict("delete_container", container, "it is not empty", self.name)
 
     async def check(self) -> None:
         """See `Backend.check`: the endpoint knows the credentials."""

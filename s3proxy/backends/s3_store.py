@@ -1,4 +1,4 @@
-"""A bucket at an S3 endpoint, in either role.
+"""A bucket at an S3 endpoint, or a prefix in one, in either role.
 
 Writes are whole by the endpoint's own rule: a PUT whose body does not arrive to its last byte makes
 no object. The last bytes leave only when the source has ended as announced and `published` is done;
@@ -8,6 +8,8 @@ a body that the endpoint verifies itself is passed on unseen instead.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import structs
 
 from s3proxy.backends.errors import InvalidRange, NotFound, Rejected, Unavailable, Unsupported
 from s3proxy.backends.s3_errors import ERROR_BYTES_MAX
@@ -42,9 +44,12 @@ _HIGHEST = "\U0010ffff"  # sorts behind what any key in use continues a prefix w
 class S3Store:
     """See `Store`. `requests` also serves operations that are relayed as they are."""
 
-    def __init__(self, requests: S3Requests, container: str, *, verifies_payload: bool) -> None:
+    def __init__(
+        self, requests: S3Requests, container: str, *, prefix: str = "", verifies_payload: bool
+    ) -> None:
         self.requests = requests
         self.container = container
+        self._prefix = prefix
         self.features = Features(
             multipart=True,
             metadata=True,
@@ -58,7 +63,7 @@ class S3Store:
 
     async def head(self, key: str) -> Stat:
         """See `Store.head`."""
-        return await self._multipart.head(key)
+        return await self._multipart.head(self._prefix + key)
 
     async def open(self, key: str, first: int = 0, last: int | None = None) -> Reading:
         """See `Store.open`; the body comes straight from the upstream connection."""
@@ -68,7 +73,7 @@ class S3Store:
             op="open",
             method="GET",
             container=self.container,
-            key=key,
+            key=self._prefix + key,
             headers=[] if whole else [("Range", span)],
         )
         exchange = await self.requests.open(ask)
@@ -87,7 +92,13 @@ class S3Store:
         query = [("tagging", "")]
         if version_id:
             query.append(("versionId", version_id))
-        ask = Ask(op="get_tags", method="GET", container=self.container, key=key, query=query)
+        ask = Ask(
+            op="get_tags",
+            method="GET",
+            container=self.container,
+            key=self._prefix + key,
+            query=query,
+        )
         try:
             answer = await self.requests.call(ask, bytes_max=TAGGING_BYTES_MAX)
         except (Unsupported, Rejected):
@@ -107,7 +118,7 @@ class S3Store:
         """See `Store.delete`."""
         try:
             await self.requests.call(
-                Ask(op="delete", method="DELETE", container=self.container, key=key)
+                Ask(op="delete", method="DELETE", container=self.container, key=self._prefix + key)
             )
         except NotFound as error:
             if type(error) is not NotFound:
@@ -115,17 +126,18 @@ class S3Store:
 
     async def copy(self, source_key: str, target_key: str, options: PutOptions) -> Stat:
         """See `Store.copy`; done by the endpoint, in parts above 5 GiB."""
-        source = self.requests.copy_source(self.container, source_key)
+        source = self.requests.copy_source(self.container, self._prefix + source_key)
         size = (await self.head(source_key)).size
+        target = self._prefix + target_key
         if size > COPY_BYTES_MAX:
-            return await self._multipart.copy_large(source, size, target_key, options)
+            return await self._multipart.copy_large(source, size, target, options)
         if options.published is not None:
             await options.published()
         ask = Ask(
             op="copy",
             method="PUT",
             container=self.container,
-            key=target_key,
+            key=target,
             headers=[
                 ("x-amz-copy-source", source),
                 ("x-amz-metadata-directive", "REPLACE"),
@@ -146,6 +158,11 @@ class S3Store:
         """See `Store.list`; at most KEYS_MAX entries."""
         if limit <= 0:
             return ListPage(objects=[], common_prefixes=[], truncated=False, next_after="")
+        after = self._prefix + after if after else ""
+        page = await self._list(self._prefix + prefix, delimiter, after, limit)
+        return page if not self._prefix else _below(page, self._prefix)
+
+    async def _list(self, prefix: str, delimiter: str, after: str, limit: int) -> ListPage:
         # A page that ended with a common prefix goes on behind all that it covers.
         covered = bool(after) and after == common_prefix(after, prefix, delimiter)
         query = [("list-type", "2"), ("encoding-type", "url")]
@@ -167,7 +184,7 @@ class S3Store:
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """See `Store.create_upload`."""
-        return await self._multipart.create(key, options)
+        return await self._multipart.create(self._prefix + key, options)
 
     async def put_part(
         self, key: str, upload_id: str, number: int, source: ByteSource, options: PutOptions
@@ -180,11 +197,11 @@ class S3Store:
         self, key: str, upload_id: str, parts: Sequence[tuple[int, str]], options: PutOptions
     ) -> Stat:
         """See `Store.complete_upload`."""
-        return await self._multipart.complete(key, upload_id, parts, options)
+        return await self._multipart.complete(self._prefix + key, upload_id, parts, options)
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """See `Store.abort_upload`."""
-        await self._multipart.abort(key, upload_id)
+        await self._multipart.abort(self._prefix + key, upload_id)
 
     async def _send(
         self,
@@ -201,7 +218,7 @@ class S3Store:
             op=op,
             method="PUT",
             container=self.container,
-            key=key,
+            key=self._prefix + key,
             query=query,
             headers=[*headers, *digest_headers(options)],
             raw=length_line(options.length),
@@ -236,3 +253,20 @@ def payload_hash(options: PutOptions) -> str:
 async def _published(published: Callable[[], Awaitable[None]] | None) -> None:
     if published is not None:
         await published()
+
+
+def _below(page: ListPage, prefix: str) -> ListPage:
+    """A page of what is below a prefix, without it; whatever else an endpoint lists is left out."""
+    length = len(prefix)
+    return ListPage(
+        objects=[
+            structs.replace(entry, key=entry.key[length:])
+            for entry in page.objects
+            if entry.key.startswith(prefix)
+        ],
+        common_prefixes=[
+            found[length:] for found in page.common_prefixes if found.startswith(prefix)
+        ],
+        truncated=page.truncated and page.next_after.startswith(prefix),
+        next_after=page.next_after[length:] if page.next_after.startswith(prefix) else "",
+    )

@@ -171,6 +171,9 @@ class Backend(Protocol):
     def blob_name(self, key: str, blob_id: str) -> str:
         """The name of a blob here, to be kept in its BlobRef."""
 
+    def container(self, name: str) -> str:
+        """What stands for the physical bucket `name` here: that, or a prefix in one for all."""
+
     async def create_container(self, container: str) -> None:
         """Make the container of a managed bucket; succeeds when it is there already."""
 

@@ -1,9 +1,8 @@
 """Buckets by (tenant, name)."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +38,7 @@ def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
     Raises:
         NoSuchBucket: it is gone, or is a namesake made later.
     """
-    value = txn.get(BUCKETS, _key(bucket.tenant, bucket.name))
+    value = txn.get(BUCKETS, bucket_key(bucket.tenant, bucket.name))
     found = None if value is None else tables.buckets.decode(value)
     if found is None or found.id != bucket.id:
         raise NoSuchBucket(bucket.name)
@@ -48,16 +47,20 @@ def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
 
 def store(txn: Transaction, bucket: BucketRecord) -> None:
     """Keep what changed of a bucket that `require` gave."""
-    txn.put(BUCKETS, _key(bucket.tenant, bucket.name), encode(bucket))
+    txn.put(BUCKETS, bucket_key(bucket.tenant, bucket.name), encode(bucket))
 
 
-class LeftoverContainer(NamedTuple):
-    """A container on a backend, whose bucket is deleted."""
+def places_of(bucket: BucketRecord) -> list[bytes]:
+    """Return the places where a managed bucket has containers, as keys of `containers`."""
+    if bucket.kind != "managed":
+        return []
+    names = {bucket.backend: bucket.container, **bucket.names}
+    return [place_key(*place) for place in names.items()]
 
-    backend: str
-    container: str
-    tenant: str
-    bucket: str
+
+def place_key(backend: str, container: str) -> bytes:
+    """Return the key of a container on a backend."""
+    return backend.encode() + _SEPARATOR + container.encode()
 
 
 class BucketTable:
@@ -72,7 +75,7 @@ class BucketTable:
         return self._remembered[tenant, name]
 
     def _read(self, named: tuple[str, str]) -> BucketRecord | None:
-        value = self._engine.get(BUCKETS, _key(*named))
+        value = self._engine.get(BUCKETS, bucket_key(*named))
         return None if value is None else tables.buckets.decode(value)
 
     def list_buckets(self, tenant: str = "main") -> list[BucketRecord]:
@@ -104,7 +107,7 @@ class BucketTable:
         Raises:
             BucketExists: the tenant has one of that name.
         """
-        key = _key(record.tenant, record.name)
+        key = bucket_key(record.tenant, record.name)
 
         def change(txn: Transaction) -> BucketRecord:
             if txn.get(BUCKETS, key) is not None:
@@ -113,6 +116,7 @@ class BucketTable:
                 record, id=allocate_id(txn), configs=tuple(sorted(configs))
             )
             txn.put(BUCKETS, key, encode(created))
+            _use(txn, created)
             for name, document in configs.items():
                 config = ConfigRecord(document=document)
                 txn.put(BUCKET_CONFIGS, created.id + name.encode(), encode(config))
@@ -130,8 +134,11 @@ class BucketTable:
         """
 
         def changing(txn: Transaction) -> BucketRecord:
-            changed = change(require(txn, bucket))
+            before = require(txn, bucket)
+            changed = change(before)
             store(txn, changed)
+            if changed.names != before.names:
+                _use(txn, changed)
             return changed
 
         return await self._engine.commit(changing)
@@ -141,21 +148,17 @@ class BucketTable:
         with self._engine.read() as view:
             return all(keys.is_empty(view, table, bucket.id) for table in (OBJECTS, VERSIONS))
 
-    async def delete_bucket(
-        self, name: str, tenant: str = "main", containers: Collection[tuple[str, str]] = ()
-    ) -> BucketRecord:
+    async def delete_bucket(self, name: str, tenant: str = "main") -> BucketRecord:
         """Remove an empty bucket; returns what it was.
 
         The side table of an attached bucket is cleared afterwards; a crash in between leaves rows
         under an id that is never used again.
 
-        Args:
-            containers: (backend, container) of what it had there, which is to be removed.
         Raises:
             NoSuchBucket: it is not there.
             BucketNotEmpty: it holds versions of objects, or uploads.
         """
-        key = _key(tenant, name)
+        key = bucket_key(tenant, name)
 
         def change(txn: Transaction) -> BucketRecord:
             value = txn.get(BUCKETS, key)
@@ -165,8 +168,8 @@ class BucketTable:
             if not all(keys.is_empty(txn, table, record.id) for table in _HOLDERS):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
-            for place in containers:
-                txn.put(CONTAINERS, _SEPARATOR.join(map(str.encode, place)), key)
+            for place in places_of(record):
+                txn.put(CONTAINERS, place, key)
             for table in (BUCKET_CONFIGS, PROGRESS):
                 _clear(txn, table, record.id)
             return record
@@ -176,22 +179,16 @@ class BucketTable:
             pass
         return deleted
 
-    def leftover_containers(self) -> list[LeftoverContainer]:
-        """Return what deleted buckets still have on backends."""
-        with self._engine.read() as view:
-            return [
-                LeftoverContainer(*key.decode().split("\0"), *bucket.decode().split("\0"))
-                for key, bucket in view.scan(CONTAINERS, b"")
-            ]
 
-    async def forget_container(self, backend: str, container: str) -> None:
-        """Drop a container that is removed, or in use again."""
-        key = _SEPARATOR.join((backend.encode(), container.encode()))
-        await self._engine.commit(lambda txn: txn.delete(CONTAINERS, key))
-
-
-def _key(tenant: str, name: str) -> bytes:
+def bucket_key(tenant: str, name: str) -> bytes:
+    """Return the key of a bucket in its keyspace."""
     return tenant.encode() + _SEPARATOR + name.encode()
+
+
+def _use(txn: Transaction, bucket: BucketRecord) -> None:
+    """Let the containers of a bucket be leftovers no more."""
+    for place in places_of(bucket):
+        txn.delete(CONTAINERS, place)
 
 
 def _clear(txn: Transaction, table: str, bucket_id: bytes) -> None:

@@ -13,6 +13,7 @@ from s3proxy.catalog.attributes import AttributesTable
 from s3proxy.catalog.bucket_configs import BucketConfigTable
 from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
+from s3proxy.catalog.containers import ContainerTable
 from s3proxy.catalog.copies import CopyTable
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.debts import DebtTable
@@ -65,6 +66,7 @@ class Catalog:
         self.gateway = gateway or secrets.token_hex(8)
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
+        self._join_containers(ContainerTable(engine))
         self._join_objects(ObjectTable(engine, now_ns, garbage.due_ns), VersionLister(engine))
         self._join_walks(ExpiryTable(engine, now_ns, garbage.due_ns), ProgressTable(engine))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
@@ -93,8 +95,6 @@ class Catalog:
         self.update_bucket = buckets.update_bucket
         self.delete_bucket = buckets.delete_bucket
         self.is_empty = buckets.is_empty
-        self.leftover_containers = buckets.leftover_containers
-        self.forget_container = buckets.forget_container
         self.get_bucket_config = configs.get_bucket_config
         self.list_bucket_configs = configs.list_bucket_configs
         self.put_bucket_config = configs.put_bucket_config
@@ -102,6 +102,14 @@ class Catalog:
         self.get_attributes = attributes.get_attributes
         self.put_attributes = attributes.put_attributes
         self.delete_attributes = attributes.delete_attributes
+
+    def _join_containers(self, containers: ContainerTable) -> None:
+        self.bucket_of_container = containers.bucket_of_container
+        self.claim_container = containers.claim_container
+        self.disown_container = containers.disown_container
+        self.adopt_containers = containers.adopt_containers
+        self.leftover_containers = containers.leftover_containers
+        self.forget_container = containers.forget_container
 
     def _join_walks(self, expiry: ExpiryTable, progress: ProgressTable) -> None:
         self.expire_versions = expiry.expire_versions

@@ -47,6 +47,7 @@ DEBTS = "debts"
 DEBT_ORDER = "debt_order"
 DEBT_COUNTS = "debt_counts"
 CONTAINERS = "containers"
+PHYSICAL = "physical"
 UPLOADS = "uploads"
 PARTS = "parts"
 COMPLETED = "completed"
@@ -78,6 +79,7 @@ KEYSPACES = (
     DEBT_ORDER,
     DEBT_COUNTS,
     CONTAINERS,
+    PHYSICAL,
     UPLOADS,
     PARTS,
     COMPLETED,

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.catalog.buckets import LeftoverContainer
+from s3proxy.catalog.containers import LeftoverContainer
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.authorization import require_service
+from s3proxy.ops.bucket_homes import make_home, placed
+from s3proxy.ops.containers import containers_of, remove_container
 from s3proxy.ops.new_bucket import configs_of_new_bucket, put_first_acl
 from s3proxy.ops.payload_source import read_document
+from s3proxy.ops.placing import rules_of
 from s3proxy.ops.provider_buckets import (
     attaching_backend,
     create_at_provider,
@@ -21,8 +24,6 @@ from s3proxy.ops.provider_buckets import (
     require_at_provider,
 )
 from s3proxy.ops.resolve import XML_HEADERS, find_bucket, open_namespace, owner_of
-from s3proxy.ops.storage_classes import containers_of, remove_container
-from s3proxy.placement import choose_backend, container_name
 from s3proxy.s3 import xml
 from s3proxy.s3.acl import has_acl_headers
 from s3proxy.s3.auth import ANONYMOUS
@@ -66,14 +67,15 @@ async def list_buckets(call: Call) -> Response:
 
 
 async def create_bucket(call: Call) -> Response:
-    """CreateBucket: a managed one or the backend's own; the LocationConstraint chooses the backend.
+    """CreateBucket: a managed one or the backend's own, where the LocationConstraint says.
 
     In us-east-1, and only there, S3 answers 200 to its owner who makes a bucket again, and sets its
     ACL anew.
 
     Raises:
         S3Error: AccessDenied, BucketAlreadyExists, BucketAlreadyOwnedByYou, MalformedXML,
-            InvalidArgument, InvalidLocationConstraint, InvalidBucketAclWithObjectOwnership.
+            InvalidArgument, InvalidLocationConstraint, InvalidBucketAclWithObjectOwnership;
+            InvalidRequest where rules of placement leave too few backends.
     """
     if call.sender.identity is ANONYMOUS:
         raise S3Error("AccessDenied")
@@ -84,30 +86,27 @@ async def create_bucket(call: Call) -> Response:
     locks = parse_lock_enabled(call.route.headers)
     _require_create(call, location or settings.region)
     configs = configs_of_new_bucket(call)
-    backend = choose_backend(
-        services.backends, location, settings.default_backend, region=settings.region
-    )
+    record = placed(services, _new_record(call), location)
     async with services.key_locks.hold_bucket(tenant, name):
         existing = services.catalog.get_bucket(name, tenant)
         if existing is not None:
-            await _make_again(call, existing, backend if location else existing.backend, locks)
+            await _make_again(call, existing, record if location else existing, locks)
             return Response(200, [("Location", f"/{name}")])
-        record = _new_record(call, backend)
-        attaching = attaching_backend(services, backend)
-        if attaching is not None:
+        attaching = attaching_backend(services, record.backend)
+        if attaching is not None and rules_of(services, record) is None:
             await create_at_provider(services, attaching, record, configs, locks=locks)
         else:
             await _create_managed(services, record, configs, locks=locks)
     return Response(200, [("Location", f"/{name}")])
 
 
-def _new_record(call: Call, backend: str) -> BucketRecord:
-    """The record of a bucket that is the backend's own, under its own name."""
+def _new_record(call: Call) -> BucketRecord:
+    """The record of a bucket under its own name, that has no place yet."""
     services, identity = call.services, call.sender.identity
     return BucketRecord(
         name=call.route.bucket,
         kind="attached",
-        backend=backend,
+        backend="",
         container=call.route.bucket,
         region=services.settings.region,
         created_ns=services.now_ns(),
@@ -119,13 +118,9 @@ def _new_record(call: Call, backend: str) -> BucketRecord:
 async def _create_managed(
     services: Services, record: BucketRecord, configs: dict[str, bytes], *, locks: bool
 ) -> None:
-    seed = services.settings.container_seed
-    container = container_name(seed, record.tenant, record.name, 0, record.backend)
-    await services.backend(record.backend).create_container(container)
     managed = msgspec.structs.replace(
-        record,
+        await make_home(services, record),
         kind="managed",
-        container=container,
         versioning="Enabled" if locks else "",
         object_lock=locks,
     )
@@ -150,7 +145,7 @@ def _require_create(call: Call, location: str) -> None:
         require_service(call, action, {"s3:locationconstraint": (location,)})
 
 
-async def _make_again(call: Call, existing: BucketRecord, backend: str, locks: bool) -> None:
+async def _make_again(call: Call, existing: BucketRecord, asked: BucketRecord, locks: bool) -> None:
     """Do what is left to do where the request asks for the bucket that is there.
 
     Raises:
@@ -159,13 +154,19 @@ async def _make_again(call: Call, existing: BucketRecord, backend: str, locks: b
     user_id, name = call.sender.identity.user_id, existing.name
     if existing.owner not in ("", user_id):
         raise S3Error("BucketAlreadyExists", BucketName=name)
-    same = existing.owner == user_id and existing.backend == backend
+    same = existing.owner == user_id and _is_same_place(existing, asked)
     attached = same and existing.kind == "attached"
     if attached and await require_at_provider(call.services, existing, locks=locks):
         return
     if not same or existing.object_lock != locks or call.services.settings.region != "us-east-1":
         raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
     await put_first_acl(call, existing)
+
+
+def _is_same_place(existing: BucketRecord, asked: BucketRecord) -> bool:
+    if existing.placement is not None or asked.placement is not None:
+        return existing.location == asked.location
+    return existing.backend == asked.backend
 
 
 async def head_bucket(call: Call) -> Response:
@@ -188,7 +189,6 @@ async def delete_bucket(call: Call) -> Response:
     if bucket.kind != "managed" and not bucket.owner:
         message = "This bucket is attached to existing data; it can be detached, not deleted."
         raise S3Error("InvalidBucketState", message, BucketName=bucket.name)
-    containers = containers_of(services, bucket) if bucket.kind == "managed" else []
     async with services.key_locks.hold_bucket(bucket.tenant, bucket.name):
         if find_bucket(call, bucket.name).id != bucket.id:
             raise S3Error("NoSuchBucket", BucketName=bucket.name)
@@ -196,8 +196,8 @@ async def delete_bucket(call: Call) -> Response:
             await _abort_uploads(call)
         else:
             await delete_at_provider(services, bucket)
-        await services.catalog.delete_bucket(bucket.name, bucket.tenant, containers)
-    for place in containers:
+        deleted = await services.catalog.delete_bucket(bucket.name, bucket.tenant)
+    for place in containers_of(deleted) if deleted.kind == "managed" else ():
         await remove_container(services, LeftoverContainer(*place, bucket.tenant, bucket.name))
     return Response(204)
 
@@ -213,5 +213,6 @@ async def _abort_uploads(call: Call) -> None:
 
 
 async def get_bucket_location(call: Call) -> Response:
-    """GetBucketLocation: the region that requests are signed for, whatever backend holds them."""
-    return Response(200, XML_HEADERS, xml.location(call.services.settings.region))
+    """GetBucketLocation: the constraint it was made with, else the gateway's region."""
+    location = call.bucket.location or call.services.settings.region
+    return Response(200, XML_HEADERS, xml.location(location))

@@ -62,8 +62,8 @@ class Services:
     """
 
     __slots__ = (
-        *("access", "backends", "catalog", "client", "clock_ns", "containers", "default_rules"),
-        *("facts", "health", "key_locks", "settings", "targets"),
+        *("access", "backends", "catalog", "client", "clock_ns", "default_rules", "facts"),
+        *("health", "key_locks", "settings", "targets"),
     )
 
     def __init__(
@@ -90,7 +90,6 @@ class Services:
         self.health = health or Health(backends)
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
-        self.containers: set[tuple[str, str]] = set()  # of storage classes, known to be there
 
     def backend(self, name: str) -> Backend:
         """The backend of that name.

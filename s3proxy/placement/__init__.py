@@ -1,7 +1,7 @@
 """Policy: which backends may hold an object."""
 
 from s3proxy.placement.choose import choose_backend, container_name
-from s3proxy.placement.decide import Decision, Facts, Refusal, decide, unsatisfied
+from s3proxy.placement.decide import Decision, Facts, Refusal, decide, known_places, unsatisfied
 
 __all__ = [
     "Decision",
@@ -10,5 +10,6 @@ __all__ = [
     "choose_backend",
     "container_name",
     "decide",
+    "known_places",
     "unsatisfied",
 ]

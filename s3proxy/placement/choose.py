@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import xxhash
 
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.names import is_creatable_bucket
 
 # The rule for bucket names of every S3 provider; a backend's name is cut to fit.
 _CONTAINER_CHARACTERS_MAX = 63
@@ -45,4 +46,6 @@ def container_name(seed: int, tenant: str, bucket: str, counter: int, backend: s
     text = f"{tenant}\0{bucket}\0{counter}".encode()
     digest = xxhash.xxh3_128_hexdigest(text, seed=seed)[:16]
     suffix = _NOT_IN_A_BUCKET_NAME.sub("-", backend.lower())
-    return f"s3gw-{digest}-{suffix}"[:_CONTAINER_CHARACTERS_MAX].rstrip("-")
+    name = f"s3gw-{digest}-{suffix}"[:_CONTAINER_CHARACTERS_MAX].rstrip("-")
+    # Some endings are reserved: "a-s3alias" is the alias of an access point.
+    return name if is_creatable_bucket(name) else f"{name[: _CONTAINER_CHARACTERS_MAX - 2]}-b"

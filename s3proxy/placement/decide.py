@@ -6,7 +6,7 @@ whose country nobody stated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -65,17 +65,23 @@ class Decision(msgspec.Struct, frozen=True):
         return tuple(name for name in self.order if name not in self.read_only)
 
 
-def decide(rules: Rules, facts: Sequence[Facts], spread: str = "") -> Decision:
+def decide(rules: Rules, facts: Sequence[Facts], spread: str = "", *, first: str = "") -> Decision:
     """Decide; the same for the same arguments, and whatever the order of `facts`.
 
     Args:
         facts: of every backend there is, each name once.
         spread: of those that are as good, another comes first for another text; so that buckets
             share them.
+        first: a backend to be preferred to all others, if it may hold the object.
     Returns:
         A decision; where `unsatisfied` says something of it, the rules cannot be kept.
     """
-    return _decided(rules, tuple(facts), spread)
+    return _decided(rules, tuple(facts), spread, first)
+
+
+def known_places(facts: Iterable[Facts]) -> set[str]:
+    """What rules may call a place: backends, their regions and countries; in lower case."""
+    return {place for fact in facts for place in _places(fact)}
 
 
 def unsatisfied(decision: Decision) -> str:
@@ -94,7 +100,7 @@ def unsatisfied(decision: Decision) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _decided(rules: Rules, facts: tuple[Facts, ...], spread: str) -> Decision:
+def _decided(rules: Rules, facts: tuple[Facts, ...], spread: str, first: str) -> Decision:
     wanted = max(rules.replicas, 1)
     allowed, refused = [], []
     for fact in sorted(facts, key=lambda fact: fact.name):
@@ -103,7 +109,7 @@ def _decided(rules: Rules, facts: tuple[Facts, ...], spread: str) -> Decision:
             allowed.append(fact)
         else:
             refused.append(Refusal(fact.name, *refusal))
-    allowed.sort(key=lambda fact: _rank(rules, fact, spread))
+    allowed.sort(key=lambda fact: (fact.name != first, *_rank(rules, fact, spread)))
     return Decision(
         order=tuple(fact.name for fact in allowed),
         wanted=wanted,
@@ -150,9 +156,13 @@ def _is_one_of(name: str, names: Collection[str]) -> bool:
 
 def _region_rank(rules: Rules, fact: Facts) -> int:
     """Which of the regions a backend is in, from 0; as many as there are where it is in none."""
-    places = {place.casefold() for place in (fact.name, fact.region, fact.country) if place}
+    places = _places(fact)
     found = (n for n, name in enumerate(rules.regions) if name.casefold() in places)
     return next(found, len(rules.regions))
+
+
+def _places(fact: Facts) -> set[str]:
+    return {place.casefold() for place in (fact.name, fact.region, fact.country) if place}
 
 
 def _rank(rules: Rules, fact: Facts, spread: str) -> tuple[int, int, int, str]:

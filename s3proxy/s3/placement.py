@@ -5,7 +5,12 @@ A rule that is not said is empty. Names are compared without regard to case.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+REPLICAS_TAG: Final = "replica-count"  # of an object: how many copies, whatever its bucket says
+REPLICAS_MAX: Final = 64
 
 
 class Rules(msgspec.Struct, frozen=True, array_like=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from s3proxy.ops.storage_classes import remove_container
+from s3proxy.ops.containers import remove_container
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.stores import Place, local_blobs, local_files, s3_bucket
+from tests.backends.stores import Place, local_blobs, local_files, s3_bucket, s3_prefix
 from tests.gateways import ACCESS_KEY, SECRET_KEY, Gateway
 from tests.servers import moto_server
 
@@ -34,6 +34,9 @@ async def open_place(name: str, request: pytest.FixtureRequest, root: Path) -> A
             yield await stack.enter_async_context(local_blobs(root))
         elif name == "local-files":
             yield await stack.enter_async_context(local_files(root))
+        elif name == "moto-prefix":
+            url, _ = request.getfixturevalue("moto")
+            yield await stack.enter_async_context(s3_prefix(name, url, atomic=False))
         else:
             url, options = request.getfixturevalue(name)
             # moto decides conditional writes without a lock.
@@ -41,7 +44,7 @@ async def open_place(name: str, request: pytest.FixtureRequest, root: Path) -> A
             yield await stack.enter_async_context(place)
 
 
-@pytest.fixture(params=["local-blobs", "local-files", "moto", "gateway"])
+@pytest.fixture(params=["local-blobs", "local-files", "moto", "moto-prefix", "gateway"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """Every store."""
     async with open_place(request.param, request, tmp_path) as place:

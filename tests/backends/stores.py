@@ -166,6 +166,16 @@ async def s3_bucket(name: str, url: str, *, atomic: bool, **options: str) -> Asy
 
 
 @asynccontextmanager
+async def s3_prefix(name: str, url: str, *, atomic: bool) -> AsyncIterator[Place]:
+    async with s3_backend(url, physical_bucket=f"test-{uuid.uuid4().hex}") as backend:
+        container = backend.container("s3gw-0123456789abcdef-moto")
+        await backend.create_container(container)
+        beside = backend.blobs(backend.container("s3gw-1"))
+        await put(beside, "s3gw-0123456789abcdef-moto/foreign", b"beside")
+        yield Place(name, backend, backend.blobs(container), atomic=atomic)
+
+
+@asynccontextmanager
 async def s3_backend(
     url: str, *, first_byte_timeout_s: float = 30.0, **options: Any
 ) -> AsyncIterator[S3Backend]:

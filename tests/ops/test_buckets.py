@@ -108,10 +108,11 @@ async def test_delete_bucket_attached_is_refused(lab: Lab) -> None:
     assert lab.catalog.get_bucket("files") is not None
 
 
-async def test_get_bucket_location_is_the_region_requests_are_signed_for(lab: Lab) -> None:
-    await lab.ask("PUT", "/new-bucket", location_document("disk"))
-    for bucket in ("www", "files", "new-bucket"):
-        assert (await lab.get(f"/{bucket}?location")).text("LocationConstraint") == ""
+async def test_get_bucket_location_is_the_constraint_it_was_made_with(lab: Lab) -> None:
+    await lab.ask("PUT", "/second", location_document("us-east-1"))
+    await lab.ask("PUT", "/third", location_document("disk"))
+    for bucket, location in (("www", ""), ("files", ""), ("second", ""), ("third", "disk")):
+        assert (await lab.get(f"/{bucket}?location")).text("LocationConstraint") == location
 
 
 async def test_bucket_of_a_backend_that_is_gone_is_unavailable(lab: Lab) -> None:

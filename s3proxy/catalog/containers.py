@@ -1,0 +1,127 @@
+"""Whose the containers on backends are: from the name there back to the bucket here.
+
+A name is claimed before the container is made, and stays claimed until it is removed. A container
+that no bucket's record names yet, or any more, is a leftover beside that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from s3proxy.catalog import tables
+from s3proxy.catalog.buckets import bucket_key, place_key, places_of, store
+from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.tables import BUCKETS, CONTAINERS, META, PHYSICAL
+from s3proxy.kv.engine import Engine, Transaction
+
+_NOT_OURS = b""
+_ADOPTED = b"containers_adopted"
+COUNTER_MAX = 1000  # hashes of 64 bits: one that reaches 2 is not expected
+
+
+class LeftoverContainer(NamedTuple):
+    """A container on a backend that may have no bucket any more."""
+
+    backend: str
+    container: str
+    tenant: str
+    bucket: str
+
+
+class ContainerTable:
+    """Names of containers by (backend, container)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def bucket_of_container(self, backend: str, container: str) -> tuple[str, str] | None:
+        """Return tenant and name of the bucket that a container is or was of; None: of none."""
+        owner = self._engine.get(PHYSICAL, place_key(backend, container))
+        return _named(owner) if owner else None
+
+    async def claim_container(
+        self, tenant: str, bucket: str, backend: str, name: Callable[[int], str]
+    ) -> str:
+        """Claim the first free name of a bucket on a backend, and return it.
+
+        The same bucket gets the same name again. Until its record names it, it is a leftover.
+
+        Args:
+            name: of a container, by the counter; pure.
+        Raises:
+            RuntimeError: COUNTER_MAX names are others'.
+        """
+        owner = bucket_key(tenant, bucket)
+
+        def change(txn: Transaction) -> str:
+            for counter in range(COUNTER_MAX):
+                container = name(counter)
+                place = place_key(backend, container)
+                claimed = txn.get(PHYSICAL, place)
+                if claimed is None:
+                    txn.put(PHYSICAL, place, owner)
+                    txn.put(CONTAINERS, place, owner)
+                if claimed in (None, owner):
+                    return container
+            raise RuntimeError(f"no name is free for {bucket} on {backend}")
+
+        return await self._engine.commit(change)
+
+    async def disown_container(self, backend: str, container: str) -> None:
+        """Note that somebody else has a container of that name there: it is never ours."""
+        place = place_key(backend, container)
+
+        def change(txn: Transaction) -> None:
+            txn.put(PHYSICAL, place, _NOT_OURS)
+            txn.delete(CONTAINERS, place)
+
+        await self._engine.commit(change)
+
+    async def adopt_containers(self, names: Callable[[BucketRecord], dict[str, str]]) -> None:
+        """Claim, once, the containers of buckets from before names were claimed.
+
+        Args:
+            names: what such a bucket may have beside its own container, by backend.
+        """
+        if self._engine.get(META, _ADOPTED) is not None:
+            return
+
+        def change(txn: Transaction) -> None:
+            for key, value in list(txn.scan(BUCKETS, b"")):
+                bucket = tables.buckets.decode(value)
+                if bucket.kind != "managed":
+                    continue
+                adopted = msgspec.structs.replace(bucket, names={**names(bucket), **bucket.names})
+                store(txn, adopted)
+                for place in places_of(adopted):
+                    txn.put(PHYSICAL, place, key)
+            txn.put(META, _ADOPTED, b"")
+
+        await self._engine.commit(change)
+
+    def leftover_containers(self) -> list[LeftoverContainer]:
+        """Return what deleted buckets still have on backends."""
+        with self._engine.read() as view:
+            return [
+                LeftoverContainer(*_named(key), *_named(owner))
+                for key, owner in view.scan(CONTAINERS, b"")
+            ]
+
+    async def forget_container(self, backend: str, container: str, *, removed: bool) -> None:
+        """Drop a leftover that is in use again, or `removed`; then its name is free, too."""
+        place = place_key(backend, container)
+
+        def change(txn: Transaction) -> None:
+            txn.delete(CONTAINERS, place)
+            if removed:
+                txn.delete(PHYSICAL, place)
+
+        await self._engine.commit(change)
+
+
+def _named(key: bytes) -> tuple[str, str]:
+    first, second = key.decode().split("\0")
+    return first, second

@@ -1,0 +1,72 @@
+"""Where a new bucket is made, by its LocationConstraint and the rules in force."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3proxy.backends.errors import BackendError
+from s3proxy.ops.containers import make_container
+from s3proxy.ops.placing import check, decision_of, rules_of, up_first
+from s3proxy.placement import choose_backend, known_places
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.placement import Rules
+
+if TYPE_CHECKING:
+    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.ops.call import Services
+
+
+def placed(services: Services, record: BucketRecord, location: str) -> BucketRecord:
+    """A new bucket as its LocationConstraint wants it: its backend, and its rules.
+
+    The names of a constraint are regions, best first. The name of a backend alone is no rule where
+    none is in force: the bucket is there, and stays.
+
+    Raises:
+        S3Error: InvalidLocationConstraint for a place that nobody knows; InvalidRequest, naming the
+            rule, for one that too few backends are left for.
+    """
+    settings = services.settings
+    location = "" if location == settings.region else location
+    named = bool(location) and location not in services.backends
+    rules = Rules(regions=_regions(services, location)) if location else None
+    record = msgspec.structs.replace(record, location=location, placement=rules)
+    if not named and rules_of(services, msgspec.structs.replace(record, placement=None)) is None:
+        backend = choose_backend(services.backends, location, settings.default_backend)
+        return msgspec.structs.replace(record, backend=backend, placement=None)
+    decision = decision_of(services, record)
+    check(decision)
+    return msgspec.structs.replace(record, backend=decision.writable[0])
+
+
+async def make_home(services: Services, record: BucketRecord) -> BucketRecord:
+    """Make the container of a new managed bucket; on its next backend where one fails.
+
+    Raises:
+        BackendError: no backend that may have it makes it.
+    """
+    backends = [record.backend]
+    if rules_of(services, record) is not None:
+        backends = up_first(services, decision_of(services, record).writable)
+    for backend in backends:
+        last = backend == backends[-1]
+        make = partial(make_container, services, record.tenant, record.name, backend)
+        try:
+            container = await services.health.attempt(backend, make, last_resort=last)
+        except BackendError:
+            if last:
+                raise
+        else:
+            return msgspec.structs.replace(record, backend=backend, container=container)
+    raise AssertionError("a decision that was checked has backends")
+
+
+def _regions(services: Services, location: str) -> tuple[str, ...]:
+    regions = tuple(name.strip() for name in location.split(","))
+    known = known_places(services.facts.values())
+    if not all(name.casefold() in known for name in regions):
+        raise S3Error("InvalidLocationConstraint", LocationConstraint=location)
+    return regions

@@ -1,0 +1,163 @@
+"""Where the objects of a bucket go: its rules, what they make of the backends, its containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from s3proxy.catalog.errors import NoSuchBucket
+from s3proxy.ops.containers import make_container
+from s3proxy.placement import Decision, decide, unsatisfied
+from s3proxy.s3.errors import S3Error
+from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
+
+if TYPE_CHECKING:
+    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.ops.call import Services
+
+STANDARD: Final = "STANDARD"
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Where an object goes.
+
+    Attributes:
+        replicas_tag: how many copies its tag asks for; 0: it has none.
+        targets: the backends that new copies may go to, best first, those that are up before the
+            others.
+    """
+
+    decision: Decision
+    replicas_tag: int
+    targets: tuple[str, ...]
+
+
+def rules_of(services: Services, bucket: BucketRecord) -> Rules | None:
+    """The rules in force for a bucket: its own over the server's; None: there are none."""
+    own, default = bucket.placement, services.default_rules
+    if own is None or default is None:
+        return own or default
+    return own.over(default)
+
+
+def plan_of(
+    services: Services,
+    bucket: BucketRecord,
+    tags: Mapping[str, str] = _NO_TAGS,
+    storage_class: str = STANDARD,
+) -> Plan | None:
+    """Where an object with these tags goes; None: no rules are in force, so to the bucket's own.
+
+    Raises:
+        S3Error: InvalidRequest, naming the rule, where too few backends are left;
+            InvalidStorageClass where the class is on one that may not hold it; InvalidTag.
+    """
+    rules = rules_of(services, bucket)
+    replicas = replicas_tag(tags) if tags else 0
+    if rules is None and not replicas:
+        return None
+    decision = decision_of(services, bucket, replicas, storage_class)
+    check(decision)
+    home = services.settings.storage_classes.get(storage_class)
+    if home is not None and home not in decision.writable:
+        message = f"The bucket's rules of placement do not allow the backend of {storage_class}."
+        raise S3Error("InvalidStorageClass", message)
+    return Plan(decision, replicas, tuple(up_first(services, decision.writable)))
+
+
+def decision_of(
+    services: Services, bucket: BucketRecord, replicas: int = 0, storage_class: str = STANDARD
+) -> Decision:
+    """What the rules of a bucket make of the backends, enough of them left or not.
+
+    Args:
+        replicas: what the object's tag says; 0: nothing.
+        storage_class: whose backend comes first.
+    """
+    rules = rules_of(services, bucket)
+    first = services.settings.storage_classes.get(storage_class, "" if rules else bucket.backend)
+    return decision_by(services, rules or Rules(replicas=1), spread_of(bucket), replicas, first)
+
+
+def decision_by(
+    services: Services, rules: Rules, spread: str, replicas: int = 0, first: str = ""
+) -> Decision:
+    """The same by rules that no bucket has yet; the arguments are as in `decide`."""
+    if replicas:
+        rules = msgspec.structs.replace(rules, replicas=replicas)
+    return decide(rules, tuple(services.facts.values()), spread, first=first)
+
+
+def check(decision: Decision) -> None:
+    """Refuse what too few backends are left for.
+
+    Raises:
+        S3Error: InvalidRequest, naming the rule.
+    """
+    wrong = unsatisfied(decision)
+    if wrong:
+        raise S3Error("InvalidRequest", wrong)
+
+
+def up_first(services: Services, backends: Iterable[str]) -> list[str]:
+    """Backends in their order, those that are down behind all others."""
+    return sorted(backends, key=lambda name: not services.health.is_up(name))
+
+
+def spread_of(bucket: BucketRecord) -> str:
+    """What makes the bucket's order of equal backends its own."""
+    return f"{bucket.tenant}/{bucket.name}"
+
+
+def replicas_tag(tags: Mapping[str, str]) -> int:
+    """How many copies an object's tags ask for; 0: they do not say.
+
+    Raises:
+        S3Error: InvalidTag.
+    """
+    value = tags.get(REPLICAS_TAG)
+    if value is None:
+        return 0
+    if re.fullmatch("[1-9][0-9]?", value) and int(value) <= REPLICAS_MAX:
+        return int(value)
+    message = f"The tag {REPLICAS_TAG} is a whole number from 1 to {REPLICAS_MAX}."
+    raise S3Error("InvalidTag", message, TagKey=REPLICAS_TAG)
+
+
+async def container_on(services: Services, bucket: BucketRecord, backend: str) -> str:
+    """The physical container of a managed bucket on a backend, made if it has none there yet.
+
+    Raises:
+        NoSuchBucket: the bucket is gone.
+        BackendError: the container could not be made.
+    """
+    known = _known(bucket, backend)
+    if known:
+        return known
+    catalog = services.catalog
+    async with services.key_locks.hold_bucket(bucket.tenant, bucket.name):
+        current = catalog.get_bucket(bucket.name, bucket.tenant)
+        if current is None or current.id != bucket.id:
+            raise NoSuchBucket(bucket.name)
+        known = _known(current, backend)
+        if known:
+            return known
+        # Ended when the backend stops answering, so that the name of the bucket is not held long.
+        make = partial(make_container, services, bucket.tenant, bucket.name, backend)
+        container = await services.health.attempt(backend, make, last_resort=True)
+        await catalog.update_bucket(bucket, lambda now: _with_name(now, backend, container))
+    return container
+
+
+def _known(bucket: BucketRecord, backend: str) -> str:
+    return bucket.container if backend == bucket.backend else bucket.names.get(backend, "")
+
+
+def _with_name(bucket: BucketRecord, backend: str, container: str) -> BucketRecord:
+    return msgspec.structs.replace(bucket, names={**bucket.names, backend: container})

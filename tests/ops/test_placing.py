@@ -1,0 +1,195 @@
+"""Where buckets and objects go by rules of placement, asked of a lab with backends in places."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from s3proxy.catalog.errors import NoSuchBucket
+from s3proxy.catalog.records import BucketRecord
+from s3proxy.ops.call import Settings
+from s3proxy.ops.containers import adopt_containers, containers_of
+from s3proxy.ops.placing import container_on, plan_of, rules_of
+from s3proxy.placement import container_name
+from s3proxy.s3.auth import Identity
+from s3proxy.s3.placement import Rules
+from tests.ops.lab import Lab, location_document
+from tests.ops.places import backend, bucket, made, open_places
+from tests.s3.heads import raises_s3
+
+BOB = Identity("AKIDBOB", "user-2", "bob", "other")
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    async with open_places(tmp_path) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize(
+    ("location", "home"), [("fi,de", "hel"), ("DE , fi", "nbg"), ("fi-1,nbg", "hel"), ("us", "iad")]
+)
+async def test_create_bucket_in_regions_lies_in_the_first(
+    lab: Lab, location: str, home: str
+) -> None:
+    record = await made(lab, location)
+    assert (record.kind, record.backend, record.location) == ("managed", home, location)
+    assert record.placement == Rules(regions=tuple(name.strip() for name in location.split(",")))
+    answer = await lab.get("/placed?location")
+    assert answer.text("LocationConstraint") == location
+    await lab.ask("PUT", "/placed", location_document(location))
+    with raises_s3("BucketAlreadyOwnedByYou"):
+        await lab.ask("PUT", "/placed", location_document("iad"))
+    plan = plan_of(lab.services, record)
+    assert plan is not None
+    assert plan.targets[0] == home
+
+
+@pytest.mark.parametrize("location", ["fi,mars", "fi,", ",", "mars", "us-east-1,fi"])
+async def test_create_bucket_in_an_unknown_place_is_refused(lab: Lab, location: str) -> None:
+    with raises_s3("InvalidLocationConstraint"):
+        await made(lab, location)
+
+
+async def test_create_bucket_at_a_backend_is_no_rule_unless_there_are_some(lab: Lab) -> None:
+    record = await made(lab, "nbg")
+    assert (record.backend, record.placement, record.location) == ("nbg", None, "nbg")
+    assert plan_of(lab.services, record) is None
+    lab.services.default_rules = Rules(jurisdictions=("eu",))
+    record = await made(lab, "hel", "second")
+    assert (record.backend, record.placement) == ("hel", Rules(regions=("hel",)))
+    with raises_s3("InvalidRequest") as refused:
+        await made(lab, "iad", "third")
+    assert "jurisdictions" in refused.value.message
+    assert bucket(lab, "www").backend == "disk"
+    plan = plan_of(lab.services, bucket(lab, "www"))
+    assert plan is not None
+    assert set(plan.targets) == {"hel", "nbg"}
+
+
+async def test_create_bucket_where_rules_leave_too_few_is_refused(lab: Lab) -> None:
+    lab.services.default_rules = Rules(replicas=2)
+    with raises_s3("InvalidRequest") as refused:
+        await made(lab, "fi")
+    assert "The placement rule regions cannot be kept: 2 copies wanted" in refused.value.message
+    assert lab.catalog.get_bucket("placed") is None
+    assert not backend(lab, "hel").made
+
+
+async def test_create_bucket_passes_over_a_backend_that_fails(lab: Lab) -> None:
+    backend(lab, "hel").down = True
+    assert (await made(lab, "fi,de")).backend == "nbg"
+    backend(lab, "nbg").down = True
+    lab.services.default_rules = None
+    with raises_s3("ServiceUnavailable"):
+        await made(lab, "fi,de", "second")
+    assert lab.catalog.get_bucket("second") is None
+
+
+async def test_rules_of_a_bucket_are_over_those_of_the_server(lab: Lab) -> None:
+    assert rules_of(lab.services, bucket(lab, "www")) is None
+    default = Rules(replicas=2, regions=("us",), countries_forbidden=("us",))
+    lab.services.default_rules = default
+    assert rules_of(lab.services, bucket(lab, "www")) == default
+    own = msgspec.structs.replace(bucket(lab, "www"), placement=Rules(regions=("fi", "de")))
+    assert rules_of(lab.services, own) == Rules(
+        replicas=2, regions=("fi", "de"), countries_forbidden=("us",)
+    )
+
+
+async def test_plan_of_a_tag_overrides_the_bucket(lab: Lab) -> None:
+    record = await made(lab, "fi,de")
+    plan = plan_of(lab.services, record, {"replica-count": "2"})
+    assert plan is not None
+    assert (plan.replicas_tag, plan.decision.wanted) == (2, 2)
+    with raises_s3("InvalidRequest") as refused:
+        plan_of(lab.services, record, {"replica-count": "3"})
+    assert "regions" in refused.value.message
+    for wrong in ("0", "two", "65", "1 ", "٣", "999", ""):
+        with raises_s3("InvalidTag"):
+            plan_of(lab.services, record, {"replica-count": wrong})
+
+
+async def test_plan_of_a_tag_without_rules_begins_at_the_bucket(lab: Lab) -> None:
+    assert plan_of(lab.services, bucket(lab, "www"), {"other": "3"}) is None
+    plan = plan_of(lab.services, bucket(lab, "www"), {"replica-count": "3"})
+    assert plan is not None
+    assert plan.targets[:2] == ("disk", "iad")
+
+
+async def test_container_on_is_made_once_and_known_both_ways(lab: Lab) -> None:
+    record = await made(lab, "fi,de")
+    assert await container_on(lab.services, record, "hel") == record.container
+    name = await container_on(lab.services, record, "nbg")
+    assert await container_on(lab.services, record, "nbg") == name
+    assert backend(lab, "nbg").made == [name]
+    record = bucket(lab, "placed")
+    assert record.names == {"nbg": name}
+    assert containers_of(record) == [("hel", record.container), ("nbg", name)]
+    assert lab.catalog.bucket_of_container("nbg", name) == ("main", "placed")
+    assert lab.catalog.bucket_of_container("hel", record.container) == ("main", "placed")
+    assert lab.catalog.leftover_containers() == []
+    await lab.ask("DELETE", "/placed")
+    assert lab.catalog.bucket_of_container("nbg", name) is None
+    with pytest.raises(NoSuchBucket):
+        await container_on(lab.services, record, "iad")
+
+
+async def test_container_name_that_is_taken_at_the_provider_moves_the_counter_on(lab: Lab) -> None:
+    names = [container_name(0, "main", "placed", counter, "hel") for counter in range(3)]
+    backend(lab, "hel").foreign = set(names[:2])
+    record = await made(lab, "fi")
+    assert record.container == names[2]
+    assert lab.catalog.bucket_of_container("hel", names[0]) is None
+    await lab.ask("DELETE", "/placed")
+    backend(lab, "hel").foreign = set()
+    assert (await made(lab, "fi")).container == names[2]
+
+
+async def test_container_name_that_another_bucket_has_moves_the_counter_on(lab: Lab) -> None:
+    names = [container_name(0, "main", "placed", counter, "hel") for counter in range(2)]
+    taken = lab.catalog.claim_container("other", "bucket", "hel", lambda counter: names[0])
+    assert await taken == names[0]
+    assert (await made(lab, "fi")).container == names[1]
+    assert lab.catalog.bucket_of_container("hel", names[0]) == ("other", "bucket")
+
+
+async def test_container_of_a_bucket_that_was_never_made_is_a_leftover(lab: Lab) -> None:
+    name = await lab.catalog.claim_container("main", "never", "hel", lambda counter: "s3gw-never")
+    (leftover,) = lab.catalog.leftover_containers()
+    assert leftover == ("hel", name, "main", "never")
+    await lab.ask("PUT", "/never", location_document("fi"))
+    assert lab.catalog.leftover_containers() == [leftover]
+
+
+async def test_container_claimed_again_by_its_bucket_is_the_same(lab: Lab) -> None:
+    record = await made(lab, "fi")
+    await lab.ask("DELETE", "/placed")
+    await lab.ask("PUT", "/placed", location_document("fi"), sender=BOB)
+    assert bucket(lab, "placed", "other").container != record.container
+    assert (await made(lab, "fi")).container == record.container
+
+
+async def test_adopt_containers_claims_those_of_before_once(lab: Lab) -> None:
+    services = lab.services
+    services.settings = Settings(storage_classes={"GLACIER_IR": "hel"})
+    old = bucket(lab, "www")
+    await lab.catalog.forget_container("disk", old.container, removed=True)
+    await adopt_containers(services)
+    adopted = bucket(lab, "www")
+    assert adopted.names == {"hel": container_name(0, "main", "www", 0, "hel")}
+    assert lab.catalog.bucket_of_container("disk", old.container) == ("main", "www")
+    assert lab.catalog.bucket_of_container("hel", adopted.names["hel"]) == ("main", "www")
+    await lab.catalog.forget_container("disk", old.container, removed=True)
+    await adopt_containers(services)
+    assert lab.catalog.bucket_of_container("disk", old.container) is None
+
+
+def test_plan_of_a_plain_bucket_looks_at_nothing_else() -> None:
+    services = SimpleNamespace(default_rules=None)
+    plain = BucketRecord(
+        name="b", kind="managed", backend="x", container="c", region="", created_ns=0
+    )
+    assert plan_of(services, plain) is None  # type: ignore[arg-type]
