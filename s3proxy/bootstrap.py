@@ -14,11 +14,11 @@ import trio
 
 from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
+from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.master_keys import open_sealer
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.seal import Sealer
-from s3proxy.catalog.users import NewKey
 from s3proxy.config import BucketConfig, Config, DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.ops.new_bucket import first_configs
@@ -112,6 +112,7 @@ async def open_catalog_file(
         catalog = Catalog(engine, _sealer(path.parent), garbage_delay_s=config.garbage_grace_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
+            await catalog.index_keys()
             yield catalog, engine
             nursery.cancel_scope.cancel()
     finally:
@@ -133,7 +134,8 @@ async def ensure_root(catalog: Catalog, environ: Mapping[str, str]) -> NewKey | 
     if access_key:
         await catalog.create_key(ROOT_USER, access_key, secret_key, replace=True)
         return None
-    if any(key.user_name == ROOT_USER for key in catalog.list_keys()):
+    root = catalog.get_user(ROOT_USER)
+    if root is not None and catalog.list_tenant_keys(root.tenant, root.user_id, limit=1):
         return None
     return await catalog.create_key(ROOT_USER)
 

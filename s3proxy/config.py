@@ -37,6 +37,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     region: str = "us-east-1"
     domain: Names = ""  # below which host names are buckets; empty: path style only
     website_domain: Names = ""  # below which host names are websites; empty: none are
+    default_tenant: str = "main"  # of requests without a signature whose host names none
     trusted_proxies: Names = ""  # networks whose X-Forwarded headers count
     proxy_protocol: bool = False  # their connections begin with a header of the PROXY protocol
     tolerate_accept_encoding: bool = False  # a signed one may have been changed by a CDN

@@ -19,6 +19,7 @@ from s3proxy.delivery.options import webhook_arn
 from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket, is_creatable_bucket
 from s3proxy.s3.proxies import Networks
+from s3proxy.s3.tenants import is_tenant_name
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 COUNTRY = re.compile(r"[A-Za-z]{2}")
@@ -71,6 +72,9 @@ def _check_server(config: Config, origin: Origin) -> None:
         _check_address(origin, "control.listen", config.control.listen)
     _check_match(origin, "server.region", server.region, REGION, "a-z, 0-9, -, . and _")
     _check_domains(config, origin)
+    if not is_tenant_name(server.default_tenant):
+        key, allowed = "server.default_tenant", "the name of a tenant"
+        raise ConfigError(origin(key), key, repr(server.default_tenant), allowed)
     _check_proxies(config, origin)
     if bool(server.tls_cert) != bool(server.tls_key):
         key, allowed = "server.tls_cert", "tls_cert and tls_key together"

@@ -32,11 +32,10 @@ from s3proxy.bootstrap import (
     ensure_root,
     open_catalog,
 )
+from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.remembered import Remembered
-from s3proxy.catalog.tables import KEYS, USER_IDS, USERS
-from s3proxy.catalog.users import NewKey
+from s3proxy.catalog.tables import KEYS, TENANTS, USERS
 from s3proxy.config import Config, names_in
 from s3proxy.control.app import build_app
 from s3proxy.control.server import serve_control
@@ -310,19 +309,23 @@ async def _cut_short(
 
 
 def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
-    """How the authenticator finds the owner of an access key."""
+    """How the authenticator finds the owner of an access key.
+
+    A disabled key, user or tenant has none: to AWS, too, a key that is not active does not exist.
+    """
 
     def read(access_key: str) -> Credential | None:
         record = catalog.get_key(access_key)
-        return _credential(catalog, record) if record is not None and record.enabled else None
+        if record is None or not record.enabled:
+            return None
+        user = catalog.get_user(record.user_name, record.tenant)
+        tenant = catalog.get_tenant(record.tenant)
+        if user is None or tenant is None or not (user.enabled and tenant.enabled):
+            return None
+        identity = identity_of(record, user.policy)
+        return Credential(identity, record.generation, lambda: catalog.unseal(record))
 
-    return Remembered(catalog.engine, read, KEYS, USERS, USER_IDS).__getitem__
-
-
-def _credential(catalog: Catalog, record: KeyRecord) -> Credential:
-    user = catalog.get_user(record.user_name, record.tenant)
-    identity = identity_of(record, b"" if user is None else user.policy)
-    return Credential(identity, record.generation, lambda: catalog.unseal(record))
+    return Remembered(catalog.engine, read, KEYS, USERS, TENANTS).__getitem__
 
 
 def _reload(tls: TlsContext | None) -> None:

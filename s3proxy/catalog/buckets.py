@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from s3proxy.catalog import keys, tables
+from s3proxy.catalog import keys, tables, tenants
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
@@ -105,11 +105,12 @@ class BucketTable:
             configs: documents by the name of their configuration, which it has from the start.
 
         Raises:
-            BucketExists: the tenant has one of that name.
+            BucketExists: the tenant has one of that name; UnknownTenant: it was deleted.
         """
         key = bucket_key(record.tenant, record.name)
 
         def change(txn: Transaction) -> BucketRecord:
+            tenants.require(txn, record.tenant)
             if txn.get(BUCKETS, key) is not None:
                 raise BucketExists(record.name)
             created = msgspec.structs.replace(

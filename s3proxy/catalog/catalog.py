@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from s3proxy.catalog.access_keys import AccessKeyTable
 from s3proxy.catalog.attributes import AttributesTable
 from s3proxy.catalog.bucket_configs import BucketConfigTable
 from s3proxy.catalog.buckets import BucketTable
@@ -79,7 +80,7 @@ class Catalog:
         self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
-        self._join_users(UserTable(engine, seal, now_ns))
+        self._join_users(UserTable(engine, now_ns), AccessKeyTable(engine, seal, now_ns))
         data_keys = DataKeys(seal)
         self.seal_data_key = data_keys.seal_data_key
         self.unseal_data_key = data_keys.unseal_data_key
@@ -190,15 +191,20 @@ class Catalog:
         self.list_tokens = tokens.list_tokens
         self.delete_token = tokens.delete_token
 
-    def _join_users(self, users: UserTable) -> None:
+    def _join_users(self, users: UserTable, access_keys: AccessKeyTable) -> None:
         self.create_user = users.create_user
         self.get_user = users.get_user
         self.get_user_by_id = users.get_user_by_id
         self.get_user_policy = users.get_user_policy
         self.set_user_policy = users.set_user_policy
+        self.set_user_enabled = users.set_user_enabled
+        self.delete_user = users.delete_user
         self.list_users = users.list_users
-        self.create_key = users.create_key
-        self.get_key = users.get_key
-        self.unseal = users.unseal
-        self.list_keys = users.list_keys
-        self.set_key_enabled = users.set_key_enabled
+        self.index_keys = access_keys.index_keys
+        self.create_key = access_keys.create_key
+        self.get_key = access_keys.get_key
+        self.unseal = access_keys.unseal
+        self.list_keys = access_keys.list_keys
+        self.list_tenant_keys = access_keys.list_tenant_keys
+        self.set_key_enabled = access_keys.set_key_enabled
+        self.delete_key = access_keys.delete_key

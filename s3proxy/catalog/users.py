@@ -1,50 +1,58 @@
-"""Users and their access keys."""
+"""Users by (tenant, name)."""
 
-import secrets
 from collections.abc import Callable
-from typing import NamedTuple
+from itertools import islice
 
 import msgspec
 
-from s3proxy.catalog import keys, tables
-from s3proxy.catalog.errors import KeyExists, UnknownKey, UnknownUser
-from s3proxy.catalog.records import KeyRecord, UserRecord
+from s3proxy.catalog import keys, tables, tenants
+from s3proxy.catalog.errors import DeleteConflict, InvalidName, UnknownUser, UserExists
+from s3proxy.catalog.records import UserRecord
 from s3proxy.catalog.remembered import Remembered
-from s3proxy.catalog.seal import Sealer
-from s3proxy.catalog.tables import KEYS, USER_IDS, USERS, allocate_id, encode
+from s3proxy.catalog.tables import (
+    BUCKETS,
+    KEYS,
+    USER_IDS,
+    USER_KEYS,
+    USERS,
+    allocate_id,
+    encode,
+)
 from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.s3.tenants import MAIN, USER_NAME_CHARACTERS_MAX, is_user_name
 
 _SEPARATOR = b"\x00"
-_ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-# As AWS: 20 characters starting with AKIA, and 40 characters of secret.
-_ACCESS_KEY_RANDOM = 16
-_SECRET_BYTES = 30
-
-
-class NewKey(NamedTuple):
-    """A key and its secret, the one time it is shown."""
-
-    record: KeyRecord
-    secret: str
 
 
 class UserTable:
-    """Users by (tenant, name), access keys by themselves (unique over all tenants)."""
+    """Users; each name once in a tenant, each id once."""
 
-    def __init__(self, engine: Engine, sealer: Sealer, now_ns: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, now_ns: Callable[[], int]) -> None:
         self._engine = engine
-        self._sealer = sealer
         self._now_ns = now_ns
         self._by_id = Remembered(engine, self._read_by_id, USER_IDS, USERS)
 
-    async def create_user(self, name: str, tenant: str = "main") -> UserRecord:
-        """Return the user of that name, making it when it is not there."""
+    async def create_user(
+        self, name: str, tenant: str = "main", *, new: bool = False
+    ) -> UserRecord:
+        """Return the user of that name, making it when it is not there.
+
+        Raises:
+            InvalidName, UnknownTenant; UserExists: it is there, and shall be `new`.
+        """
         now_ns = self._now_ns()
-        return await self._engine.commit(lambda txn: _ensure_user(txn, name, tenant, now_ns))
+
+        def change(txn: Transaction) -> UserRecord:
+            if new and txn.get(USERS, row_of(tenant, name)) is not None:
+                raise UserExists(f"the tenant {tenant} has a user {name} already")
+            return ensure(txn, name, tenant, now_ns)
+
+        return await self._engine.commit(change)
 
     def get_user(self, name: str, tenant: str = "main") -> UserRecord | None:
-        """Return the user, or None."""
-        value = self._engine.get(USERS, _user_key(tenant, name))
+        """Return the user, enabled or not, or None."""
+        row = row_of(tenant, name)
+        value = self._engine.get(USERS, row) if len(row) <= keys.PIECE_BYTES else None
         return None if value is None else tables.users.decode(value)
 
     def get_user_by_id(self, user_id: str) -> UserRecord | None:
@@ -65,115 +73,68 @@ class UserTable:
         Raises:
             UnknownUser: there is none.
         """
-        key = _user_key(tenant, name)
+        return await self._update(
+            name, tenant, lambda user: msgspec.structs.replace(user, policy=policy)
+        )
+
+    async def set_user_enabled(self, name: str, enabled: bool, tenant: str = "main") -> UserRecord:
+        """Enable or disable a user, with all their keys; a gateway elsewhere sees it in a moment.
+
+        Raises:
+            UnknownUser: there is none.
+        """
+        return await self._update(
+            name, tenant, lambda user: msgspec.structs.replace(user, enabled=enabled)
+        )
+
+    async def delete_user(self, name: str, tenant: str = "main") -> UserRecord:
+        """Remove a user who owns no bucket, with their keys.
+
+        Raises:
+            UnknownUser; DeleteConflict: they own a bucket.
+        """
 
         def change(txn: Transaction) -> UserRecord:
-            value = txn.get(USERS, key)
-            if value is None:
-                raise UnknownUser(f"there is no user {name}")
-            user = msgspec.structs.replace(tables.users.decode(value), policy=policy)
-            txn.put(USERS, key, encode(user))
-            # The policy is looked up by the id, under which older users are not found yet.
-            txn.put(USER_IDS, user.user_id.encode(), key)
+            user = require(txn, name, tenant)
+            if owned := _first_owned(txn, user):
+                raise DeleteConflict(f"the user {name} owns the bucket {owned}; delete it first")
+            txn.delete(USERS, row_of(tenant, name))
+            txn.delete(USER_IDS, user.user_id.encode())
+            start = keys_of(tenant, user.user_id)
+            for row, _ in list(txn.scan(USER_KEYS, start, keys.successor(start))):
+                txn.delete(USER_KEYS, row)
+                txn.delete(KEYS, row[len(start) :])
             return user
 
         return await self._engine.commit(change)
 
-    def list_users(self, tenant: str = "main") -> list[UserRecord]:
-        """Return the tenant's users by name."""
-        start = tenant.encode() + _SEPARATOR
-        with self._engine.read() as view:
-            found = view.scan(USERS, start, keys.successor(start))
-            return [tables.users.decode(value) for _, value in found]
-
-    async def create_key(
-        self,
-        user_name: str,
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        *,
-        tenant: str = "main",
-        replace: bool = False,
-    ) -> NewKey:
-        """Give a user (made when it is not there) an access key; what is not given is random.
+    def list_users(
+        self, tenant: str = "main", after: str = "", limit: int | None = None
+    ) -> list[UserRecord]:
+        """Return the tenant's users by name.
 
         Args:
-            replace: an existing access key gets this user and secret and is enabled. Its generation
-                changes only when something did.
-
-        Raises:
-            KeyExists: the access key is taken (without `replace`).
+            after: only names behind this one.
+            limit: at most so many; None: all.
         """
-        chosen = access_key or _random_access_key()
-        secret = secret_key or secrets.token_urlsafe(_SECRET_BYTES)
-        sealed = self._sealer.seal(secret.encode(), table=KEYS, row=chosen)
-        now_ns = self._now_ns()
-
-        def change(txn: Transaction) -> KeyRecord:
-            value = txn.get(KEYS, chosen.encode())
-            if value is not None and not replace:
-                raise KeyExists(chosen)
-            user = _ensure_user(txn, user_name, tenant, now_ns)
-            if value is not None:
-                old = tables.keys.decode(value)
-                if old.enabled and old.user_id == user.user_id and self.unseal(old) == secret:
-                    return old
-            record = KeyRecord(
-                access_key=chosen,
-                user_id=user.user_id,
-                user_name=user_name,
-                tenant=tenant,
-                sealed_secret=sealed,
-                created_ns=now_ns,
-                generation=int.from_bytes(allocate_id(txn), "big"),
-            )
-            txn.put(KEYS, chosen.encode(), encode(record))
-            return record
-
-        return NewKey(await self._engine.commit(change), secret)
-
-    def get_key(self, access_key: str) -> KeyRecord | None:
-        """Return the key, enabled or not, or None."""
-        encoded = access_key.encode(errors="replace")
-        if not 0 < len(encoded) <= keys.PIECE_BYTES:
-            return None
-        value = self._engine.get(KEYS, encoded)
-        return None if value is None else tables.keys.decode(value)
-
-    def unseal(self, record: KeyRecord) -> str:
-        """Return the secret of a key.
-
-        Raises:
-            BadMasterKey: it was sealed under another master key.
-        """
-        sealed = record.sealed_secret
-        return self._sealer.unseal(sealed, table=KEYS, row=record.access_key).decode()
-
-    def list_keys(self) -> list[KeyRecord]:
-        """Return all keys by access key."""
+        start = tenant.encode() + _SEPARATOR
+        first = row_of(tenant, after) + _SEPARATOR if after else start
         with self._engine.read() as view:
-            return [tables.keys.decode(value) for _, value in view.scan(KEYS, b"")]
+            found = islice(view.scan(USERS, first, keys.successor(start)), limit)
+            return [tables.users.decode(value) for _, value in found]
 
-    async def set_key_enabled(self, access_key: str, enabled: bool) -> KeyRecord:
-        """Enable or disable a key; a gateway running elsewhere sees it in a fraction of a second.
+    async def _update(
+        self, name: str, tenant: str, change: Callable[[UserRecord], UserRecord]
+    ) -> UserRecord:
+        def changing(txn: Transaction) -> UserRecord:
+            user = change(require(txn, name, tenant))
+            row = row_of(tenant, name)
+            txn.put(USERS, row, encode(user))
+            # Older users are not found by their id yet.
+            txn.put(USER_IDS, user.user_id.encode(), row)
+            return user
 
-        Raises:
-            UnknownKey: there is none.
-        """
-        encoded = access_key.encode()
-
-        def change(txn: Transaction) -> KeyRecord:
-            value = txn.get(KEYS, encoded)
-            if value is None:
-                raise UnknownKey(f"there is no access key {access_key}")
-            generation = int.from_bytes(allocate_id(txn), "big")
-            record = msgspec.structs.replace(
-                tables.keys.decode(value), enabled=enabled, generation=generation
-            )
-            txn.put(KEYS, encoded, encode(record))
-            return record
-
-        return await self._engine.commit(change)
+        return await self._engine.commit(changing)
 
     def _read_by_id(self, user_id: str) -> UserRecord | None:
         encoded = user_id.encode(errors="replace")
@@ -184,21 +145,55 @@ class UserTable:
         return None if value is None else tables.users.decode(value)
 
 
-def _ensure_user(txn: Transaction, name: str, tenant: str, now_ns: int) -> UserRecord:
-    key = _user_key(tenant, name)
-    value = txn.get(USERS, key)
+def ensure(txn: Transaction, name: str, tenant: str, now_ns: int) -> UserRecord:
+    """Return the user, making it when it is not there.
+
+    Raises:
+        InvalidName, UnknownTenant.
+    """
+    tenants.require(txn, tenant)
+    if not is_user_name(name):
+        wanted = f"want 1 to {USER_NAME_CHARACTERS_MAX} printable characters"
+        raise InvalidName(f"{name!r} cannot name a user: {wanted}")
+    row = row_of(tenant, name)
+    value = txn.get(USERS, row)
     if value is not None:
         return tables.users.decode(value)
     user_id = allocate_id(txn).hex()
     user = UserRecord(user_id=user_id, name=name, tenant=tenant, created_ns=now_ns)
-    txn.put(USERS, key, encode(user))
-    txn.put(USER_IDS, user_id.encode(), key)
+    txn.put(USERS, row, encode(user))
+    txn.put(USER_IDS, user_id.encode(), row)
     return user
 
 
-def _user_key(tenant: str, name: str) -> bytes:
-    return tenant.encode() + _SEPARATOR + name.encode()
+def require(txn: Transaction, name: str, tenant: str) -> UserRecord:
+    """Return the user as it is now.
+
+    Raises:
+        UnknownUser.
+    """
+    row = row_of(tenant, name)
+    value = txn.get(USERS, row) if len(row) <= keys.PIECE_BYTES else None
+    if value is None:
+        where = "" if tenant == MAIN else f" in the tenant {tenant}"
+        raise UnknownUser(f"there is no user {name}{where}")
+    return tables.users.decode(value)
 
 
-def _random_access_key() -> str:
-    return "AKIA" + "".join(secrets.choice(_ACCESS_KEY_LETTERS) for _ in range(_ACCESS_KEY_RANDOM))
+def row_of(tenant: str, name: str) -> bytes:
+    """Where a user is kept."""
+    return tenant.encode() + _SEPARATOR + name.encode(errors="replace")
+
+
+def keys_of(tenant: str, user_id: str) -> bytes:
+    """What the rows of USER_KEYS begin with that are the user's; the access key follows."""
+    return row_of(tenant, user_id) + _SEPARATOR
+
+
+def _first_owned(txn: Transaction, user: UserRecord) -> str:
+    start = user.tenant.encode() + _SEPARATOR
+    for _, value in txn.scan(BUCKETS, start, keys.successor(start)):
+        bucket = tables.buckets.decode(value)
+        if bucket.owner == user.user_id:
+            return bucket.name
+    return ""

@@ -21,6 +21,7 @@ from s3proxy.config import Config
 from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
+from s3proxy.s3.tenants import MAIN
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -36,6 +37,10 @@ config_option = click.option(
     " S3PROXY_SECTION__KEY variables override all.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+tenant_option = click.option(
+    "--tenant", default=MAIN, show_default=True, metavar="NAME", help="Whose."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 class Failure(click.ClickException):
@@ -99,6 +104,16 @@ def guard(run: Callable[[], T]) -> T:
 
 def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def change_catalog(config_path: str | None, change: Callable[[Catalog], Awaitable[object]]) -> None:
+    """Run `change` on the catalog, which has to be there, and wait until gateways have seen it."""
+
+    async def changing(catalog: Catalog) -> None:
+        await change(catalog)
+        await seen_by_gateways()
+
+    with_catalog(config_path, changing, made=True)
 
 
 async def seen_by_gateways() -> None:

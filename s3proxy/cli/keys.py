@@ -5,35 +5,44 @@ from __future__ import annotations
 from operator import itemgetter
 
 import click
+import msgspec
 
+from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import UnknownKey, UnknownTenant
 from s3proxy.catalog.records import KeyRecord
-from s3proxy.catalog.users import NewKey
 from s3proxy.cli.console import (
     Columns,
     Row,
+    change_catalog,
     config_option,
     json_option,
     print_list,
-    seen_by_gateways,
+    tenant_option,
     to_json,
     with_catalog,
+    yes_option,
 )
-from s3proxy.s3.time import iso8601
+from s3proxy.cli.users import found_user, user_name
+from s3proxy.control.api.models import key_of
+from s3proxy.s3.tenants import MAIN
 
-USER_NAME_CHARACTERS_MAX = 64  # as IAM has it
 COLUMNS: Columns = {
     "access key": itemgetter("access_key"),
     "user": itemgetter("user"),
     "user id": itemgetter("user_id"),
+    "tenant": itemgetter("tenant"),
     "state": lambda key: "enabled" if key["enabled"] else "disabled",
     "created": itemgetter("created"),
 }
 
 
-@click.group("key", short_help="Create, list, disable and enable access keys.")
+@click.group("key", short_help="Create, list, disable, enable and delete access keys.")
 def key_group() -> None:
-    """Create, list and disable access keys, also beside a running gateway."""
+    """Create, list, disable and delete access keys, also beside a running gateway.
+
+    A user has at most two active ones: to rotate, make the new, let clients use it, delete the old.
+    """
 
 
 @key_group.command("create")
@@ -41,37 +50,49 @@ def key_group() -> None:
     "--user",
     required=True,
     metavar="NAME",
-    callback=lambda _context, _option, name: _user_name(name),
+    callback=lambda _context, _option, name: user_name(name),
     help="Whose key; the user is made if new.",
 )
+@tenant_option
 @config_option
 @json_option
-def key_create(user: str, config_path: str | None, as_json: bool) -> None:
+def key_create(user: str, tenant: str, config_path: str | None, as_json: bool) -> None:
     """Make an access key. The secret is printed now and never again."""
 
     async def create(catalog: Catalog) -> NewKey:
-        return await catalog.create_key(user)
+        return await catalog.create_key(user, tenant=tenant)
 
     key = with_catalog(config_path, create)
     if as_json:
-        click.echo(to_json({**_shown(key.record), "secret_key": key.secret}))
+        click.echo(to_json({**_row(key.record), "secret_key": key.secret}))
         return
     click.echo(f"user        {user}  (id {key.record.user_id})")
+    if tenant != MAIN:
+        click.echo(f"tenant      {tenant}")
     click.echo(f"access key  {key.record.access_key}")
     click.echo(f"secret key  {key.secret}")
     click.echo("The secret is not shown again.", err=True)
 
 
 @key_group.command("list")
+@click.option("--tenant", metavar="NAME", help="Of this tenant alone.")
+@click.option("--user", metavar="NAME", help="Of this user alone, in the tenant or main.")
 @config_option
 @json_option
-def key_list(config_path: str | None, as_json: bool) -> None:
+def key_list(tenant: str | None, user: str | None, config_path: str | None, as_json: bool) -> None:
     """List access keys with their users; never secrets."""
 
     async def read(catalog: Catalog) -> list[KeyRecord]:
-        return catalog.list_keys()
+        if user is not None:
+            owner = found_user(catalog, user, tenant or MAIN)
+            return catalog.list_tenant_keys(owner.tenant, owner.user_id)
+        if tenant is None:
+            return catalog.list_keys()
+        if catalog.get_tenant(tenant) is None:
+            raise UnknownTenant(f"there is no tenant {tenant}")
+        return catalog.list_tenant_keys(tenant)
 
-    keys = [_shown(record) for record in with_catalog(config_path, read, made=True)]
+    keys = [_row(record) for record in with_catalog(config_path, read, made=True)]
     print_list(keys, as_json, COLUMNS)
 
 
@@ -80,7 +101,7 @@ def key_list(config_path: str | None, as_json: bool) -> None:
 @config_option
 def key_disable(access_key: str, config_path: str | None) -> None:
     """Refuse ACCESS_KEY from now on, in running gateways too."""
-    _set_enabled(config_path, access_key, False)
+    change_catalog(config_path, lambda catalog: catalog.set_key_enabled(access_key, False))
     click.echo(f"disabled {access_key}")
 
 
@@ -89,30 +110,30 @@ def key_disable(access_key: str, config_path: str | None) -> None:
 @config_option
 def key_enable(access_key: str, config_path: str | None) -> None:
     """Accept a disabled ACCESS_KEY again."""
-    _set_enabled(config_path, access_key, True)
+    change_catalog(config_path, lambda catalog: catalog.set_key_enabled(access_key, True))
     click.echo(f"enabled {access_key}")
 
 
-def _user_name(name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > USER_NAME_CHARACTERS_MAX:
-        raise click.BadParameter(f"want 1 to {USER_NAME_CHARACTERS_MAX} printable characters")
-    return name
+@key_group.command("delete")
+@click.argument("access_key")
+@yes_option
+@config_option
+def key_delete(access_key: str, yes: bool, config_path: str | None) -> None:
+    """Delete ACCESS_KEY; nothing brings its secret back."""
+
+    async def find(catalog: Catalog) -> KeyRecord:
+        found = catalog.get_key(access_key)
+        if found is None:
+            raise UnknownKey(f"there is no access key {access_key}")
+        return found
+
+    if not yes:
+        key = with_catalog(config_path, find, made=True)
+        owner = f"{key.user_name} of the tenant {key.tenant}"
+        click.confirm(f"Delete the access key {access_key} of {owner}?", abort=True)
+    change_catalog(config_path, lambda catalog: catalog.delete_key(access_key))
+    click.echo(f"deleted {access_key}")
 
 
-def _set_enabled(config_path: str | None, access_key: str, enabled: bool) -> None:
-    async def change(catalog: Catalog) -> None:
-        await catalog.set_key_enabled(access_key, enabled)
-        await seen_by_gateways()
-
-    with_catalog(config_path, change, made=True)
-
-
-def _shown(record: KeyRecord) -> Row:
-    return {
-        "access_key": record.access_key,
-        "user": record.user_name,
-        "user_id": record.user_id,
-        "tenant": record.tenant,
-        "enabled": record.enabled,
-        "created": iso8601(record.created_ns),
-    }
+def _row(record: KeyRecord) -> Row:
+    return msgspec.structs.asdict(key_of(record))

@@ -14,6 +14,7 @@ from s3proxy.cli.console import config_option, guard, json_option, load_config, 
 from s3proxy.cli.events import events_group
 from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
+from s3proxy.cli.tenants import tenant_group
 from s3proxy.cli.tokens import token_group
 from s3proxy.cli.users import user_group
 from s3proxy.service import SIGNALS, Service, Started
@@ -105,5 +106,6 @@ main.add_command(catalog_group)
 main.add_command(events_group)
 main.add_command(key_group)
 main.add_command(master_key_group)
+main.add_command(tenant_group)
 main.add_command(token_group)
 main.add_command(user_group)

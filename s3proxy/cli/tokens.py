@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import click
-from rich.table import Table
+import msgspec
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.records import TokenRecord
 from s3proxy.catalog.tokens import ADMIN, ROLES, NewToken
-from s3proxy.cli.console import config_option, json_option, print_table, to_json, with_catalog
-from s3proxy.control.api.models import Token, token_of
+from s3proxy.cli.console import (
+    Columns,
+    change_catalog,
+    config_option,
+    json_option,
+    print_list,
+    to_json,
+    with_catalog,
+)
+from s3proxy.control.api.models import token_of
+
+COLUMNS: Columns = {name: itemgetter(name) for name in ("id", "role", "tenant", "created")}
 
 
 @click.group("token", short_help="Create, list and delete tokens of the control API.")
@@ -44,17 +57,11 @@ def token_create(role: str, tenant: str, config_path: str | None, as_json: bool)
 def token_list(config_path: str | None, as_json: bool) -> None:
     """List tokens; never their secrets."""
 
-    async def read(catalog: Catalog) -> list[Token]:
-        return [token_of(record) for record in catalog.list_tokens()]
+    async def read(catalog: Catalog) -> list[TokenRecord]:
+        return catalog.list_tokens()
 
-    tokens = with_catalog(config_path, read, made=True)
-    if as_json:
-        click.echo(to_json(tokens))
-        return
-    table = Table("id", "role", "tenant", "created", box=None)
-    for token in tokens:
-        table.add_row(token.id, token.role, token.tenant, token.created)
-    print_table(table)
+    records = with_catalog(config_path, read, made=True)
+    print_list([msgspec.structs.asdict(token_of(r)) for r in records], as_json, COLUMNS)
 
 
 @token_group.command("delete")
@@ -63,8 +70,5 @@ def token_list(config_path: str | None, as_json: bool) -> None:
 def token_delete(token_id: str, config_path: str | None) -> None:
     """Refuse token ID from now on; its id is the part between the underscores."""
 
-    async def delete(catalog: Catalog) -> None:
-        await catalog.delete_token(token_id)
-
-    with_catalog(config_path, delete, made=True)
+    change_catalog(config_path, lambda catalog: catalog.delete_token(token_id))
     click.echo(f"deleted {token_id}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3proxy.backends import errors as backend
-from s3proxy.catalog.errors import CatalogError, IntentLost
+from s3proxy.catalog.errors import CatalogError, IntentLost, UnknownTenant
 from s3proxy.http import errors as transport
 from s3proxy.kv import errors as kv
 from s3proxy.s3.errors import STATUSES, S3Error
@@ -65,6 +65,7 @@ _TABLE: dict[type[Exception], Callable[[Exception], S3Error]] = {
     kv.Closed: _code("ServiceUnavailable"),
     kv.KvError: _code("InternalError"),
     IntentLost: _code("ServiceUnavailable", _TRY_AGAIN),
+    UnknownTenant: _code("AccessDenied"),
     CatalogError: _code("InternalError"),
 }
 

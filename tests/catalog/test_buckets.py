@@ -23,6 +23,7 @@ async def test_create_bucket_gives_ids_that_differ(tmp_path: Path) -> None:
 async def test_create_bucket_same_name_other_tenant_is_another(tmp_path: Path) -> None:
     async with open_catalog(tmp_path) as catalog:
         mine = await catalog.create_bucket(bucket_record("backups"))
+        await catalog.create_tenant("other")
         theirs = await catalog.create_bucket(bucket_record("backups", tenant="other"))
         assert catalog.get_bucket("backups") == mine
         assert catalog.get_bucket("backups", "other") == theirs

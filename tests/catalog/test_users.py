@@ -55,6 +55,7 @@ async def test_get_key_hostile_name_is_none(tmp_path: Path, access_key: str) -> 
 async def test_get_user_by_id_finds_users_of_every_tenant(tmp_path: Path) -> None:
     async with open_catalog(tmp_path) as catalog:
         alice = await catalog.create_user("alice")
+        await catalog.create_tenant("other")
         key, _ = await catalog.create_key("bob", tenant="other")
         assert catalog.get_user_by_id(alice.user_id) == alice
         assert catalog.get_user_by_id(key.user_id) == catalog.get_user("bob", "other")

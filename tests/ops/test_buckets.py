@@ -29,6 +29,7 @@ async def test_list_buckets_pages(lab: Lab) -> None:
 
 
 async def test_buckets_of_another_tenant_are_apart(lab: Lab) -> None:
+    await lab.catalog.create_tenant("other")
     assert (await lab.ask("GET", "/", sender=BOB)).texts("Name") == []
     with raises_s3("NoSuchBucket"):
         await lab.ask("GET", "/www", sender=BOB)

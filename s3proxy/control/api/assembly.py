@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from litestar import Router
 
-from s3proxy.control.api import tenants
+from s3proxy.control.api import keys, tenants, users
 from s3proxy.control.api.dependencies import dependencies
 from s3proxy.control.api.guard import Verifier, guard_of
 from s3proxy.control.api.problems import HANDLERS
 from s3proxy.ops.call import Services
 
 BODY_BYTES_MAX = 1 << 20
-ROUTERS = (tenants.router,)
+ROUTERS = (
+    tenants.router,
+    users.router,
+    keys.router,
+)
 
 
 def api_router(services: Services) -> Router:

@@ -2,6 +2,7 @@
 
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from s3proxy.catalog.records import KeyRecord, TenantRecord, TokenRecord, UserRecord
@@ -94,6 +95,12 @@ def key_of(record: KeyRecord) -> Key:
         enabled=record.enabled,
         created=iso8601(record.created_ns),
     )
+
+
+def key_with_secret(record: KeyRecord, secret: str) -> KeyWithSecret:
+    """A key as its making tells it."""
+    shown = key_of(record)
+    return KeyWithSecret(**msgspec.structs.asdict(shown), secret_key=secret)
 
 
 def token_of(record: TokenRecord) -> Token:
