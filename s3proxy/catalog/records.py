@@ -226,11 +226,16 @@ class CompletedRecord(Record, frozen=True, kw_only=True):
 
 
 class TenantRecord(Record, frozen=True, kw_only=True):
-    """A namespace of buckets, with the users in it."""
+    """A namespace of buckets, with the users in it.
+
+    Attributes:
+        placement: rules for its buckets, below their own; None: those of the server.
+    """
 
     name: str
     created_ns: int
     enabled: bool = True
+    placement: Rules | None = None
 
 
 class UserRecord(Record, frozen=True, kw_only=True):

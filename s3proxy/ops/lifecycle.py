@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from s3proxy.http.handler import Response
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.payload_source import read_document
+from s3proxy.ops.placing import refused_class
 from s3proxy.ops.resolve import XML_HEADERS, require_managed
+from s3proxy.ops.storage_classes import classes_of
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import (
     Lifecycle,
@@ -46,7 +48,9 @@ async def put_bucket_lifecycle_configuration(call: Call) -> Response:
     body = await read_document(call, LIFECYCLE_BYTES_MAX)
     lifecycle = read_lifecycle(body, read_minimum(call.route.headers))
     for name in sorted(storage_classes(lifecycle.rules)):
-        if name not in call.services.settings.storage_classes:
+        if name not in classes_of(call):
+            if name in call.services.settings.storage_classes:
+                raise refused_class(name)
             message = f"The storage class {name} has no place here; the configuration gives it one."
             raise S3Error("InvalidStorageClass", message, StorageClassRequested=name)
     document = lifecycle_configuration(lifecycle, kept=True)

@@ -17,6 +17,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
 
 if TYPE_CHECKING:
+    from s3proxy.catalog.catalog import Catalog
     from s3proxy.catalog.records import BucketRecord
     from s3proxy.ops.call import Services
 
@@ -39,11 +40,16 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def rules_of(services: Services, bucket: BucketRecord) -> Rules | None:
-    """The rules in force for a bucket: its own over the server's; None: there are none."""
-    own, default = bucket.placement, services.default_rules
-    if own is None or default is None:
-        return own or default
-    return own.over(default)
+    """The rules in force for a bucket: its own over its tenant's over the server's; None: none."""
+    tenant = services.catalog.get_tenant(bucket.tenant)
+    middle = None if tenant is None else tenant.placement
+    return _over(bucket.placement, _over(middle, services.default_rules))
+
+
+def _over(rules: Rules | None, base: Rules | None) -> Rules | None:
+    if rules is None or base is None:
+        return base if rules is None else rules
+    return rules.over(base)
 
 
 def plan_of(
@@ -66,8 +72,7 @@ def plan_of(
     check(decision)
     home = services.settings.storage_classes.get(storage_class)
     if home is not None and home not in decision.writable:
-        message = f"The bucket's rules of placement do not allow the backend of {storage_class}."
-        raise S3Error("InvalidStorageClass", message)
+        raise refused_class(storage_class)
     return Plan(decision, replicas, tuple(up_first(services, decision.writable)))
 
 
@@ -105,6 +110,12 @@ def check(decision: Decision) -> None:
         raise S3Error("InvalidRequest", wrong)
 
 
+def refused_class(storage_class: str) -> S3Error:
+    """The refusal of a class whose backend may not hold the bucket's objects."""
+    message = f"The bucket's rules of placement do not allow the backend of {storage_class}."
+    return S3Error("InvalidStorageClass", message, StorageClassRequested=storage_class)
+
+
 def up_first(services: Services, backends: Iterable[str]) -> list[str]:
     """Backends in their order, those that are down behind all others."""
     return sorted(backends, key=lambda name: not services.health.is_up(name))
@@ -128,6 +139,20 @@ def replicas_tag(tags: Mapping[str, str]) -> int:
         return int(value)
     message = f"The tag {REPLICAS_TAG} is a whole number from 1 to {REPLICAS_MAX}."
     raise S3Error("InvalidTag", message, TagKey=REPLICAS_TAG)
+
+
+async def set_rules(catalog: Catalog, bucket: BucketRecord, rules: Rules | None) -> BucketRecord:
+    """Give a bucket rules of its own in place of those before; None: none. Objects move later.
+
+    Raises:
+        NoSuchBucket: it is gone.
+    """
+
+    def change(now: BucketRecord) -> BucketRecord:
+        revision = now.placement_revision + 1
+        return msgspec.structs.replace(now, placement=rules, placement_revision=revision)
+
+    return await catalog.update_bucket(bucket, change)
 
 
 async def container_on(services: Services, bucket: BucketRecord, backend: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3proxy.ops.blob_writer import BlobWriter
-from s3proxy.ops.placing import container_on
+from s3proxy.ops.placing import container_on, decision_of, refused_class, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 def classes_of(call: Call) -> Collection[str]:
     """The classes beside STANDARD that objects of the call's bucket may have."""
-    return call.services.settings.storage_classes if call.bucket.kind == "managed" else ()
+    return allowed_classes(call.services, call.bucket) if call.bucket.kind == "managed" else ()
+
+
+def allowed_classes(services: Services, bucket: BucketRecord) -> Collection[str]:
+    """The classes whose backends the rules of a managed bucket allow; without rules, all."""
+    classes = services.settings.storage_classes
+    if not classes or rules_of(services, bucket) is None:
+        return classes
+    allowed = decision_of(services, bucket).writable
+    return [name for name, backend in classes.items() if backend in allowed]
 
 
 def bucket_writer(services: Services, bucket: BucketRecord) -> BlobWriter:
@@ -35,11 +44,14 @@ async def class_writer(services: Services, bucket: BucketRecord, storage_class: 
     A class that is no longer configured is the bucket's own backend: what has it stays readable.
 
     Raises:
+        S3Error: InvalidStorageClass; the rules of the bucket do not allow its backend.
         BackendError: the container could not be made.
     """
     name = services.settings.storage_classes.get(storage_class, bucket.backend)
     if name == bucket.backend:
         return bucket_writer(services, bucket)
+    if storage_class not in allowed_classes(services, bucket):
+        raise refused_class(storage_class)
     container = await container_on(services, bucket, name)
     return BlobWriter(services, bucket, services.backend(name), container)
 

@@ -1,17 +1,18 @@
 """Where buckets and objects go by rules of placement, asked of a lab with backends in places."""
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from s3proxy.catalog.errors import NoSuchBucket
-from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.call import Settings
 from s3proxy.ops.containers import adopt_containers, containers_of
-from s3proxy.ops.placing import container_on, plan_of, rules_of
+from s3proxy.ops.placing import container_on, plan_of, rules_of, set_rules
+from s3proxy.ops.storage_classes import class_writer
 from s3proxy.placement import container_name
 from s3proxy.s3.auth import Identity
 from s3proxy.s3.placement import Rules
@@ -167,6 +168,7 @@ async def test_container_of_a_bucket_that_was_never_made_is_a_leftover(lab: Lab)
 async def test_container_claimed_again_by_its_bucket_is_the_same(lab: Lab) -> None:
     record = await made(lab, "fi")
     await lab.ask("DELETE", "/placed")
+    await lab.catalog.create_tenant("other")
     await lab.ask("PUT", "/placed", location_document("fi"), sender=BOB)
     assert bucket(lab, "placed", "other").container != record.container
     assert (await made(lab, "fi")).container == record.container
@@ -187,9 +189,49 @@ async def test_adopt_containers_claims_those_of_before_once(lab: Lab) -> None:
     assert lab.catalog.bucket_of_container("disk", old.container) is None
 
 
-def test_plan_of_a_plain_bucket_looks_at_nothing_else() -> None:
-    services = SimpleNamespace(default_rules=None)
-    plain = BucketRecord(
-        name="b", kind="managed", backend="x", container="c", region="", created_ns=0
+async def test_rules_of_a_tenant_are_between_those_of_bucket_and_server(lab: Lab) -> None:
+    rules = Rules(replicas=2, regions=("us",))
+    await lab.catalog.update_tenant(
+        "main", lambda tenant: msgspec.structs.replace(tenant, placement=rules)
     )
-    assert plan_of(services, plain) is None  # type: ignore[arg-type]
+    assert rules_of(lab.services, bucket(lab, "www")) == rules
+    lab.services.default_rules = Rules(replicas=3, write_quorum=2)
+    own = await set_rules(lab.catalog, bucket(lab, "www"), Rules(regions=("fi", "de")))
+    assert own.placement_revision == 1
+    assert rules_of(lab.services, bucket(lab, "www")) == Rules(
+        regions=("fi", "de"), replicas=2, write_quorum=2
+    )
+
+
+async def test_storage_class_where_rules_forbid_it_is_refused(tmp_path: Path) -> None:
+    classes = {"GLACIER_IR": "iad", "STANDARD_IA": "nbg"}
+    settings = Settings(inline_bytes_max=1000, part_bytes_min=10, storage_classes=classes)
+    async with open_places(tmp_path, settings) as lab:
+        record = await made(lab, "fi,de")
+        plan = plan_of(lab.services, record, storage_class="STANDARD_IA")
+        assert plan is not None
+        assert plan.targets == ("nbg", "hel")
+        with raises_s3("InvalidStorageClass"):
+            plan_of(lab.services, record, storage_class="GLACIER_IR")
+        for target in ("/placed/k", "/placed/k?uploads"):
+            method = "POST" if target.endswith("s") else "PUT"
+            with raises_s3("InvalidStorageClass"):
+                await lab.ask(method, target, b"x", x_amz_storage_class="GLACIER_IR")
+            await lab.ask(method, target, b"x", x_amz_storage_class="STANDARD_IA")
+        with raises_s3("InvalidStorageClass"):
+            await class_writer(lab.services, record, "GLACIER_IR")
+        assert not lab.garbage()
+        await put_lifecycle(lab, "STANDARD_IA")
+        with raises_s3("InvalidStorageClass") as refused:
+            await put_lifecycle(lab, "GLACIER_IR")
+        assert "rules of placement" in refused.value.message
+
+
+async def put_lifecycle(lab: Lab, storage_class: str) -> None:
+    document = (
+        "<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter/><Transition>"
+        f"<Days>30</Days><StorageClass>{storage_class}</StorageClass></Transition></Rule>"
+        "</LifecycleConfiguration>"
+    ).encode()
+    digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest()).decode()
+    await lab.put("/placed?lifecycle", document, content_md5=digest)
