@@ -75,7 +75,6 @@ class AccessKeyTable:
         """
         chosen = access_key or _random_access_key()
         secret = secret_key or secrets.token_urlsafe(_SECRET_BYTES)
-        sealed = self._sealer.seal(secret.encode(), table=KEYS, row=chosen)
         now_ns = self._now_ns()
 
         def change(txn: Transaction) -> KeyRecord:
@@ -95,7 +94,8 @@ class AccessKeyTable:
                 user_id=user.user_id,
                 user_name=user_name,
                 tenant=tenant,
-                sealed_secret=sealed,
+                # Here, so that a rotation which has waited for this transaction finds it stored.
+                sealed_secret=self._sealer.seal(secret.encode(), table=KEYS, row=chosen),
                 created_ns=now_ns,
                 generation=int.from_bytes(allocate_id(txn), "big"),
             )

@@ -68,23 +68,26 @@ class Catalog:
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
         self._join_containers(ContainerTable(engine))
-        self._join_objects(ObjectTable(engine, now_ns, garbage.due_ns), VersionLister(engine))
+        data_keys = DataKeys(seal)
+        objects = ObjectTable(engine, now_ns, garbage.due_ns, data_keys)
+        self._join_objects(objects, VersionLister(engine))
         self._join_walks(ExpiryTable(engine, now_ns, garbage.due_ns), ProgressTable(engine))
         self._join_blobs(garbage, IntentTable(engine, now_ns, garbage.due_ns, self.gateway))
         self._join_uploads(
-            UploadTable(engine, now_ns, garbage.due_ns),
+            UploadTable(engine, now_ns, garbage.due_ns, data_keys),
             UploadLister(engine),
-            CompletionTable(engine, now_ns, garbage.due_ns),
+            CompletionTable(engine, now_ns, garbage.due_ns, data_keys),
         )
         self._join_debts(CopyTable(engine), DebtTable(engine, now_ns, self.gateway))
         self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
         self._join_users(UserTable(engine, now_ns), AccessKeyTable(engine, seal, now_ns))
-        data_keys = DataKeys(seal)
         self.seal_data_key = data_keys.seal_data_key
         self.unseal_data_key = data_keys.unseal_data_key
-        self.reseal = Resealer(engine, seal).reseal
+        resealer = Resealer(engine, seal, data_keys)
+        self.reseal = resealer.reseal
+        self.count_stale = resealer.count_stale
 
     def _join_buckets(
         self, buckets: BucketTable, attributes: AttributesTable, configs: BucketConfigTable

@@ -12,6 +12,7 @@ import msgspec
 from s3proxy.catalog import objects, tables, uploads, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.records import (
@@ -48,11 +49,16 @@ class CompletionTable:
     """Completes uploads, and remembers those completed."""
 
     def __init__(
-        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+        self,
+        engine: Engine,
+        now_ns: Callable[[], int],
+        due_ns: Callable[[], int],
+        data_keys: DataKeys,
     ) -> None:
         self._engine = engine
         self._now_ns = now_ns
         self._due_ns = due_ns
+        self._renewed = data_keys.renewed
 
     def get_completed(
         self, bucket: BucketRecord, key: str, upload_id: str, parts: Parts
@@ -100,7 +106,7 @@ class CompletionTable:
                     raise NoSuchUpload(upload_id)
                 return replayed
             stored = uploads.stored_parts(txn, bucket, upload_id)
-            final = _with_blobs(record, _named(stored, parts, upload_id))
+            final = _with_blobs(self._renewed(record), _named(stored, parts, upload_id))
             old = versions.find(txn, bucket, key.encode())
             if condition is not None:
                 condition.check(old.etag if old else None)

@@ -22,6 +22,10 @@ MASTER_KEY_NAME = "master.key"
 class FileSealer:
     """A Sealer whose keys are files of a directory.
 
+    A key that it has read it keeps until the process ends: what a request under way has of a record
+    opens also when the file of a former key was taken away meanwhile. Used by the event loop and
+    by the catalog's writer.
+
     Raises:
         BadMasterKey: a file has the wrong length, or others than its owner may read it.
         OSError: one cannot be read.
@@ -29,7 +33,8 @@ class FileSealer:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / MASTER_KEY_NAME
-        self._load()
+        self._known: dict[bytes, None] = {}  # a set in order
+        self._loaded = self._load()
 
     def seal(self, secret: bytes, *, table: str, row: str) -> bytes:
         """Return `secret` sealed under the key that is in place now."""
@@ -38,24 +43,30 @@ class FileSealer:
     def unseal(self, sealed: bytes, *, table: str, row: str) -> bytes:
         """Return the secret; see Sealer."""
         try:
-            return self._sealer.unseal(sealed, table=table, row=row)
+            return self._loaded[1].unseal(sealed, table=table, row=row)
         except OtherMasterKey:
-            self._load()
-            return self._sealer.unseal(sealed, table=table, row=row)
+            self._loaded = self._load()
+            return self._loaded[1].unseal(sealed, table=table, row=row)
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether the key that is in place now sealed it."""
         return self._fresh().is_current(sealed)
 
     def _fresh(self) -> AesGcmSealer:
-        if _identity(self._path.stat()) != self._seen:
-            self._load()
-        return self._sealer
+        seen, sealer = self._loaded  # one value, as another thread may replace it at any time
+        if _identity(self._path.stat()) == seen:
+            return sealer
+        self._loaded = self._load()
+        return self._loaded[1]
 
-    def _load(self) -> None:
-        current, self._seen = _read(self._path)
-        former = [_read(path)[0] for path in former_keys(self._path.parent)]
-        self._sealer = AesGcmSealer(current, *former)
+    def _load(self) -> tuple[tuple[int, int], AesGcmSealer]:
+        current, seen = _read(self._path)
+        known = {**self._known, current: None}
+        for path in former_keys(self._path.parent):
+            with suppress(FileNotFoundError):  # taken away at this very moment
+                known[_read(path)[0]] = None
+        self._known = known
+        return seen, AesGcmSealer(current, *(key for key in known if key != current))
 
 
 def open_sealer(data_dir: str | Path) -> FileSealer:

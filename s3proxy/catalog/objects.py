@@ -11,6 +11,7 @@ import msgspec
 from s3proxy.catalog import keys, tables, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import ObjectChanged
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
@@ -75,11 +76,16 @@ class ObjectTable:
     """Object records in the byte order of their keys."""
 
     def __init__(
-        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+        self,
+        engine: Engine,
+        now_ns: Callable[[], int],
+        due_ns: Callable[[], int],
+        data_keys: DataKeys,
     ) -> None:
         self._engine = engine
         self._now_ns = now_ns
         self._due_ns = due_ns
+        self._renewed = data_keys.renewed
 
     def get_object(
         self, bucket: BucketRecord, key: str, version_id: str = ""
@@ -200,7 +206,8 @@ class ObjectTable:
             if replaces is not None and (old != replaces or now.versioning):
                 raise ObjectChanged(key)
             check_open(txn, intents)
-            stored = replace(txn, now, encoded, record, old=old, due_ns=due_ns)
+            renewed = self._renewed(record)
+            stored = replace(txn, now, encoded, renewed, old=old, due_ns=due_ns)
             settle(txn, intents)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)

@@ -3,6 +3,12 @@
 The store is walked in short reads; only rows that have to change are written, a batch to a
 transaction. A row that is sealed under the key in place is left alone: so a walk that was
 interrupted is simply begun again.
+
+What is stored while a walk goes on is sealed under the key in place in the transaction that stores
+it (DataKeys.renewed); the walk first waits for those that were open when the key was exchanged. A
+row may also move from where the walk has not been to where it has, such as an older version that
+becomes the current one: so the last word has `count_stale`, which looks at everything in one
+snapshot. When that finds nothing, nothing will ever be sealed under a former key again.
 """
 
 from collections.abc import Callable
@@ -11,12 +17,11 @@ from itertools import islice
 import msgspec
 
 from s3proxy.catalog import tables
-from s3proxy.catalog.data_keys import DATA_KEYS
-from s3proxy.catalog.records import Encryption, KeyRecord, ObjectRecord, UploadRecord
+from s3proxy.catalog.data_keys import DataKeys, R
+from s3proxy.catalog.records import KeyRecord
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.tables import KEYS, OBJECTS, UPLOADS, VERSIONS, encode
 from s3proxy.kv.engine import Engine, Transaction
-from s3proxy.s3.encryption import AES256
 
 # Rows read in one snapshot, and at most written in one transaction: a few milliseconds.
 BATCH_ROWS = 500
@@ -42,9 +47,10 @@ class Resealed(msgspec.Struct, frozen=True):
 class Resealer:
     """Walks everything that is sealed."""
 
-    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+    def __init__(self, engine: Engine, sealer: Sealer, data_keys: DataKeys) -> None:
         self._engine = engine
         self._sealer = sealer
+        self._data_keys = data_keys
         self._rows: dict[str, Callable[[bytes], bytes | None]] = {
             # In the order in which records move meanwhile: an upload becomes an object, and that an
             # older version.
@@ -60,7 +66,10 @@ class Resealer:
         Raises:
             BadMasterKey: a row does not open under any key; nothing of the batch was changed.
         """
-        keyspace = keyspace or KEYS
+        if not keyspace:
+            # Whoever holds the lock on writes now may have looked at the key that was there before.
+            await self._engine.commit(lambda txn: None)
+            keyspace = KEYS
         renewed = self._rows[keyspace]
         with self._engine.read() as view:
             start = after + b"\x00" if after else b""
@@ -74,11 +83,25 @@ class Resealer:
         following = keyspaces[keyspaces.index(keyspace) + 1]
         return Resealed(following, b"", len(rows), len(stale))
 
+    def count_stale(self) -> int:
+        """Rows that a former key sealed; blocking, all in one snapshot, a few µs a row.
+
+        Raises:
+            BadMasterKey: a row does not open under any key.
+        """
+        with self._engine.read() as view:
+            return sum(
+                renewed(value) is not None
+                for keyspace, renewed in self._rows.items()
+                for _, value in view.scan(keyspace, b"")
+            )
+
     def _key(self, value: bytes) -> bytes | None:
         record: KeyRecord = tables.keys.decode(value)
-        sealed = self._renewed(record.sealed_secret, KEYS, record.access_key)
-        if sealed is None:
+        if self._sealer.is_current(record.sealed_secret):
             return None
+        place = {"table": KEYS, "row": record.access_key}
+        sealed = self._sealer.seal(self._sealer.unseal(record.sealed_secret, **place), **place)
         return encode(msgspec.structs.replace(record, sealed_secret=sealed))
 
     def _object(self, value: bytes) -> bytes | None:
@@ -91,22 +114,9 @@ class Resealer:
             return None
         return self._encrypted(tables.uploads.decode(value))
 
-    def _encrypted(self, record: ObjectRecord | UploadRecord) -> bytes | None:
-        encryption: Encryption | None = record.encryption
-        if encryption is None or encryption.kind != AES256:
-            return None
-        sealed = self._renewed(encryption.sealed_key, DATA_KEYS, encryption.id.hex())
-        if sealed is None:
-            return None
-        encryption = msgspec.structs.replace(encryption, sealed_key=sealed)
-        return encode(msgspec.structs.replace(record, encryption=encryption))
-
-    def _renewed(self, sealed: bytes, table: str, row: str) -> bytes | None:
-        """The secret sealed under the key in place; None where it is already."""
-        if self._sealer.is_current(sealed):
-            return None
-        secret = self._sealer.unseal(sealed, table=table, row=row)
-        return self._sealer.seal(secret, table=table, row=row)
+    def _encrypted(self, record: R) -> bytes | None:
+        renewed = self._data_keys.renewed(record)
+        return None if renewed is record else encode(renewed)
 
 
 def _renew(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from s3proxy.catalog import keys, tables
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
@@ -72,11 +73,16 @@ class UploadTable:
     """Uploads in progress."""
 
     def __init__(
-        self, engine: Engine, now_ns: Callable[[], int], due_ns: Callable[[], int]
+        self,
+        engine: Engine,
+        now_ns: Callable[[], int],
+        due_ns: Callable[[], int],
+        data_keys: DataKeys,
     ) -> None:
         self._engine = engine
         self._now_ns = now_ns
         self._due_ns = due_ns
+        self._renewed = data_keys.renewed
 
     async def create_upload(self, bucket: BucketRecord, record: UploadRecord) -> None:
         """Store a new upload of `record.key`; its id is ASCII and unique.
@@ -88,11 +94,12 @@ class UploadTable:
 
         def change(txn: Transaction) -> None:
             require(txn, bucket)
+            renewed = self._renewed(record)
             node = keys.get(txn, UPLOADS, bucket.id, encoded)
             if node is None:
                 node = allocate_id(txn)
                 keys.put(txn, UPLOADS, bucket.id, encoded, node)
-            txn.put(UPLOADS, node + record.upload_id.encode(), encode(record))
+            txn.put(UPLOADS, node + record.upload_id.encode(), encode(renewed))
 
         await self._engine.commit(change)
 

@@ -50,7 +50,14 @@ def master_key_reseal(config_path: str | None) -> None:
 
 
 async def _reseal(catalog: Catalog) -> int:
-    """How many rows were sealed anew."""
+    """How many rows were sealed anew, until none is left that a former key sealed."""
+    changed = await _walk(catalog)
+    while catalog.count_stale():
+        changed += await _walk(catalog)
+    return changed
+
+
+async def _walk(catalog: Catalog) -> int:
     changed = read = 0
     batch = await catalog.reseal()
     while True:
@@ -69,13 +76,10 @@ def _report(config_path: str | None, changed: int) -> None:
     former = ", ".join(path.name for path in former_keys(_data_dir(config_path)))
     if not former:
         return
-    if changed:
-        advice = "Run `s3proxy master-key reseal` when uploads that began before now have ended."
-    else:
-        advice = (
-            "Nothing that is stored needs it any more, but for backups of the catalog made before."
-            " What is being written since before the rotation may: then run this once more."
-        )
+    advice = (
+        "Nothing needs them any more, writes that are under way included, but backups of the"
+        " catalog made before: keep the files with those, and take them away from here."
+    )
     click.echo(f"former keys: {former}\n{advice}", err=True)
 
 

@@ -83,3 +83,14 @@ def test_former_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
 def test_former_key_of_another_length_is_refused() -> None:
     with pytest.raises(BadMasterKey, match="32 bytes"):
         AesGcmSealer(bytes(32), bytes(31))
+
+
+def test_former_key_that_was_read_opens_after_its_file_is_gone(tmp_path: Path) -> None:
+    sealer = open_sealer(tmp_path)
+    first = sealer.seal(b"1", **PLACE)
+    replace_master_key(tmp_path).unlink()
+    second = sealer.seal(b"2", **PLACE)
+    replace_master_key(tmp_path).unlink()
+    third = sealer.seal(b"3", **PLACE)
+    assert [sealer.is_current(one) for one in (first, second, third)] == [False, False, True]
+    assert [sealer.unseal(one, **PLACE) for one in (first, second, third)] == [b"1", b"2", b"3"]

@@ -1,11 +1,14 @@
 """Everything that is sealed, sealed anew: every table, every kind of row between the records."""
 
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.master_keys import former_keys, open_sealer, replace_master_key
@@ -139,3 +142,76 @@ async def test_upload_that_is_completed_amid_the_walk_is_not_passed_over(
     made = other.get_object(bucket, "k")
     assert made is not None
     assert opened(other, made.encryption) == b"upload"
+
+
+async def test_what_began_before_a_rotation_is_stored_under_the_new_key(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    """Objects, uploads and completed uploads, with the former key's file gone by then."""
+    bucket = await catalog.create_bucket(bucket_record())
+    await catalog.create_upload(bucket, upload_record("u", "u"))
+    begun = [sealed(catalog, data_key) for data_key in (b"1", b"2", b"3")]
+    replace_master_key(tmp_path).unlink()
+    assert (await walk(catalog))[1] == 0
+    await put(catalog, bucket, "k", begun[0])
+    upload = msgspec.structs.replace(upload_record("v", "v"), encryption=begun[1])
+    await catalog.create_upload(bucket, upload)
+    record = msgspec.structs.replace(object_record(), encryption=begun[2])
+    await catalog.complete_upload(bucket, "u", "u", record, parts=[])
+    assert catalog.count_stale() == 0
+    other = Catalog(catalog.engine, open_sealer(tmp_path), now_ns=Clock(), garbage_delay_s=0)
+    found = [other.get_object(bucket, "k"), other.get_upload(bucket, "v", "v")]
+    found.append(other.get_object(bucket, "u"))
+    keys = [opened(other, one.encryption) for one in found if one is not None]
+    assert keys == [b"1", b"2", b"3"]
+
+
+async def test_version_that_moves_to_where_the_walk_has_been_is_counted(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    bucket = await catalog.create_bucket(bucket_record())
+    bucket = await set_state(catalog, bucket, "Enabled")
+    await put(catalog, bucket, "k", sealed(catalog, b"data key"))
+    marker = await catalog.delete_object(bucket, Deletion("k"))
+    assert marker is not None
+    replace_master_key(tmp_path)
+    batch = await catalog.reseal()
+    while batch.keyspace != "versions":
+        batch = await catalog.reseal(batch.keyspace, batch.after)
+    await catalog.delete_object(bucket, Deletion("k", marker.version_id))
+    assert (await catalog.reseal(batch.keyspace, batch.after)).changed == 0
+    assert catalog.count_stale() == 1
+    assert (await walk(catalog))[1] == 1
+    assert catalog.count_stale() == 0
+
+
+async def test_walk_waits_for_the_transaction_that_is_open(tmp_path: Path) -> None:
+    """It looked at the former key before that was exchanged, and commits afterwards."""
+    looked, exchanged = threading.Event(), threading.Event()
+    async with running(tmp_path, keyspaces=()) as engine:
+        sealer = open_sealer(tmp_path)
+        writer = Catalog(engine, sealer, now_ns=Clock(), garbage_delay_s=0)
+        bucket = await writer.create_bucket(bucket_record())
+        encryption = sealed(writer, b"data key")
+        is_current = sealer.is_current
+
+        def late(value: bytes) -> bool:
+            current = is_current(value)
+            looked.set()
+            exchanged.wait()
+            return current
+
+        sealer.is_current = late  # type: ignore[method-assign]
+        other = Catalog(engine, open_sealer(tmp_path), now_ns=Clock(), garbage_delay_s=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(put, writer, bucket, "k", encryption)
+            await trio.to_thread.run_sync(looked.wait)
+            replace_master_key(tmp_path)
+            nursery.start_soon(_release, exchanged)
+            assert (await walk(other))[1] == 1
+        assert other.count_stale() == 0
+
+
+async def _release(event: threading.Event) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    event.set()
