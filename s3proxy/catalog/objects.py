@@ -49,8 +49,10 @@ def replace(
     Returns:
         The record as it was stored, with its version id.
     """
-    stored = versions.stamped(txn, bucket, record)
-    lost = versions.keep(txn, bucket, key, old)
+    stored, lost = record, old
+    if bucket.versioning:
+        stored = versions.stamped(txn, bucket, record)
+        lost = versions.keep(txn, bucket, key, old)
     keys.put(txn, OBJECTS, bucket.id, key, encode(stored))
     if lost is not None:
         kept = {blob.id for blob in record.blobs}
