@@ -172,7 +172,8 @@ class Service:
         lifecycle = LifecycleWorker(services, objects_per_s=config.lifecycle.objects_per_s)
         inventory = InventoryWorker(services, objects_per_s=config.inventory.objects_per_s)
         deliverers, unclaimed = delivery_workers(catalog, services.targets, config)
-        collector, remover = Collector(catalog, services.backends), ContainerRemover(services)
+        collector = Collector(catalog, services.backends, services.health)
+        remover = ContainerRemover(services)
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery]

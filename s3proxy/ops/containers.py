@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3proxy.backends.errors import AlreadyExists, BackendError, Unavailable
@@ -70,7 +71,8 @@ async def remove_container(services: Services, leftover: LeftoverContainer) -> b
         used = namesake is not None and place in containers_of(namesake)
         if not used:
             try:
-                await target.delete_container(leftover.container)
+                delete = partial(target.delete_container, leftover.container)
+                await services.health.attempt(leftover.backend, delete)
             except BackendError:
                 return False
         await catalog.forget_container(*place, removed=not used)

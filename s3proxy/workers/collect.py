@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import trio
 
 from s3proxy.backends.errors import BackendError, NoSuchContainer
+from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import GarbageRecord
@@ -20,6 +22,8 @@ POLL_S = 1.0
 # A backend that does not answer, or is no longer configured, is asked again this much later;
 # meanwhile the queue moves on.
 POSTPONE_S = 60.0
+# The same where little is due, so that postponing it costs little.
+POSTPONE_FEW_S = 5.0
 # How long a repeated CompleteMultipartUpload gets its first answer again.
 COMPLETED_KEPT_S = 24 * 3600.0
 SWEEP_S = 600.0
@@ -38,11 +42,13 @@ class Collector:
         self,
         catalog: Catalog,
         backends: Mapping[str, Backend],
+        health: Health | None = None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._backends = backends
+        self._health = health or Health(backends)
         self._clock = clock
         self._limiter = trio.CapacityLimiter(PARALLEL)
         self._sweep_at_s = 0.0
@@ -65,7 +71,8 @@ class Collector:
         kept = set(deleted)
         stubborn = [record for record in due if record.id not in kept]
         if stubborn:
-            await self._catalog.postpone_garbage(stubborn, int((now_s + POSTPONE_S) * 1e9))
+            pause_s = POSTPONE_S if len(due) == BATCH else POSTPONE_FEW_S
+            await self._catalog.postpone_garbage(stubborn, int((now_s + pause_s) * 1e9))
         return len(due) == BATCH
 
     async def _delete(self, record: GarbageRecord, deleted: list[bytes]) -> None:
@@ -78,10 +85,8 @@ class Collector:
             return
         async with self._limiter:
             try:
-                store = backend.blobs(blob.container)
-                if record.backend_upload_id:
-                    await store.abort_upload(blob.name, record.backend_upload_id)
-                await store.delete(blob.name)
+                # One that froze holds up what is due elsewhere until its breaker opens, no longer.
+                await self._health.attempt(blob.backend, partial(_remove, backend, record))
             except NoSuchContainer:
                 deleted.append(record.id)  # its bucket was deleted since, and is gone there, too
             except (BackendError, OSError) as error:
@@ -92,3 +97,10 @@ class Collector:
     async def wait_for_work(self) -> None:
         """Garbage becomes due by time alone."""
         await trio.sleep(POLL_S)
+
+
+async def _remove(backend: Backend, record: GarbageRecord) -> None:
+    store = backend.blobs(record.blob.container)
+    if record.backend_upload_id:
+        await store.abort_upload(record.blob.name, record.backend_upload_id)
+    await store.delete(record.blob.name)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from s3proxy.backends.health import Health
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.workers import collect
-from s3proxy.workers.collect import BATCH, PARALLEL, POLL_S, POSTPONE_S, Collector
+from s3proxy.workers.collect import BATCH, PARALLEL, POLL_S, POSTPONE_FEW_S, POSTPONE_S, Collector
 from tests.catalog.catalogs import (
     Clock,
     blob,
@@ -66,13 +67,55 @@ async def test_collector_backend_without_answer_is_asked_again_later(tmp_path: P
         await worker.work()
         assert garbage_blobs(catalog) == {stubborn.id}
         disk.fails = None
-        advance(clock, POSTPONE_S - 1)
+        advance(clock, POSTPONE_FEW_S - 1)
         await worker.work()
         assert disk.asked == []
         advance(clock, 2)
         await worker.work()
         assert disk.asked == [f"delete {stubborn.name}"]
         assert garbage_blobs(catalog) == set()
+
+
+async def test_collector_long_queue_without_answer_is_asked_later_still(tmp_path: Path) -> None:
+    clock, disk = Clock(), FakeBackend(unavailable())
+    async with open_catalog(tmp_path, clock=clock) as catalog:
+        await catalog.add_garbage([blob() for _ in range(BATCH)])
+        advance(clock, 1)
+        worker = collector(catalog, clock, disk=disk)
+        await worker.work()
+        assert catalog.due_garbage(clock.ns + int((POSTPONE_S - 1) * 1e9), BATCH) == []
+
+
+async def test_collector_frozen_backend_is_left_when_it_counts_as_down(tmp_path: Path) -> None:
+    clock, frozen, disk = Clock(), FrozenBackend(), FakeBackend()
+    health = Health(["frozen", "disk"])
+    given = {"frozen": as_backend(frozen), "disk": as_backend(disk)}
+    async with open_catalog(tmp_path, clock=clock) as catalog:
+        stuck = [blob("frozen") for _ in range(2 * PARALLEL)]
+        await catalog.add_garbage([*stuck, blob()])
+        advance(clock, 1)
+        worker = Collector(catalog, given, health, clock=lambda: clock.ns / 1e9)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.work)
+            await frozen.asked_often.wait()
+            for _ in range(2):
+                health.note_probe("frozen", trio.current_time(), unavailable())
+        assert len(disk.asked) == 1
+        assert garbage_blobs(catalog) == {one.id for one in stuck}
+
+
+class FrozenBackend(FakeBackend):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_often = trio.Event()
+
+    async def ask(self, what: str) -> None:
+        self.asked.append(what)
+        if len(self.asked) == PARALLEL:
+            self.asked_often.set()
+        await trio.sleep_forever()
 
 
 async def test_collector_failing_backend_does_not_hold_up_the_others(tmp_path: Path) -> None:
@@ -103,7 +146,7 @@ async def test_collector_native_upload_is_aborted_also_after_a_postponement(
         worker = collector(catalog, clock, disk=disk)
         await worker.work()
         disk.fails = None
-        advance(clock, POSTPONE_S + 1)
+        advance(clock, POSTPONE_FEW_S + 1)
         await worker.work()
         assert disk.asked == [f"abort {target.name} native", f"delete {target.name}"]
         assert garbage_blobs(catalog) == set()
