@@ -56,19 +56,7 @@ class ContainerTable:
         """
         owner = bucket_key(tenant, bucket)
 
-        def change(txn: Transaction) -> str:
-            for counter in range(COUNTER_MAX):
-                container = name(counter)
-                place = place_key(backend, container)
-                claimed = txn.get(PHYSICAL, place)
-                if claimed is None:
-                    txn.put(PHYSICAL, place, owner)
-                    txn.put(CONTAINERS, place, owner)
-                if claimed in (None, owner):
-                    return container
-            raise RuntimeError(f"no name is free for {bucket} on {backend}")
-
-        return await self._engine.commit(change)
+        return await self._engine.commit(lambda txn: claim(txn, owner, backend, name))
 
     async def disown_container(self, backend: str, container: str) -> None:
         """Note that somebody else has a container of that name there: it is never ours."""
@@ -120,6 +108,20 @@ class ContainerTable:
                 txn.delete(PHYSICAL, place)
 
         await self._engine.commit(change)
+
+
+def claim(txn: Transaction, owner: bytes, backend: str, name: Callable[[int], str]) -> str:
+    """Give a bucket the first name on a backend that is free or its own; see `claim_container`."""
+    for counter in range(COUNTER_MAX):
+        container = name(counter)
+        place = place_key(backend, container)
+        claimed = txn.get(PHYSICAL, place)
+        if claimed is None:
+            txn.put(PHYSICAL, place, owner)
+            txn.put(CONTAINERS, place, owner)
+        if claimed in (None, owner):
+            return container
+    raise RuntimeError(f"{COUNTER_MAX} names on {backend} are taken")
 
 
 def _named(key: bytes) -> tuple[str, str]:
