@@ -4,6 +4,7 @@ A body is read by `read_into`, or moved whole by `send_to`, by the kernel where 
 Who gets a body closes it with `aclose`, also after reading it to its end.
 """
 
+import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
@@ -134,6 +135,8 @@ class FileBody:
                 await sink.wait_to_send(timeout_s)
                 continue
             except OSError as error:
+                if error.errno == errno.EIO:
+                    raise BodyCutShort(f"the file cannot be read: {error}") from error
                 raise sink.broken(error) from error
             self._advance(sent)
             sink.bytes_sent += sent

@@ -16,7 +16,15 @@ A caller that waits on a transport that its own side closed gets `trio.ClosedRes
 
 
 class TransportError(Exception):
-    """Base of everything that goes wrong between two sockets."""
+    """Base of everything that goes wrong between two sockets.
+
+    Attributes:
+        of_source: between two transports, it was the source that failed. The sink has got all that
+            had been taken from it, and its `bytes_sent` says how much: the rest may come from
+            elsewhere.
+    """
+
+    of_source = False
 
 
 class Disconnected(TransportError):  # noqa: N818 - named for what happened
@@ -33,6 +41,8 @@ class DeadlineExceeded(TransportError):  # noqa: N818 - named for what happened
 
 class BodyCutShort(TransportError):  # noqa: N818 - named for what happened
     """The source of an outgoing body ended before the length it promised."""
+
+    of_source = True
 
 
 class BodyTooLarge(TransportError):  # noqa: N818 - named for what happened

@@ -7,7 +7,7 @@ this platform, or a few bytes only: one pooled buffer.
 from typing import Final
 
 from s3proxy.http.buffers import BUFFERS
-from s3proxy.http.errors import Disconnected
+from s3proxy.http.errors import Disconnected, TransportError
 from s3proxy.http.pipes import PIPES, Pipe
 from s3proxy.http.splice import HAS_SPLICE, Splicer
 from s3proxy.http.transport import Transport
@@ -32,7 +32,9 @@ async def relay(
     Raises:
         Disconnected: the source ended early, or one side broke; the message says how far it got.
         DeadlineExceeded: one side did not move for its time-out.
-    After an error or a cancellation an unknown part was moved: close both transports.
+        trio.ClosedResourceError: one was closed here.
+    After an error of the sink, or a cancellation, an unknown part was moved: close both transports.
+    After one of the source (`of_source`) the sink has got all that was taken from there.
     """
     if source_timeout_s is None:
         source_timeout_s = timeout_s
@@ -45,7 +47,9 @@ async def relay(
         await _splice(splicer, timeout_s, source_timeout_s)
     except Disconnected as error:
         moved = count - splicer.remaining - pipe.held
-        raise Disconnected(f"{error}; relayed {moved} of {count} bytes") from error
+        told = Disconnected(f"{error}; relayed {moved} of {count} bytes")
+        told.of_source = error.of_source
+        raise told from error
     finally:
         splicer.close()
         PIPES.give(pipe)
@@ -60,8 +64,13 @@ def take_pipe(source: Transport, sink: Transport, count: int) -> Pipe | None:
 
 async def _splice(splicer: Splicer, timeout_s: float, source_timeout_s: float) -> None:
     while splicer.remaining:
-        while not splicer.fill_nowait():
-            await splicer.wait_to_fill(source_timeout_s)
+        # The pipe is empty here: what was taken from the source has reached the sink.
+        try:
+            while not splicer.fill_nowait():
+                await splicer.wait_to_fill(source_timeout_s)
+        except TransportError as error:
+            error.of_source = True
+            raise
         while not splicer.drain_nowait():
             await splicer.wait_to_drain(timeout_s)
         await splicer.count_operation()
@@ -74,11 +83,16 @@ async def _copy(
     remaining = count
     try:
         while remaining:
-            view = buffer[:remaining]
-            received = await source.receive_into(view, timeout_s=source_timeout_s)
+            try:
+                received = await source.receive_into(buffer[:remaining], timeout_s=source_timeout_s)
+            except TransportError as error:
+                error.of_source = True
+                raise
             if not received:
                 moved = count - remaining
-                raise Disconnected(f"the source ended early; relayed {moved} of {count} bytes")
+                ended = Disconnected(f"the source ended early; relayed {moved} of {count} bytes")
+                ended.of_source = True
+                raise ended
             await sink.send_all(buffer[:received], timeout_s=timeout_s)
             remaining -= received
     finally:

@@ -129,6 +129,10 @@ class MeasuredBody:
         self._remaining = 0
         lease.finish()
 
+    def cut(self) -> None:
+        """Close the connection; who waits for more of the body gets trio.ClosedResourceError."""
+        self._lease.discard()
+
     async def aclose(self) -> None:
         """Close the connection of a body that was not read to its end; idempotent."""
         self._lease.discard()
@@ -164,6 +168,10 @@ class ChunkedBody:
         """Send the decoded bytes; see `Body.send_to`."""
         await send_by_buffer(self, sink, timeout_s=timeout_s)
 
+    def cut(self) -> None:
+        """Close the connection; who waits for more of the body gets trio.ClosedResourceError."""
+        self._lease.discard()
+
     async def aclose(self) -> None:
         """Close the connection of a body that was not read to its end; idempotent."""
         self._lease.discard()
@@ -194,6 +202,14 @@ class UnframedBody:
         """See `Body.send_to`."""
         await send_by_buffer(self, sink, timeout_s=timeout_s)
 
+    def cut(self) -> None:
+        """As of the others."""
+        self._lease.discard()
+
     async def aclose(self) -> None:
         """Close the connection; idempotent."""
         self._lease.discard()
+
+
+# Bodies that come on a connection, which can be closed while somebody waits for them.
+UpstreamBody = MeasuredBody | ChunkedBody | UnframedBody

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.backends.errors import InvalidRange, NotFound
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import (
     BlobRef,
@@ -18,16 +17,16 @@ from s3proxy.catalog.records import (
     UploadRecord,
 )
 from s3proxy.catalog.version_listing import VersionPage
-from s3proxy.http.body import Body, BytesBody, SegmentsBody
-from s3proxy.ops.blob_writer import DAMAGED, WrittenBlob
+from s3proxy.http.body import Body, SegmentsBody
+from s3proxy.ops.blob_writer import WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Change, Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.ops.replica_reader import Mender, open_place, open_replica
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.encryption import SSE_C
-from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
@@ -57,10 +56,9 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         """See `Namespace.open`; of a segmented object only what the range touches is opened."""
         pieces = _pieces(record.blobs, first, last)
         if len(pieces) == 1:
-            return await self._open_blob(*pieces[0])
-        return SegmentsBody(
-            [partial(self._open_blob, *piece) for piece in pieces], last - first + 1
-        )
+            return await self._open_blob((key, record), *pieces[0])
+        openers = [partial(self._open_blob, (key, record), *piece) for piece in pieces]
+        return SegmentsBody(openers, last - first + 1)
 
     async def put(self, key: str, payload: Payload, write: ObjectWrite) -> ObjectRecord:
         """See `Namespace.put`."""
@@ -197,24 +195,16 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         record = self._services.catalog.get_object(self.bucket, key)
         return None if record is None else record.etag
 
-    async def _open_blob(self, blob: BlobRef, first: int, last: int) -> Body:
-        if not blob.backend:
-            data = self._services.catalog.get_inline(blob.id)
-            if data is None:
-                raise S3Error("InternalError", "The object was replaced while it was read.")
-            return BytesBody(memoryview(data)[first : last + 1])
-        store = self._services.backend(blob.backend).blobs(blob.container)
-        try:
-            reading = await store.open(blob.name, first, last)
-        except NotFound as error:
-            message = "The object's data is missing at its backend."
-            raise S3Error("InternalError", message) from error
-        except InvalidRange as error:
-            raise S3Error("InternalError", DAMAGED) from error
-        if reading.stat.size != blob.size:
-            await reading.body.aclose()
-            raise S3Error("InternalError", DAMAGED)
-        return reading.body
+    async def _open_blob(
+        self, owner: tuple[str, ObjectRecord], blob: BlobRef, first: int, last: int
+    ) -> Body:
+        services = self._services
+        if len(services.backends) == 1 and (not blob.backend or blob.backend in services.backends):
+            return await open_place(services, blob, first, last)
+        places = services.catalog.places_of(blob)
+        key, record = owner
+        mender = Mender(services, self.bucket, key, record.named_version, blob)
+        return await open_replica(services, places, first, last, damaged=mender)
 
     def _record(self, written: WrittenBlob, write: ObjectWrite, size: int) -> ObjectRecord:
         return ObjectRecord(

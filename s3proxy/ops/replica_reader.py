@@ -1,0 +1,375 @@
+"""Reading a blob that may lie in several places.
+
+The places are asked in the order of their backends' health. One that fails, or whose blob is not
+what was stored, is passed over before the answer's first byte; one that breaks off later is
+replaced by a ranged read of another, from the byte that the client has got last. Only the size of
+a blob can be checked while it is read: that its content is what was written is for scrubs to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec import Struct
+
+from s3proxy.backends.errors import BackendError, InvalidRange, NotFound, Unavailable
+from s3proxy.catalog.errors import CatalogError
+from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
+from s3proxy.catalog.settling import Owing
+from s3proxy.http.body import Body, BytesBody, FileBody, send_by_buffer
+from s3proxy.http.errors import BodyCutShort, TransportError
+from s3proxy.http.response_body import MeasuredBody, UpstreamBody
+from s3proxy.kv.errors import KvError
+from s3proxy.ops.blob_writer import DAMAGED
+from s3proxy.s3.errors import S3Error
+
+if TYPE_CHECKING:
+    from s3proxy.http.transport import Transport
+    from s3proxy.ops.call import Services
+
+MISSING: Final = "The object's data is missing at its backend."
+# Of one body; a source that breaks off more often is no use.
+RESUMES_MAX: Final = 32
+
+Damage = Callable[[BlobRef], Awaitable[None]]
+
+
+class Mender(Struct, eq=False):
+    """What is done about a place of one blob that has lost it: it is forgotten, and owed for.
+
+    Attributes:
+        key, version_id: of the object whose record points at the blob.
+    """
+
+    services: Services
+    bucket: BucketRecord
+    key: str
+    version_id: str
+    blob: BlobRef
+
+    async def __call__(self, place: BlobRef) -> None:
+        """Have the copy made anew; the blob is known to be elsewhere."""
+        catalog = self.services.catalog
+        owed = Owed(self.blob, targets=(place.backend,))
+        try:
+            if await catalog.remove_place(self.blob, place):
+                owing = Owing(self.key, owed, self.version_id)
+                await catalog.add_debts(self.bucket, [owing])
+        except (CatalogError, KvError):
+            return  # the next reader, or a scrub, finds it again
+
+
+class Opened(Struct, eq=False):
+    """A place that answered, and the bytes asked for as they come."""
+
+    place: BlobRef
+    body: Body
+
+
+async def open_replica(
+    services: Services,
+    places: Sequence[BlobRef],
+    first: int,
+    last: int,
+    *,
+    damaged: Damage | None = None,
+) -> Body:
+    """Open bytes first..last (inclusive) of a blob at the best of its places.
+
+    Args:
+        places: all that hold the same bytes, at least one.
+        damaged: awaited with a place where the blob is missing, or has another size.
+    Raises:
+        S3Error: ServiceUnavailable, InternalError; no place has the blob, and for one of them that
+            is because its backend does not answer, or all that answered have lost it.
+        BackendError: what the last backend said.
+    """
+    replicas = Replicas(services, places, damaged)
+    opened = await replicas.open(first, last)
+    if isinstance(opened.body, BytesBody) or (
+        len(places) == 1 and isinstance(opened.body, FileBody)
+    ):
+        return opened.body  # nothing more can go wrong, or could be helped
+    return ReplicaBody(replicas, opened, first, last)
+
+
+async def open_place(services: Services, place: BlobRef, first: int, last: int) -> Body:
+    """Open bytes first..last of a blob at one place.
+
+    Raises:
+        S3Error: InternalError, the blob is missing or has another size; ServiceUnavailable, its
+            backend is not configured.
+        BackendError: the backend failed.
+    """
+    if not place.backend:
+        data = services.catalog.get_inline(place.id)
+        if data is None:
+            raise S3Error("InternalError", MISSING)
+        return BytesBody(memoryview(data)[first : last + 1])
+    store = services.backend(place.backend).blobs(place.container)
+    try:
+        reading = await store.open(place.name, first, last)
+    except NotFound as error:
+        raise S3Error("InternalError", MISSING) from error
+    except InvalidRange as error:
+        raise S3Error("InternalError", DAMAGED) from error
+    body = reading.body
+    if reading.stat.size != place.size or body.length not in (-1, last - first + 1):
+        await body.aclose()
+        raise S3Error("InternalError", DAMAGED)
+    return body
+
+
+class Replicas:
+    """The places of one blob, opened one after the other until one answers."""
+
+    __slots__ = ("_damaged", "_places", "services")
+
+    def __init__(
+        self, services: Services, places: Sequence[BlobRef], damaged: Damage | None = None
+    ) -> None:
+        self.services = services
+        self._places = places
+        self._damaged = damaged
+
+    async def open(self, first: int, last: int, without: Sequence[BlobRef] = ()) -> Opened:
+        """Open bytes first..last at the best place, but for those `without`.
+
+        Raises:
+            S3Error, BackendError: see `open_replica`.
+        """
+        health = self.services.health
+        failed: list[tuple[BlobRef, Exception]] = []
+        left = health.order([place for place in self._places if place not in without])
+        while left:
+            try:
+                if len(left) > 1 and health.settings.hedge_reads:
+                    opened = await self._open_hedged(left, first, last)
+                else:
+                    opened = Opened(left[0], await self._attempt(left[0], first, last))
+            except (S3Error, BackendError, OSError) as error:
+                failed.append((left[0], error))
+                left = health.order(left[1:])
+                continue
+            health.counts.read_failovers += bool(failed)
+            await self._tell(failed)
+            return opened
+        raise _worst([error for _, error in failed])
+
+    async def _attempt(self, place: BlobRef, first: int, last: int) -> Body:
+        health = self.services.health
+        open_here = partial(open_place, self.services, place, first, last)
+        # What is down comes last in the order: then there is nowhere else to go.
+        return await health.attempt(place.backend, open_here, last_resort=True, timed=True)
+
+    async def _open_hedged(self, left: list[BlobRef], first: int, last: int) -> Opened:
+        """Open the first of the places; where it takes long the second as well, whoever is first.
+
+        Raises:
+            What opening the first raises, where the second does not answer either.
+        """
+        health = self.services.health
+        patience_s = health.latency_p95_s(left[0].backend)
+        if not patience_s or not health.is_up(left[1].backend):
+            return Opened(left[0], await self._attempt(left[0], first, last))
+        race = _Race()
+        async with trio.open_nursery() as nursery:
+            opener = partial(self._attempt, left[0], first, last)
+            nursery.start_soon(race.run, left[0], opener, nursery.cancel_scope)
+            with trio.move_on_after(patience_s):
+                await race.ended.wait()
+            if not race.ended.is_set():
+                health.counts.hedged_reads += 1
+                opener = partial(self._attempt, left[1], first, last)
+                nursery.start_soon(race.run, left[1], opener, nursery.cancel_scope)
+        if race.won is None:
+            raise race.errors[left[0].id]
+        health.counts.hedges_won += race.won.place is not left[0]
+        return race.won
+
+    async def _tell(self, failed: list[tuple[BlobRef, Exception]]) -> None:
+        """Have what is missing or damaged mended, now that the bytes are known to be elsewhere."""
+        if self._damaged is None:
+            return
+        for place, error in failed:
+            if isinstance(error, S3Error) and error.code == "InternalError":
+                await self._damaged(place)
+
+
+class _Race:
+    """Openers that run at once: the first to succeed ends the others."""
+
+    def __init__(self) -> None:
+        self.won: Opened | None = None
+        self.errors: dict[str, Exception] = {}
+        self.ended = trio.Event()  # the first one that was started has
+
+    async def run(
+        self, place: BlobRef, opener: Callable[[], Awaitable[Body]], scope: trio.CancelScope
+    ) -> None:
+        """Open one; a body that comes too late is closed."""
+        try:
+            body = await opener()
+        except (S3Error, BackendError, OSError) as error:
+            self.errors[place.id] = error
+        else:
+            if self.won is None:
+                self.won = Opened(place, body)
+                scope.cancel()
+            else:
+                await body.aclose()
+        self.ended.set()
+
+
+class ReplicaBody:
+    """Bytes first..last of a blob, which go on from another place where one breaks off.
+
+    The sink's failures are the sink's: nothing is tried again for a client that went away.
+    """
+
+    __slots__ = (
+        *("_barren", "_current", "_given", "_last", "_position", "_replicas", "_resumes"),
+        *("_spent", "_was_cut", "length"),
+    )
+
+    def __init__(self, replicas: Replicas, opened: Opened, first: int, last: int) -> None:
+        self._replicas = replicas
+        self._position = first
+        self._last = last
+        self._resumes = 0
+        self._spent: list[BlobRef] = []  # places that failed, until all have
+        self._barren: list[BlobRef] = []  # those that opened and gave nothing
+        self.length = last - first + 1
+        self._current: Opened | None = None
+        self._adopt(opened)
+
+    @property
+    def _remaining(self) -> int:
+        return self._last + 1 - self._position
+
+    async def read_into(self, buffer: memoryview) -> int:
+        """See `ByteSource.read_into`; BodyCutShort once no place can go on."""
+        while self._remaining:
+            try:
+                body = self._opened().body
+                count = await body.read_into(buffer[: self._remaining])
+                if not count:
+                    raise BodyCutShort(f"the blob ended {self._remaining} bytes early")
+            except (TransportError, trio.ClosedResourceError, OSError) as error:
+                await self._resume(error)
+            else:
+                self._advance(count)
+                return count
+        return 0
+
+    async def send_to(self, sink: Transport, *, timeout_s: float) -> None:
+        """See `Body.send_to`; of all that it raises, only BodyCutShort is of the source.
+
+        What the kernel moves is counted by the sink, to the byte; else `read_into` gives the bytes,
+        and the source's failures stay there.
+        """
+        while self._remaining:
+            body = self._opened().body
+            if not (sink.plain and isinstance(body, MeasuredBody | FileBody)):
+                await send_by_buffer(self, sink, timeout_s=timeout_s)
+                return
+            before = sink.bytes_sent
+            try:
+                await body.send_to(sink, timeout_s=timeout_s)
+            except (TransportError, trio.ClosedResourceError) as error:
+                self._advance(sink.bytes_sent - before)
+                if not (self._was_cut or getattr(error, "of_source", False)):
+                    raise
+                await self._resume(error)
+            else:
+                self._advance(sink.bytes_sent - before)
+
+    async def aclose(self) -> None:
+        """See `Body.aclose`."""
+        current = self._leave()
+        if current is not None:
+            await current.body.aclose()
+
+    def _opened(self) -> Opened:
+        if self._current is None:
+            raise trio.ClosedResourceError
+        return self._current
+
+    def _advance(self, count: int) -> None:
+        self._position += count
+        self._given += count
+        if not self._remaining:
+            self._leave_watch()
+
+    def _adopt(self, opened: Opened) -> None:
+        self._current = opened
+        self._given = 0
+        self._was_cut = False
+        if isinstance(opened.body, UpstreamBody):
+            self._replicas.services.health.watch(opened.place.backend, self._cut)
+
+    def _cut(self) -> None:
+        """The breaker opened: what waits for the backend ends now, and goes on elsewhere."""
+        current = self._current
+        if current is not None and isinstance(current.body, UpstreamBody):
+            self._was_cut = True
+            current.body.cut()
+
+    def _leave_watch(self) -> None:
+        if self._current is not None:
+            self._replicas.services.health.unwatch(self._current.place.backend, self._cut)
+
+    def _leave(self) -> Opened | None:
+        self._leave_watch()
+        current, self._current = self._current, None
+        return current
+
+    async def _resume(self, error: Exception) -> None:
+        """Go on from the best place there is; the one that failed comes last.
+
+        Raises:
+            BodyCutShort: no place can go on.
+        """
+        current = self._leave()
+        if current is None:
+            raise error
+        await current.body.aclose()
+        health = self._replicas.services.health
+        if not self._was_cut:
+            hint = f"a body broke off: {error}"
+            unavailable = Unavailable("open", current.place.name, hint, current.place.backend)
+            health.note_failure(current.place.backend, unavailable)
+        if not self._remaining:
+            return
+        self._resumes += 1
+        if self._resumes > RESUMES_MAX:
+            raise BodyCutShort(f"broke off too often: {error}") from error
+        self._spent.append(current.place)
+        if not self._given:
+            self._barren.append(current.place)
+        self._adopt(await self._open_next(error))
+        health.counts.resumed_bodies += 1
+
+    async def _open_next(self, cause: Exception) -> Opened:
+        """The best place that has not failed yet, else one that gave something before it did."""
+        failure = cause
+        for without in (self._spent, self._barren):
+            try:
+                opened = await self._replicas.open(self._position, self._last, without)
+            except (S3Error, BackendError, OSError) as error:
+                failure = error
+            else:
+                self._spent = list(without)
+                return opened
+        raise BodyCutShort(f"{cause}; no place can go on: {failure}") from failure
+
+
+def _worst(errors: list[Exception]) -> Exception:
+    """The error to tell of several: one that may pass, if there is one: the blob may be there."""
+    for error in errors:
+        if not (isinstance(error, S3Error) and error.code == "InternalError"):
+            return error
+    return errors[0] if errors else Unavailable("open", hint="no place is left to read from")
