@@ -18,6 +18,7 @@ from s3proxy.http.handler import Request, Response
 from s3proxy.kv.errors import KvError
 from s3proxy.log import AccessLine, AccessLog, get_logger
 from s3proxy.metrics import Metrics
+from s3proxy.ops.addresses import Addresses, require_enabled
 from s3proxy.ops.bucket_configs import cors_rules
 from s3proxy.ops.bucket_logging import NAME as LOGGING
 from s3proxy.ops.call import Call, Services
@@ -28,12 +29,13 @@ from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import OPERATIONS
 from s3proxy.ops.website import WEBSITE, Visit
 from s3proxy.s3 import cors, xml
-from s3proxy.s3.auth import Authenticator, Verified
+from s3proxy.s3.auth import Authenticator, Identity, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.proxies import Networks, address_of, read_forwarded
 from s3proxy.s3.routing import PREFLIGHT, Route, route
 from s3proxy.s3.subresources import POST_OBJECT
+from s3proxy.s3.tenants import MAIN
 from s3proxy.s3.time import iso8601
 
 logger = get_logger("gateway")
@@ -57,6 +59,7 @@ class Exchange(msgspec.Struct, eq=False):
         operation: its name; "none" where the head names no operation.
         route: None there, too.
         sender: None where nobody was authenticated.
+        nobody: whom it is from without a signature, as the host says; None: it says nothing.
         code: of the S3 error that was answered, "" for none.
     """
 
@@ -64,6 +67,7 @@ class Exchange(msgspec.Struct, eq=False):
     operation: str = "none"
     route: Route | None = None
     sender: Verified | None = None
+    nobody: Identity | None = None
     code: str = ""
 
 
@@ -76,6 +80,7 @@ class Gateway:
         authenticator: Authenticator,
         *,
         hosts: Hosts,
+        default_tenant: str = MAIN,
         metrics: Metrics,
         access_log: AccessLog,
         request_logs: RequestLogs,
@@ -85,6 +90,9 @@ class Gateway:
         self._authenticate = authenticator.authenticate
         self._authenticate_form = authenticator.authenticate_form
         self._hosts = hosts
+        self._addresses = Addresses(
+            services.catalog, hosts, authenticator.tenant_of, default_tenant
+        )
         self._proxies = proxies
         self._metrics = metrics
         self._access_log = access_log
@@ -99,14 +107,20 @@ class Gateway:
                 signed = _as_sent(request, self._proxies)
             if self._hosts.websites and (name := self._hosts.website(request.head.host)):
                 return await self._visit(request, name, exchange)
-            exchange.route = found = route(request.head, self._hosts)
+            bucket, nobody = "", self._addresses.nobody
+            if self._addresses.virtual and (address := self._addresses.find(request.head)):
+                bucket, nobody = address.bucket, address.nobody
+                exchange.nobody = nobody
+            exchange.route = found = route(request.head, bucket)
             exchange.operation = operation = found.operation
             if operation == PREFLIGHT:
-                return self._preflight(found)
+                return self._preflight(request, found)
             if operation == POST_OBJECT:
-                call = await self._open_form(request, found, exchange)
+                call = await self._open_form(request, found, nobody)
             else:
-                exchange.sender = sender = self._authenticate(signed)
+                exchange.sender = sender = self._authenticate(signed, nobody)
+                if sender.identity.anonymous:
+                    require_enabled(self._services, nobody.tenant)
                 call = Call(request, found, self._services, sender)
             exchange.call = call
             response = await OPERATIONS[operation].function(call)
@@ -115,43 +129,47 @@ class Gateway:
         except Exception as error:
             response = self._error(request, self._mapped(request, error))
         if exchange.route is not None and not exchange.route.plain:
-            self._share(request, exchange.route, exchange.sender, response)
+            self._share(request, exchange.route, response)
         return response
 
-    async def _visit(self, request: Request, bucket: str, exchange: Exchange) -> Response:
+    async def _visit(self, request: Request, named: str, exchange: Exchange) -> Response:
         """The answer of a bucket's website."""
-        visit = Visit(request, bucket, self._services)
+        address = self._addresses.find_website(named)
+        exchange.nobody = address.nobody
+        visit = Visit(request, address, self._services)
         exchange.operation = WEBSITE
         try:
             response = await visit.answer()
         except Exception as error:
             response = visit.page(self._mapped(request, error))
         exchange.route, exchange.code = visit.route, visit.code
-        self._share(request, visit.route, None, response)
+        self._share(request, visit.route, response)
         return response
 
-    async def _open_form(self, request: Request, found: Route, exchange: Exchange) -> Call:
+    async def _open_form(self, request: Request, found: Route, nobody: Identity) -> Call:
         """Read the form that a browser sends up to its file: who signed it, what it asks for."""
+        exchange: Exchange = request.context
         form = await read_form(request, found.bucket)
-        exchange.sender = sender = self._authenticate_form(form)
+        exchange.sender = sender = self._authenticate_form(form, nobody)
+        self._addresses.require_same(request.head, sender.identity)
+        if sender.identity.anonymous:
+            require_enabled(self._services, nobody.tenant)
         form.check()
         exchange.route = Route(POST_OBJECT, found.bucket, form.key, found.query, form)
         return Call(request, exchange.route, self._services, sender)
 
-    def _preflight(self, found: Route) -> Response:
+    def _preflight(self, request: Request, found: Route) -> Response:
         """The answer to what a browser asks before a request from another origin."""
         head = found.headers
         headers = cors.preflight(
-            self._cors_rules(found, None),
+            self._cors_rules(request, found),
             head.get(b"origin"),
             head.get(b"access-control-request-method"),
             head.get(b"access-control-request-headers") or "",
         )
         return Response(200, headers)
 
-    def _share(
-        self, request: Request, found: Route, sender: Verified | None, response: Response
-    ) -> None:
+    def _share(self, request: Request, found: Route, response: Response) -> None:
         """Let a browser give the answer to a page of another origin, where the bucket says so.
 
         An error too, and that of a bad signature: the page has to see why.
@@ -159,27 +177,29 @@ class Gateway:
         origin = request.head.get(b"origin")
         if origin is None or found.operation == PREFLIGHT:
             return
-        rules = self._cors_rules(found, sender) or ()
+        rules = self._cors_rules(request, found) or ()
         # Some pages' libraries name the method they would have asked a preflight for.
         asked = request.head.get(b"access-control-request-method")
         rule = cors.find_rule(rules, origin, asked or request.head.method)
         if rule is not None:
             response.headers = [*response.headers, *rule.answer(origin, "")]
 
-    def _cors_rules(
-        self, found: Route, sender: Verified | None
-    ) -> tuple[cors.CorsRule, ...] | None:
+    def _cors_rules(self, request: Request, found: Route) -> tuple[cors.CorsRule, ...] | None:
         """The rules of the bucket; None: it has none, or is not there."""
         catalog = self._services.catalog
         try:
-            if sender is None:
-                bucket = catalog.get_bucket(found.bucket)
-            else:
-                bucket = catalog.get_bucket(found.bucket, sender.identity.tenant)
+            bucket = catalog.get_bucket(found.bucket, self._tenant_of(request))
             return None if bucket is None else cors_rules(self._services, bucket)
         except KvError as error:
             logger.warning("no cors rules to be had", bucket=found.bucket, cause=str(error))
             return None
+
+    def _tenant_of(self, request: Request) -> str:
+        """The tenant that a request addresses, whether its sender became known or not."""
+        exchange: Exchange = request.context
+        if exchange.sender is not None:
+            return exchange.sender.identity.tenant
+        return self._addresses.tenant(request.head, exchange.nobody)
 
     def _mapped(self, request: Request, error: Exception) -> S3Error:
         """The S3 error for what a lower layer raised; what is not known there is a bug."""
@@ -235,7 +255,7 @@ class Gateway:
     ) -> None:
         """Tell an answer in the log of its bucket, where that has one."""
         exchange: Exchange = request.context
-        bucket = self._find_bucket(exchange)
+        bucket = self._find_bucket(request)
         if exchange.route is None or bucket is None or LOGGING not in (bucket.configs or ()):
             return
         answered = Answered(
@@ -251,16 +271,19 @@ class Gateway:
         for record in answered.records(bucket, exchange.call.batch if exchange.call else ()):
             self._request_logs.add(bucket, record)
 
-    def _find_bucket(self, exchange: Exchange) -> BucketRecord | None:
+    def _find_bucket(self, request: Request) -> BucketRecord | None:
         """The bucket of a request.
 
         Of one that was refused at the door, too, of a preflight and of a visit to a website.
         """
-        call, route = exchange.call, exchange.route
+        exchange: Exchange = request.context
+        call, found = exchange.call, exchange.route
         if call is not None and call.on_bucket:
             return call.bucket
+        if found is None or not found.bucket:
+            return None
         try:
-            return None if route is None else self._services.catalog.get_bucket(route.bucket)
+            return self._services.catalog.get_bucket(found.bucket, self._tenant_of(request))
         except KvError:
             return None
 
@@ -305,4 +328,5 @@ def _access_line(
     if exchange.sender is not None:
         line.access_key = exchange.sender.identity.access_key
         line.user = exchange.sender.identity.user_name
+        line.tenant = exchange.sender.identity.tenant
     return line

@@ -83,6 +83,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     bytes_out: int
     access_key: str = ""
     user: str = ""
+    tenant: str = ""
     bucket: str = ""
     key: str = ""
     code: str = ""  # the S3 error code

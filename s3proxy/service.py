@@ -237,6 +237,7 @@ class Service:
             services,
             authenticator,
             hosts=hosts,
+            default_tenant=config.server.default_tenant,
             metrics=self._metrics,
             access_log=parts.access_log,
             proxies=trusted_networks(config),

@@ -23,7 +23,7 @@ import msgspec
 
 from s3proxy.ops.bucket_access import Access
 from s3proxy.s3.acl import allows, unpack
-from s3proxy.s3.auth import ANONYMOUS, Identity
+from s3proxy.s3.auth import Identity
 from s3proxy.s3.policy import Decision, Policy, PolicyRequest, Principal, evaluate
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def may(question: Question) -> bool:
         return True
     if owns and sender.policy is not None:
         return False
-    if action in _OF_INITIATOR and sender is not ANONYMOUS:
+    if action in _OF_INITIATOR and not sender.anonymous:
         return sender.user_id == question.initiator
     return not access.enforced and _is_granted(question)
 
 
 def may_in_service(sender: Identity, action: str, resource: str, context: Context) -> bool:
     """Whether the sender may do what concerns no bucket that is there."""
-    if sender is ANONYMOUS:
+    if sender.anonymous:
         return False
     if sender.is_root or sender.policy is None:
         return True
@@ -121,7 +121,7 @@ def may_in_service(sender: Identity, action: str, resource: str, context: Contex
 
 def principal_of(sender: Identity) -> Principal | None:
     """The sender as policies know one."""
-    if sender is ANONYMOUS:
+    if sender.anonymous:
         return None
     return Principal(sender.user_id, sender.user_name, sender.tenant)
 
@@ -149,7 +149,7 @@ def _is_restricted(access: Access) -> bool:
 def _is_granted(question: Question) -> bool:
     """Whether an ACL grants it: that of the object, or for other actions that of the bucket."""
     sender, access = question.sender, question.access
-    user_id = None if sender is ANONYMOUS else sender.user_id
+    user_id = None if sender.anonymous else sender.user_id
     public = not access.block.ignore_public_acls
     if question.being_written:
         return allows(access.acl, user_id, "WRITE", public=public)

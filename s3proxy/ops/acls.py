@@ -28,7 +28,6 @@ from s3proxy.s3.acl import (
     parse_acl_headers,
     unpack,
 )
-from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml_acl import (
     ACL_BYTES_MAX,
@@ -113,7 +112,7 @@ def acl_of_write(call: Call) -> tuple[str, bytes]:
         return "", b""
     identity, headers = call.sender.identity, call.route.headers
     # What nobody signed is the bucket owner's: nobody else could prove to have written it.
-    owned = access.owned_by(identity) or identity is ANONYMOUS
+    owned = access.owned_by(identity) or identity.anonymous
     writer = "" if owned else identity.user_id
     if call.route.plain:
         return writer, b""

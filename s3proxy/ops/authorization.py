@@ -27,7 +27,6 @@ from s3proxy.ops.payload_source import read_document
 from s3proxy.ops.request_context import RequestContext, Values
 from s3proxy.ops.resolve import check_owner, find_bucket, open_namespace, store_elsewhere
 from s3proxy.s3.acl import Acl, Owners, pack
-from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.copy_source import parse_copy_source
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.object_lock import bypasses_governance
@@ -144,7 +143,7 @@ def require_key(call: Call, action: str, key: str, version_id: str = "") -> None
 
 
 async def _require(call: Call, here: Place, action: str) -> list[Found]:
-    if call.sender.identity is ANONYMOUS:
+    if call.sender.identity.anonymous:
         _refuse_overrides(call)
     await _take_document(call, here.access)
     looked_at = []

@@ -13,7 +13,7 @@ import msgspec
 
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.s3.acl import Acl, unpack
-from s3proxy.s3.auth import ANONYMOUS, Identity
+from s3proxy.s3.auth import Identity
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.policy import Policy, is_public, parse_policy
 from s3proxy.s3.xml_acl import (
@@ -67,7 +67,7 @@ class Access(msgspec.Struct, frozen=True):
     def owned_by(self, identity: Identity) -> bool:
         """Whether the identity, which is of the bucket's tenant, counts as the owner."""
         if not self.owner:
-            return identity is not ANONYMOUS
+            return not identity.anonymous
         return identity.user_id == self.owner
 
     def is_open_to(self, identity: Identity) -> bool:

@@ -26,7 +26,6 @@ from s3proxy.ops.provider_buckets import (
 from s3proxy.ops.resolve import XML_HEADERS, find_bucket, open_namespace, owner_of
 from s3proxy.s3 import xml
 from s3proxy.s3.acl import has_acl_headers
-from s3proxy.s3.auth import ANONYMOUS
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import make_token, parse_list_buckets
 from s3proxy.s3.object_lock import parse_lock_enabled
@@ -77,7 +76,7 @@ async def create_bucket(call: Call) -> Response:
             InvalidArgument, InvalidLocationConstraint, InvalidBucketAclWithObjectOwnership;
             InvalidRequest where rules of placement leave too few backends.
     """
-    if call.sender.identity is ANONYMOUS:
+    if call.sender.identity.anonymous:
         raise S3Error("AccessDenied")
     location = read_create_bucket(await read_document(call, CONFIGURATION_BYTES_MAX))
     services = call.services

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from s3proxy.s3.auth import ANONYMOUS, BodyClaim
+from s3proxy.s3.auth import BodyClaim
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.object_lock import parse_date, read_legal_hold, read_retention
 from s3proxy.s3.post_object import PostForm
@@ -156,16 +156,16 @@ def _source_ip(call: Call) -> Values:
 
 def _of_sender(value: Callable[[Call], str]) -> Callable[[Call], Values]:
     """A key that only requests which somebody signed have."""
-    return lambda call: () if call.sender.identity is ANONYMOUS else (value(call),)
+    return lambda call: () if call.sender.identity.anonymous else (value(call),)
 
 
 def _principal_type(call: Call) -> Values:
-    return ("Anonymous" if call.sender.identity is ANONYMOUS else "User",)
+    return ("Anonymous" if call.sender.identity.anonymous else "User",)
 
 
 def _user_id(call: Call) -> Values:
     identity = call.sender.identity
-    return ("anonymous" if identity is ANONYMOUS else identity.user_id,)
+    return ("anonymous" if identity.anonymous else identity.user_id,)
 
 
 def _arn(call: Call) -> str:

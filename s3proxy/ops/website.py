@@ -10,9 +10,10 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from s3proxy.http.handler import Request, Response
+from s3proxy.ops.addresses import Address, require_enabled
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.table import OPERATIONS
-from s3proxy.s3.auth import ANONYMOUS, BodyClaim, Verified
+from s3proxy.s3.auth import BodyClaim, Verified
 from s3proxy.s3.errors import S3Error, method_not_allowed
 from s3proxy.s3.metadata import WEBSITE_REDIRECT
 from s3proxy.s3.names import check_key
@@ -38,9 +39,10 @@ class Visit:
         code: of the error that was answered, "" for none.
     """
 
-    def __init__(self, request: Request, bucket: str, services: Services) -> None:
+    def __init__(self, request: Request, address: Address, services: Services) -> None:
         self._request = request
-        self._bucket = bucket
+        self._bucket = bucket = address.bucket
+        self._nobody = address.nobody
         self._services = services
         self.code = ""
         self.route = Route(WEBSITE, bucket, "", _NO_QUERY, request.head)
@@ -73,7 +75,8 @@ class Visit:
 
     def _site(self) -> Website:
         catalog = self._services.catalog
-        bucket = catalog.get_bucket(self._bucket, ANONYMOUS.tenant)
+        require_enabled(self._services, self._nobody.tenant)
+        bucket = catalog.get_bucket(self._bucket, self._nobody.tenant)
         if bucket is None:
             raise S3Error("NoSuchBucket", BucketName=self._bucket)
         document = catalog.get_bucket_config(bucket, "website")
@@ -95,7 +98,7 @@ class Visit:
         """Perform a read for anybody; `plain`: without the conditions and ranges of the request."""
         check_key(key)
         self.route = Route(operation, self._bucket, key, _NO_QUERY, self._request.head, plain)
-        sender = Verified(ANONYMOUS, BodyClaim(), None)
+        sender = Verified(self._nobody, BodyClaim(), None)
         call = Call(self._request, self.route, self._services, sender)
         return await OPERATIONS[operation].function(call)
 

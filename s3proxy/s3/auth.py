@@ -9,6 +9,7 @@ Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -37,6 +38,7 @@ from s3proxy.s3.post_signature import (
 )
 from s3proxy.s3.rewritten import rewritten
 from s3proxy.s3.sigv2 import VersionTwo
+from s3proxy.s3.tenants import MAIN
 from s3proxy.s3.time import iso_seconds
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Identity(msgspec.Struct, frozen=True):
     Attributes:
         policy: what the operator allows the user; None: everything with what the user owns.
         by_tags: the policy may ask for the tags that an object has, or is to have.
+        anonymous: nobody signed the request; the tenant is the one that it addresses.
     """
 
     access_key: str
@@ -70,6 +73,7 @@ class Identity(msgspec.Struct, frozen=True):
     tenant: str
     policy: Policy | None = None
     by_tags: bool = False
+    anonymous: bool = False
 
     @property
     def is_root(self) -> bool:
@@ -77,8 +81,14 @@ class Identity(msgspec.Struct, frozen=True):
         return self.user_name == ROOT_USER
 
 
-# Who sends a request that nobody signed, to the buckets of the first tenant. The id is S3's.
-ANONYMOUS: Final = Identity("", "65a011a29cdf8ec533ec3d1ccaae921c", "anonymous", "main")
+@lru_cache(maxsize=256)
+def anonymous_of(tenant: str) -> Identity:
+    """Who sends a request that nobody signed, to the buckets of a tenant. The id is S3's."""
+    user_id = "65a011a29cdf8ec533ec3d1ccaae921c"
+    return Identity("", user_id, "anonymous", tenant, anonymous=True)
+
+
+ANONYMOUS: Final = anonymous_of(MAIN)
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -148,8 +158,28 @@ class Authenticator:
         self._version_two = version_two
         self._tolerate_accept_encoding = tolerate_accept_encoding
 
-    def authenticate(self, head: "RequestHead") -> Verified:
-        """Verify a request's signature; one without is from ANONYMOUS.
+    def tenant_of(self, head: "RequestHead") -> str | None:
+        """The tenant whose access key a request names, verified or not; None where it names none.
+
+        For what has to be decided before the signature can be looked at.
+        """
+        try:
+            authorization = parse_authorization(head)
+            access_key = None if authorization is None else authorization.access_key
+        except AuthError:
+            access_key = self._old_access_key(head)
+        credential = None if access_key is None else self._lookup(access_key)
+        return None if credential is None else credential.identity.tenant
+
+    def _old_access_key(self, head: "RequestHead") -> str | None:
+        try:
+            claim = None if self._version_two is None else sigv2.parse(head)
+        except S3Error:
+            return None
+        return None if claim is None else claim.access_key
+
+    def authenticate(self, head: "RequestHead", nobody: Identity = ANONYMOUS) -> Verified:
+        """Verify a request's signature; one without is from `nobody`.
 
         Raises:
             S3Error: AccessDenied (expired or not yet valid), InvalidAccessKeyId,
@@ -161,7 +191,7 @@ class Authenticator:
             authorization = parse_authorization(head)
             if authorization is None:
                 _refuse_session_token(head)
-                return Verified(ANONYMOUS, body_claim(head), None)
+                return Verified(nobody, body_claim(head), None)
             credential = self._lookup(authorization.access_key)
             if credential is None:
                 raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=authorization.access_key)
@@ -183,10 +213,10 @@ class Authenticator:
             return verified
         return Verified(credential.identity, authorization, key)
 
-    def authenticate_form(self, form: PostForm) -> Verified:
+    def authenticate_form(self, form: PostForm, nobody: Identity = ANONYMOUS) -> Verified:
         """Verify the signature of a browser's upload, and that its policy allows the form.
 
-        Sets the range of sizes that the policy gives. A form without a signature is from ANONYMOUS.
+        Sets the range of sizes that the policy gives. A form without a signature is from `nobody`.
 
         Raises:
             S3Error: InvalidArgument, InvalidAccessKeyId, SignatureDoesNotMatch, AccessDenied (the
@@ -194,7 +224,7 @@ class Authenticator:
         """
         claim = parse_claim(form.fields)
         if claim is None:
-            return Verified(ANONYMOUS, BodyClaim(), None)
+            return Verified(nobody, BodyClaim(), None)
         credential = self._lookup(claim.access_key)
         if credential is None:
             raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
@@ -257,7 +287,7 @@ class Authenticator:
         if credential is None:
             raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
         _refuse_session_token(head)
-        self._version_two.verify(head, claim, credential.secret(), self._clock())
+        self._version_two.verify(head, claim, credential, self._clock())
         return Verified(credential.identity, body_claim(head), None)
 
     def _derive(self, credential: Credential, authorization: Authorization) -> SigningKey:

@@ -12,6 +12,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
     "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
+    "AllAccessDisabled": (403, "All access to this object has been disabled"),
     "AuthorizationHeaderMalformed": (
         400,
         "The authorization header that you provided is not valid.",

@@ -1,12 +1,22 @@
-"""Host names: which of them are the gateway's own, and which name a bucket.
+"""Host names: which of them are the gateway's own, and which name a bucket and a tenant.
 
 A Host header is a name in any case, with a port, a final dot, or an address in brackets. Below one
 of the `domains`, what stands before the domain is a bucket (virtual-hosted style); below one of
 the `website_domains` it is a bucket whose website is asked for. Any other host is path style.
+
+A bucket may be followed by a tenant: `bucket.tenant.domain`. Bucket names have dots, too, so only
+the tenants that there are tell the two apart (`place_of`).
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """What a host name names: a tenant, "" for none, and a bucket, "" for path style."""
+
+    tenant: str
+    bucket: str
 
 
 class Hosts:
@@ -49,6 +59,20 @@ class Hosts:
         return bucket
 
 
+def place_of(named: str, is_tenant: Callable[[str], bool]) -> Place:
+    """Tell a tenant from the end of a bucket's name.
+
+    Args:
+        named: what stands before the domain; "" for nothing.
+        is_tenant: whether the last label is a tenant's name that counts here.
+
+    Returns:
+        The tenant alone, in whose path style the request is; both; or the bucket alone.
+    """
+    bucket, _, last = named.rpartition(".")
+    return Place(last, bucket) if last and is_tenant(last) else Place("", named)
+
+
 def host_name(host: str) -> str:
     """The name in a Host header: lower case, without its port and a final dot."""
     name = host.lower()
@@ -71,6 +95,3 @@ def _before(host: str, suffixes: tuple[str, ...]) -> str:
         if name == suffix[1:]:
             return ""
     return ""
-
-
-PATH_STYLE: Final = Hosts()

@@ -15,7 +15,6 @@ from s3proxy._fast.target import split_path
 from s3proxy.s3 import subresources
 from s3proxy.s3.errors import S3Error, invalid_argument, method_not_allowed
 from s3proxy.s3.headers import Headers, effective_headers
-from s3proxy.s3.hosts import PATH_STYLE, Hosts
 from s3proxy.s3.names import check_bucket_name, check_key, check_version_id, is_addressable_bucket
 from s3proxy.s3.refusals import REFUSABLE, REFUSABLE_PREFIXES, refuse_unkept_headers
 from s3proxy.s3.uri import parse_query, percent_decode
@@ -70,27 +69,27 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     plain: bool = False
 
 
-def route(head: "RequestHead", hosts: Hosts = PATH_STYLE) -> Route:
+def route(head: "RequestHead", bucket: str = "") -> Route:
     """Find the operation of a request.
 
     Args:
         head: the parsed request head.
-        hosts: the host names that may name a bucket.
+        bucket: that the host names; "": the path does.
 
     Raises:
         S3Error: NotImplemented naming the sub-resource or header, MethodNotAllowed, InvalidURI,
             InvalidBucketName, KeyTooLongError, InvalidArgument, NoSuchVersion.
     """
-    if not head.query and not (hosts.virtual and hosts.bucket(head.host)):
+    if not head.query and not bucket:
         named = split_path(head.path)
         operation = _PLAIN_METHODS.get(head.method)
         if named is not None and operation is not None and not head.has_any(MODIFIERS):
             return Route(operation, named[0], named[1], _NO_QUERY, head, True)
-    return _route(head, hosts)
+    return _route(head, bucket)
 
 
-def _route(head: "RequestHead", hosts: Hosts) -> Route:
-    bucket, raw_key = _split(head.path, head.host, hosts)
+def _route(head: "RequestHead", bucket: str) -> Route:
+    bucket, raw_key = _split(head.path, bucket)
     query = parse_query(head.query) if head.query else _NO_QUERY
     method = head.method
     if method == "OPTIONS":
@@ -133,11 +132,10 @@ _PLAIN_METHODS: Final = {
 _COPIES: Final = {"put_object": "copy_object", "upload_part": "upload_part_copy"}
 
 
-def _split(path: bytes, host: str, hosts: Hosts) -> tuple[str, bytes]:
+def _split(path: bytes, bucket: str) -> tuple[str, bytes]:
     """Bucket and still encoded key of a request."""
     if path[:1] != b"/":
         raise S3Error("InvalidURI", URI=path.decode("latin-1"))
-    bucket = hosts.bucket(host)
     if bucket:
         return bucket, path[1:]
     raw_bucket, _, raw_key = path[1:].partition(b"/")

@@ -18,12 +18,13 @@ import msgspec
 from s3proxy._fast.sigv4 import compare_digest
 from s3proxy.s3 import subresources
 from s3proxy.s3.errors import S3Error, invalid_argument
-from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.hosts import Hosts, place_of
 from s3proxy.s3.time import iso_seconds
 from s3proxy.s3.uri import parse_query
 
 if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
+    from s3proxy.s3.auth import Credential
 
 SKEW_S_MAX: Final = 15 * 60
 _SCHEME: Final = "AWS "
@@ -90,20 +91,23 @@ class VersionTwo:
     """Checks requests against a secret.
 
     Args:
-        hosts: as the router's: the resource that is signed has the bucket that the host names.
+        hosts: as the gateway's: the resource that is signed has the bucket that the host names.
     """
 
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
 
-    def verify(self, head: "RequestHead", claim: Claim, secret_key: str, now_s: float) -> None:
+    def verify(
+        self, head: "RequestHead", claim: Claim, credential: "Credential", now_s: float
+    ) -> None:
         """Check time, then signature, then that the signature covers what is asked.
 
         Raises:
             S3Error: AccessDenied, RequestTimeTooSkewed, SignatureDoesNotMatch.
         """
         date = _check_expires(claim, now_s) if claim.expires else _check_date(head, now_s)
-        bucket = self._hosts.bucket(head.host)
+        named, secret_key = self._hosts.bucket(head.host), credential.secret()
+        bucket = place_of(named, credential.identity.tenant.__eq__).bucket
         resource = (f"/{bucket}" if bucket else "").encode() + head.path
         texts = [_string_to_sign(head, claim, date, resource)]
         if resource.count(b"/") == 1 and len(resource) > 1:

@@ -86,7 +86,8 @@ def is_named(principal: Any, sender: Sender) -> bool:
             if len(parts) == 6 and parts[2] == "iam":
                 if parts[5] == "root" and parts[4] in (user_id, tenant):
                     return True
-                if parts[5] == "user/" + user_name:
+                here = not parts[4] or parts[4].isdigit() or parts[4] == tenant
+                if here and parts[5] == "user/" + user_name:
                     return True
     return False
 

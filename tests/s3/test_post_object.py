@@ -12,14 +12,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from s3proxy.s3.auth import ANONYMOUS, Authenticator
-from s3proxy.s3.hosts import PATH_STYLE
+from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.post_form import FormHead
 from s3proxy.s3.post_object import PostForm, post_response
 from s3proxy.s3.sigv2 import VersionTwo
 from tests.s3.heads import raises_s3
 from tests.s3.signing import ACCESS_KEY, IDENTITY, REGION, SECRET_KEY, credential
 
-GATE = Authenticator(credential, REGION, version_two=VersionTwo(PATH_STYLE))
+GATE = Authenticator(credential, REGION, version_two=VersionTwo(Hosts()))
 
 
 def make_form(filename: str = "f.txt", **fields: str) -> PostForm:

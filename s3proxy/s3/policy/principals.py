@@ -17,6 +17,8 @@ _FOREIGN: Final = re.compile(
     r"|sts::[^:]*:(?:assumed-role|federated-user)/.+)",
     re.DOTALL,
 )
+# No tenant has such a name: policies written for AWS mean the users of the bucket's tenant.
+_NUMBER: Final = re.compile(r"[0-9]*", re.ASCII)
 _BARE_ID: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -40,6 +42,7 @@ def read_principals(value: Json, *, excluded: bool) -> Principals:
         excluded=excluded,
         anyone=found.anyone,
         names=frozenset(found.names),
+        users=frozenset(found.users),
         ids=frozenset(found.ids),
         tenants=frozenset(found.tenants),
         services=frozenset(found.services),
@@ -52,6 +55,7 @@ class _Found:
     def __init__(self) -> None:
         self.anyone = False
         self.names: set[str] = set()
+        self.users: set[tuple[str, str]] = set()
         self.ids: set[str] = set()
         self.tenants: set[str] = set()
         self.services: set[str] = set()
@@ -71,7 +75,10 @@ class _Found:
     def _add_aws(self, text: str) -> None:
         match = _IAM.fullmatch(text)
         if match is not None and match[3]:
-            self.names.add(match[3])
+            if _NUMBER.fullmatch(match[1]):
+                self.names.add(match[3])
+            else:
+                self.users.add((match[1], match[3]))
             return
         account = match[1] if match is not None else text
         if _BARE_ID.fullmatch(account):

@@ -15,7 +15,9 @@ class Principals(msgspec.Struct, frozen=True):
 
     Attributes:
         anyone: `*`, which includes requests that nobody signed.
-        names: of `arn:aws:iam::…:user/NAME`.
+        names: of `arn:aws:iam::ACCOUNT:user/NAME` with an account's number or none, which stands
+            for the bucket's tenant.
+        users: the same with a tenant's name: (tenant, name).
         ids: of users, from bare ids, CanonicalUser, and `arn:aws:iam::ID:root`.
         tenants: from bare ids and `arn:aws:iam::ID:root`: every user there.
         services: such as `logging.s3.amazonaws.com`; no `*` allows one something.
@@ -24,6 +26,7 @@ class Principals(msgspec.Struct, frozen=True):
     excluded: bool = False
     anyone: bool = False
     names: frozenset[str] = frozenset()
+    users: frozenset[tuple[str, str]] = frozenset()
     ids: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
@@ -37,6 +40,7 @@ class Principals(msgspec.Struct, frozen=True):
             principal is not None
             and (
                 principal.user_name in self.names
+                or (principal.tenant, principal.user_name) in self.users
                 or principal.user_id in self.ids
                 or principal.tenant in self.tenants
             )

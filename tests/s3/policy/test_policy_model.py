@@ -125,6 +125,7 @@ principals = one_or_more(
         [
             *("*", "ida", "tenant", "arn:aws:iam::123456789012:user/a", "arn:aws:iam:::user/b"),
             *("arn:aws:iam::tenant:root", "arn:aws:iam::idb:root", "arn:aws:iam::1:role/a"),
+            *("arn:aws:iam::tenant:user/a", "arn:aws:iam::another:user/b"),
             "arn:aws:sts::1:assumed-role/a/b",
         ]
     )
