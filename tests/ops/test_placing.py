@@ -166,7 +166,6 @@ async def test_container_of_a_bucket_that_was_never_made_is_a_leftover(lab: Lab)
 
 
 async def test_container_claimed_again_by_its_bucket_is_the_same(lab: Lab) -> None:
-    await lab.catalog.create_tenant("other")
     record = await made(lab, "fi")
     await lab.ask("DELETE", "/placed")
     await lab.catalog.create_tenant("other")
