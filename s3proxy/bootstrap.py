@@ -22,6 +22,7 @@ from s3proxy.catalog.seal import Sealer
 from s3proxy.config import BucketConfig, Config, DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.ops.new_bucket import first_configs
+from s3proxy.ops.region_table import backend_name
 from s3proxy.s3.auth import ROOT_USER
 
 LOCK_NAME = "gateway.lock"
@@ -170,6 +171,8 @@ def check_targets(buckets: Sequence[BucketConfig], backends: Mapping[str, Backen
         StartError: names the bucket, what was found and the rule.
     """
     for bucket in buckets:
+        if bucket.region:
+            continue
         try:
             backends[bucket.backend].files(bucket.target or bucket.name)
         except BackendError as error:
@@ -185,18 +188,23 @@ async def _detach(catalog: Catalog, record: BucketRecord) -> None:
 
 
 def _same(record: BucketRecord, bucket: BucketConfig | None) -> bool:
-    return bucket is not None and (record.backend, record.container) == (
-        bucket.backend,
-        bucket.target or bucket.name,
-    )
+    return bucket is not None and (record.backend, record.container) == _place(bucket)
+
+
+def _place(bucket: BucketConfig) -> tuple[str, str]:
+    """Backend and container of an attached bucket."""
+    if bucket.region:
+        return backend_name(bucket.region), bucket.name
+    return bucket.backend, bucket.target or bucket.name
 
 
 def _attached(bucket: BucketConfig, region: str) -> BucketRecord:
+    backend, container = _place(bucket)
     return BucketRecord(
         name=bucket.name,
         kind="attached",
-        backend=bucket.backend,
-        container=bucket.target or bucket.name,
-        region=region,
+        backend=backend,
+        container=container,
+        region=bucket.region or region,
         created_ns=time.time_ns(),
     )

@@ -16,6 +16,7 @@ from s3proxy.config_backends import (
     BackendConfig,
     LocalBackendConfig,
     Names,
+    RegionConfig,
     S3BackendConfig,
     names_in,
 )
@@ -23,7 +24,14 @@ from s3proxy.http.client import ClientLimits
 from s3proxy.http.server import ServerLimits
 from s3proxy.s3.placement import Rules
 
-__all__ = ["BackendConfig", "LocalBackendConfig", "Names", "S3BackendConfig", "names_in"]
+__all__ = [
+    "BackendConfig",
+    "LocalBackendConfig",
+    "Names",
+    "RegionConfig",
+    "S3BackendConfig",
+    "names_in",
+]
 
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Count = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]  # what the kernel's calls take
@@ -149,11 +157,15 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BucketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An attached bucket: `target` is the bucket or directory at the backend."""
+    """An attached bucket: `target` is the bucket or directory at the backend.
+
+    With `region`, instead of these, another gateway serves it.
+    """
 
     name: str
-    backend: str
+    backend: str = ""
     target: str = ""  # empty: the same as name
+    region: str = ""
 
 
 class BucketLoggingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,6 +289,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs
     bucket: tuple[BucketConfig, ...] = ()
+    region: tuple[RegionConfig, ...] = ()
     storage_class: tuple[StorageClassConfig, ...] = ()
     event_target: tuple[EventTargetConfig, ...] = ()
 

@@ -54,6 +54,21 @@ class S3BackendConfig(BackendFactsConfig, frozen=True, tag_field="type", tag="s3
     physical_bucket: str = ""  # which one, with prefix
 
 
+class RegionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another gateway, which serves the buckets of a region."""
+
+    name: str  # as CreateBucket has it as LocationConstraint, and the gateway there as its region
+    endpoint: str
+    mode: Literal["redirect", "forward"] = "redirect"
+    addressing: Literal["path", "virtual"] = "path"
+    access_key: str = ""  # what requests are signed with that are forwarded
+    access_key_file: str = ""
+    access_key_env: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+
+
 BackendConfig = LocalBackendConfig | S3BackendConfig
 
 

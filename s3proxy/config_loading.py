@@ -22,6 +22,7 @@ from s3proxy.config import (
     BucketConfig,
     Config,
     LocalBackendConfig,
+    RegionConfig,
     S3BackendConfig,
     SnsTargetConfig,
     SqsTargetConfig,
@@ -42,6 +43,7 @@ ENV_OTHER = frozenset(
 TABLES: dict[str, dict[str, type[Struct]]] = {
     "backend": {"local": LocalBackendConfig, "s3": S3BackendConfig},
     "bucket": {"": BucketConfig},
+    "region": {"": RegionConfig},
     "storage_class": {"": StorageClassConfig},
     "event_target": {
         "webhook": WebhookTargetConfig,
@@ -78,6 +80,10 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
         config,
         backend=resolved("backend", config.backend),
         event_target=resolved("event_target", config.event_target),
+        region=tuple(
+            resolved("region", (entry,))[0] if entry.mode == "forward" else entry
+            for entry in config.region
+        ),
     )
 
 
@@ -253,7 +259,7 @@ def _read_secret(given: str, source: str, environ: Mapping[str, str], where: str
 def show(config: Config) -> dict[str, Any]:
     """The effective configuration as plain data, secrets masked, for people and for JSON."""
     data: dict[str, Any] = msgspec.to_builtins(replace(config, backend=config.backends()))
-    for entry in (*data["backend"], *data["event_target"]):
+    for entry in (*data["backend"], *data["event_target"], *data["region"]):
         for name in SECRETS & entry.keys():
             entry[name] = "****" if entry[name] else ""
     return data

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from s3proxy.config import (
     BackendConfig,
+    BucketConfig,
     Config,
     EventTargetConfig,
     S3BackendConfig,
@@ -29,6 +30,9 @@ QUEUE_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sqs:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-
 TOPIC_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sns:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,256}")
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
+SIGNING = frozenset(
+    f"{name}{twin}" for name in ("access_key", "secret_key") for twin in ("", "_file", "_env")
+)
 STORAGE_CLASSES = tuple(name for name in WATERFALL if name != "STANDARD")
 
 Origin = Callable[[str], str]
@@ -56,6 +60,7 @@ def check(config: Config, origin: Origin) -> None:
     _check_server(config, origin)
     _check_backends(config, origin)
     _check_buckets(config, origin)
+    _check_regions(config, origin)
     _check_storage_classes(config, origin)
     _check_event_targets(config, origin)
 
@@ -157,11 +162,41 @@ def _check_buckets(config: Config, origin: Origin) -> None:
         if not is_addressable_bucket(bucket.name):
             allowed = "3 to 255 of A-Z, a-z, 0-9, ., - and _"
             raise ConfigError(origin("bucket.name"), "bucket.name", repr(bucket.name), allowed)
-        if bucket.backend not in names:
+        if bucket.region:
+            _check_bucket_elsewhere(config, origin, bucket)
+        elif bucket.backend not in names:
             key = f"bucket.{variable_name(bucket.name)}.backend"
             allowed = "one of " + ", ".join(names)
             raise ConfigError(origin(key), key, repr(bucket.backend), allowed)
     _check_unique(origin, "bucket.name", [bucket.name for bucket in config.bucket])
+
+
+def _check_bucket_elsewhere(config: Config, origin: Origin, bucket: BucketConfig) -> None:
+    where = f"bucket.{variable_name(bucket.name)}"
+    if bucket.backend or bucket.target:
+        key = f"{where}.{'backend' if bucket.backend else 'target'}"
+        found = repr(bucket.backend or bucket.target)
+        raise ConfigError(origin(key), key, found, "nothing beside a region")
+    regions = [region.name for region in config.region]
+    if bucket.region not in regions:
+        key, allowed = f"{where}.region", "the name of a [[region]]"
+        raise ConfigError(origin(key), key, repr(bucket.region), allowed)
+
+
+def _check_regions(config: Config, origin: Origin) -> None:
+    here = {config.server.region, *(backend.name for backend in config.backends())}
+    for region in config.region:
+        where = f"region.{variable_name(region.name)}"
+        _check_match(origin, "region.name", region.name, REGION, "a-z, 0-9, -, . and _")
+        if region.name in here:
+            allowed = "other names than server.region and the backends have"
+            raise ConfigError(origin("region.name"), "region.name", repr(region.name), allowed)
+        _check_endpoint(origin, f"{where}.endpoint", region.endpoint)
+        given = [name for name in sorted(SIGNING) if getattr(region, name)]
+        if given and region.mode == "redirect":
+            key = f"{where}.{given[0]}"
+            raise ConfigError(origin(key), key, "a key", 'none, or mode = "forward"')
+    _check_unique(origin, "region.name", [region.name for region in config.region])
 
 
 def _check_storage_classes(config: Config, origin: Origin) -> None:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Iterable
 
 import msgspec
 
 from s3proxy.backends.options import BackendOptions, LocalOptions, S3Options
+from s3proxy.backends.s3 import S3Backend
 from s3proxy.bootstrap import StartError, connections_limit
-from s3proxy.config import BackendConfig, Config, LocalBackendConfig, names_in
+from s3proxy.config import BackendConfig, Config, LocalBackendConfig, RegionConfig, names_in
+from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.limits import ServerLimits
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
+from s3proxy.ops.region_table import Region, backend_name
 from s3proxy.placement import Facts
 from s3proxy.s3.proxies import Networks
 
@@ -39,6 +43,27 @@ def backend_options(config: BackendConfig) -> BackendOptions:
         attaching=config.new_buckets == "attached",
         physical_bucket=config.physical_bucket,
     )
+
+
+def region_table(configs: Iterable[RegionConfig], client: Client) -> dict[str, Region]:
+    """The gateways of other regions, by name."""
+    return {config.name: _region(config, client) for config in configs}
+
+
+def _region(config: RegionConfig, client: Client) -> Region:
+    endpoint = config.endpoint.rstrip("/")
+    options = S3Options(
+        name=backend_name(config.name),
+        endpoint=endpoint,
+        region=config.name,
+        access_key=config.access_key,
+        secret_key=config.secret_key,
+        addressing=config.addressing,
+        attaching=True,
+        relaying=True,
+    )
+    backend = S3Backend(options, client) if config.mode == "forward" else None
+    return Region(config.name, endpoint, config.addressing, backend)
 
 
 def backend_facts(config: BackendConfig) -> Facts:

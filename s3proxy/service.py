@@ -59,6 +59,7 @@ from s3proxy.resources import (
     listen,
     open_access_log,
     reason_of,
+    region_table,
     server_limits,
     server_tls,
     trusted_networks,
@@ -222,6 +223,7 @@ class Service:
             default_rules=config.placement.rules(),
             targets=targets,
             health=health,
+            regions=region_table(config.region, parts.client),
         )
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:
@@ -232,6 +234,7 @@ class Service:
             config.server.region,
             version_two=VersionTwo(hosts) if config.s3.sigv2 else None,
             tolerate_accept_encoding=config.server.tolerate_accept_encoding,
+            other_regions=[region.name for region in config.region],
         )
         return Gateway(
             services,

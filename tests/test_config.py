@@ -50,6 +50,9 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
+REGION = "[[region]]\nname = 'north'\nendpoint = 'http://north:9000'\n"
+
+
 def refusal(folder: Path, text: str, environ: dict[str, str] | None = None) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         load(write(folder, text), environ or {})
@@ -123,6 +126,24 @@ QUEUE = f"{TARGET}type='sqs'\narn='{ARN}"
         ("[[bucket]]\nname = 'a/b'\nbackend = 'disk'\n", "bucket.name", "'a/b'", "3 to 255"),
         ("[[backend]]\nname = 'X!'\ntype = 'local'\nroot = 'r'\n", "backend.name", "'X!'", "a-z"),
         ("[[bucket]]\nname = 'www'\nbackend = 'gone'\n", "bucket.www.backend", "'gone'", "disk"),
+        ("[[bucket]]\nname = 'www'\nregion = 'x'\n", "bucket.www.region", "'x'", "[[region]]"),
+        (
+            f"{REGION}[[bucket]]\nname='www'\nregion='north'\ntarget='x'\n",
+            "bucket.www.target",
+            "'x'",
+            "nothing beside a region",
+        ),
+        (f"{REGION}mode = 'forward'\n", "access_key", "nothing", "access_key_file"),
+        (f"{REGION}secret_key = 's3cret'\n", "region.north.secret_key", "a key", "forward"),
+        (f"{REGION}mode = 'proxy'\n", "region.north.mode", "'proxy'", '"redirect" or "forward"'),
+        (
+            "[[region]]\nname='us-east-1'\nendpoint='http://h'\n",
+            "region.name",
+            "us-east-1",
+            "other",
+        ),
+        ("[[region]]\nname='disk'\nendpoint='http://h'\n", "region.name", "'disk'", "other"),
+        ("[[region]]\nname='x'\nendpoint='h'\n", "region.x.endpoint", "'h'", "http://host"),
         ("backend = 3\n", "backend", "3 (int)", "[[backend]]"),
         (f"{TARGET}type='fax'\n", "event_target.hook.type", "'fax'", '"webhook" or "sqs" or "sns"'),
         (f"{TARGET}type='webhook'\n", "event_target.hook.url", "nothing", "required"),

@@ -14,6 +14,7 @@ from s3proxy.config import (
     BucketConfig,
     Config,
     LocalBackendConfig,
+    RegionConfig,
     S3BackendConfig,
     SnsTargetConfig,
     SqsTargetConfig,
@@ -28,6 +29,7 @@ SECTIONS = [field.type for field in fields(Config) if isinstance(field.type, typ
 TABLES: list[Any] = [
     *SECTIONS,
     *(LocalBackendConfig, S3BackendConfig, BucketConfig, StorageClassConfig),
+    RegionConfig,
     *(WebhookTargetConfig, SqsTargetConfig, SnsTargetConfig),
 ]
 

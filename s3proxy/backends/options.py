@@ -38,6 +38,7 @@ class S3Options(Struct, frozen=True, kw_only=True):
             instead of a managed one.
         physical_bucket: the bucket there that holds all managed ones, each below a prefix of its
             own; "" where each has a bucket of its own.
+        relaying: the endpoint is another gateway, which is told that this one relays.
     """
 
     name: str
@@ -49,6 +50,7 @@ class S3Options(Struct, frozen=True, kw_only=True):
     verifies_payload: bool = False
     attaching: bool = False
     physical_bucket: str = ""
+    relaying: bool = False
 
 
 BackendOptions = LocalOptions | S3Options

@@ -48,6 +48,7 @@ class S3Backend:
         # A probe that had to wait behind other requests would tell about those.
         self._probes = S3Requests(options, client, clock=clock, lane="probes")
         self.attaching = options.attaching
+        self.relaying = options.relaying
         self._physical_made = False
         self._options = options
         self._physical = options.physical_bucket
@@ -95,17 +96,18 @@ class S3Backend:
         return True
 
     async def create_container(
-        self, container: str, *, locks: bool = False, ownership: str = ""
+        self, container: str, *, locks: bool = False, ownership: str = "", location: str = ""
     ) -> None:
         """See `Backend.create_container`; AlreadyExists when it is another account's.
 
         Args:
             locks: with object lock.
             ownership: ObjectOwnership; "" leaves it to the endpoint.
+            location: LocationConstraint; "": the region that requests are signed for.
         """
         bucket, _, prefix = container.partition("/")
         if not prefix:
-            await self._create_bucket(bucket, locks=locks, ownership=ownership)
+            await self._create_bucket(bucket, locks=locks, ownership=ownership, location=location)
         elif not self._physical_made:
             try:
                 await self._create_bucket(bucket)
@@ -115,9 +117,9 @@ class S3Backend:
             self._physical_made = True
 
     async def _create_bucket(
-        self, container: str, *, locks: bool = False, ownership: str = ""
+        self, container: str, *, locks: bool = False, ownership: str = "", location: str = ""
     ) -> None:
-        body = write_location(self._options.region)
+        body = write_location(location or self._options.region)
         headers = [("Content-Type", "application/xml")] if body else []
         if locks:
             headers.append(("x-amz-bucket-object-lock-enabled", "true"))

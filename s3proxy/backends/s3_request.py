@@ -38,6 +38,8 @@ EMPTY_SHA256 = sha256(b"").hexdigest()
 RETRIES_MAX = 2
 RETRY_WITHIN_S = 5.0
 BACKOFF_S = 0.1  # doubled with each retry, times a random factor of 0.5 to 1.5
+# In the Via of what one gateway relays to another (RFC 9110, 7.6.3).
+VIA = "s3proxy"
 _PORTS = {"http": 80, "https": 443}
 _DAY_S = 86_400
 _PLACES_MAX = 1024
@@ -102,6 +104,7 @@ class S3Requests:
             raise ValueError(f"endpoint {options.endpoint!r}: want http://host[:port] or https://")
         self.backend = options.name
         self._options = options
+        self._also: Headers = [("Via", f"1.1 {VIA}")] if options.relaying else ()
         self._client = client
         self._clock = clock
         self._keys = SigningKeys(_SIGNING_KEYS)
@@ -141,7 +144,7 @@ class S3Requests:
         """The signed request head."""
         host, path = self.address(ask.container, ask.key)
         query = encode_query(ask.query) if ask.query else b""
-        headers = [("Host", host), *ask.headers]
+        headers = [("Host", host), *self._also, *ask.headers]
         options = self._options
         now_s = int(self._clock())
         key = self._key

@@ -23,6 +23,8 @@ from s3proxy.ops.provider_buckets import (
     delete_at_provider,
     require_at_provider,
 )
+from s3proxy.ops.region_table import PREFIX, region_at
+from s3proxy.ops.regions import create_there, region_of
 from s3proxy.ops.resolve import XML_HEADERS, find_bucket, open_namespace, owner_of
 from s3proxy.s3 import xml
 from s3proxy.s3.acl import has_acl_headers
@@ -44,20 +46,23 @@ async def list_buckets(call: Call) -> Response:
     require_service(call, "s3:ListAllMyBuckets")
     parameters = parse_list_buckets(call.route.query)
     identity = call.sender.identity
-    region = call.services.settings.region
+    services = call.services
     found = [
         bucket
-        for bucket in call.services.catalog.list_buckets(identity.tenant)
+        for bucket in services.catalog.list_buckets(identity.tenant)
         if bucket.name.startswith(parameters.prefix)
         and bucket.name > parameters.after
         and (identity.is_root or bucket.owner in ("", identity.user_id))
+        and parameters.region in ("", region_of(services, bucket))
     ]
-    if parameters.region not in ("", region):
-        found = []
     shown = found[: parameters.max_buckets]
     token = make_token(shown[-1].name) if len(found) > len(shown) else ""
     entries = [
-        xml.BucketEntry(bucket.name, bucket.created_ns, region if parameters.limited else "")
+        xml.BucketEntry(
+            bucket.name,
+            bucket.created_ns,
+            region_of(services, bucket) if parameters.limited else "",
+        )
         for bucket in shown
     ]
     owner = owner_of(call)
@@ -85,7 +90,12 @@ async def create_bucket(call: Call) -> Response:
     locks = parse_lock_enabled(call.route.headers)
     _require_create(call, location or settings.region)
     configs = configs_of_new_bucket(call)
-    record = placed(services, _new_record(call), location)
+    record = _new_record(call)
+    region = region_at(services.regions, location)
+    if region is not None:
+        record = msgspec.structs.replace(record, location=location)
+        return await create_there(call, region, record, configs, locks=locks)
+    record = placed(services, record, location)
     async with services.key_locks.hold_bucket(tenant, name):
         existing = services.catalog.get_bucket(name, tenant)
         if existing is not None:
@@ -163,6 +173,8 @@ async def _make_again(call: Call, existing: BucketRecord, asked: BucketRecord, l
 
 
 def _is_same_place(existing: BucketRecord, asked: BucketRecord) -> bool:
+    if existing.backend.startswith(PREFIX):
+        return False
     if existing.placement is not None or asked.placement is not None:
         return existing.location == asked.location
     return existing.backend == asked.backend
@@ -172,7 +184,7 @@ async def head_bucket(call: Call) -> Response:
     """HeadBucket."""
     headers = [
         ("Content-Type", "application/xml"),
-        ("x-amz-bucket-region", call.services.settings.region),
+        ("x-amz-bucket-region", region_of(call.services, call.bucket)),
         ("x-amz-access-point-alias", "false"),
     ]
     return Response(200, headers)

@@ -15,6 +15,7 @@ from s3proxy.backends.health import Health
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.key_locks import KeyLocks
+from s3proxy.ops.region_table import PREFIX, Region, relaying_backend
 from s3proxy.placement import Facts
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml_acl import ENFORCED
@@ -59,11 +60,12 @@ class Services:
         default_rules: of placement, for buckets and tenants that have none; None: there are none.
         targets: whom buckets may tell of events, by ARN.
         health: which backends work.
+        regions: of other gateways, by name.
     """
 
     __slots__ = (
         *("access", "backends", "catalog", "client", "clock_ns", "default_rules", "facts"),
-        *("health", "key_locks", "settings", "targets"),
+        *("health", "key_locks", "regions", "settings", "targets"),
     )
 
     def __init__(
@@ -77,6 +79,7 @@ class Services:
         default_rules: Rules | None = None,
         targets: Mapping[str, Target] | None = None,
         health: Health | None = None,
+        regions: Mapping[str, Region] | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.catalog = catalog
@@ -88,16 +91,20 @@ class Services:
         self.default_rules = default_rules
         self.targets = targets or {}
         self.health = health or Health(backends)
+        self.regions = regions or {}
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
 
     def backend(self, name: str) -> Backend:
-        """The backend of that name.
+        """The backend of that name, or by which the buckets of another gateway are reached.
 
         Raises:
             S3Error: ServiceUnavailable; a bucket or blob is on one that is no longer configured.
+                InvalidRequest for another gateway that clients have to ask themselves.
         """
         backend = self.backends.get(name)
+        if backend is None and name.startswith(PREFIX):
+            return relaying_backend(self.regions, name)
         if backend is None:
             message = "The backend that holds this data is not configured."
             raise S3Error("ServiceUnavailable", message)

@@ -52,7 +52,7 @@ async def create_at_provider(
             raise S3Error("BucketAlreadyExists", BucketName=name)
         await services.catalog.create_bucket(record, configs)
         try:
-            await _create(backend, name, locks=locks, ownership=_ownership(configs))
+            await _create(backend, record, locks=locks, ownership=_ownership(configs))
         except (S3Error, BackendError) as error:
             if not isinstance(error, Unavailable):
                 await services.catalog.delete_bucket(record.name, record.tenant)
@@ -65,7 +65,7 @@ async def require_at_provider(services: Services, record: BucketRecord, *, locks
     if backend is None or await backend.has_container(record.container):
         return False
     ownership = services.access.find(record).ownership
-    await _create(backend, record.container, locks=locks, ownership=ownership)
+    await _create(backend, record, locks=locks, ownership=ownership)
     return True
 
 
@@ -88,10 +88,13 @@ def _ownership(configs: Mapping[str, bytes]) -> str:
     return WRITER if document is None else read_ownership_controls(document)
 
 
-async def _create(backend: S3Backend, name: str, *, locks: bool, ownership: str) -> None:
+async def _create(backend: S3Backend, record: BucketRecord, *, locks: bool, ownership: str) -> None:
     # Where ACLs are off here, it does not matter whether they are on there.
     asked = "" if ownership == ENFORCED else ownership
+    name = record.container
+    # For the gateway of another region to read; a provider knows no places but its own.
+    location = record.location if backend.relaying else ""
     try:
-        await backend.create_container(name, locks=locks, ownership=asked)
+        await backend.create_container(name, locks=locks, ownership=asked, location=location)
     except AlreadyExists as error:
         raise S3Error("BucketAlreadyExists", BucketName=name) from error

@@ -42,6 +42,7 @@ from s3proxy.ops.encryption import check_key_transport
 from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.needs import COPIES
 from s3proxy.ops.object_lock import OBJECT_LOCK
+from s3proxy.ops.regions import check_here
 from s3proxy.ops.resolve import check_owner, find_bucket, store_elsewhere
 from s3proxy.ops.settled import SETTLED
 from s3proxy.s3.errors import S3Error
@@ -92,9 +93,10 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
         if not route.plain:
             check_owner(call, bucket, b"x-amz-expected-bucket-owner")
         do = function
-        if forwarded is not None and bucket.kind != "managed":
-            store = store_elsewhere(call.services, bucket)
-            if store is not None:
+        if bucket.kind != "managed":
+            check_here(call, bucket)
+            store = None if forwarded is None else store_elsewhere(call.services, bucket)
+            if forwarded is not None and store is not None:
                 do = partial(_forward, forwarded, store)
         if access.is_open_to(call.sender.identity) and not copies:
             return do(call)

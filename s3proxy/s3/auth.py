@@ -7,7 +7,7 @@ Source: AWS, "Authenticating Requests (AWS Signature Version 4)".
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -134,7 +134,9 @@ class Authenticator:
 
     Args:
         lookup: the credential of an access key; None when there is none or it is disabled.
-        region: the only region accepted in a credential scope.
+        region: the region of a credential scope.
+        other_regions: accepted there, too: of buckets that other gateways serve, which SDKs sign
+            for once they know.
         clock: seconds since the epoch.
         keys: cache of signing keys.
         version_two: checks Signature Version 2; None: that is refused.
@@ -150,9 +152,11 @@ class Authenticator:
         keys: SigningKeys | None = None,
         version_two: VersionTwo | None = None,
         tolerate_accept_encoding: bool = False,
+        other_regions: Collection[str] = (),
     ) -> None:
         self._lookup = lookup
         self._region = region
+        self._regions = frozenset((region, *other_regions))
         self._clock = clock
         self._keys = SigningKeys() if keys is None else keys
         self._version_two = version_two
@@ -242,7 +246,7 @@ class Authenticator:
                 message = "The authorization mechanism you have provided is not supported."
                 raise S3Error("InvalidRequest", f"{message} Please use {ALGORITHM}.")
             return sigv2.sign(claim.policy, credential.secret())
-        if claim.region != self._region:
+        if claim.region not in self._regions:
             wrong = f"the region '{claim.region}' is wrong; expecting '{self._region}'"
             raise bad_credential(wrong)
         scope = (claim.access_key, credential.generation, claim.date, claim.region)
@@ -301,7 +305,7 @@ class Authenticator:
 
     def _check_region(self, authorization: Authorization) -> None:
         region = self._region
-        if authorization.region == region:
+        if authorization.region in self._regions:
             return
         wrong = f"the region '{authorization.region}' is wrong; expecting '{region}'"
         if authorization.presigned:
