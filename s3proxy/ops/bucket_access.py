@@ -1,7 +1,7 @@
 """What decides on access to a bucket: its ownership, ACL, policy and public access block, compiled.
 
-Kept ready for every bucket that is in use: a request costs one look at a dictionary while no
-configuration of the bucket changes.
+Kept ready for every bucket that is in use: a request costs one look at a dictionary, which gives
+the bucket too, while no bucket changes, and nothing is compiled again while no configuration does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.remembered import Remembered
+from s3proxy.catalog.tables import BUCKETS
 from s3proxy.s3.acl import Acl, unpack
 from s3proxy.s3.auth import Identity
 from s3proxy.s3.errors import S3Error
@@ -81,11 +83,17 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class AccessTable:
-    """The Access of each bucket that is in use."""
+    """The Access of each bucket that is in use.
+
+    Attributes:
+        by_name: (tenant, bucket name) -> the bucket and its Access; None: there is no such bucket.
+            Raises as `find`.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[bytes, Access] = {}
+        self.by_name = Remembered(catalog.engine, self._read, BUCKETS)
 
     def find(self, bucket: BucketRecord) -> Access:
         """The Access of a bucket that was just looked up.
@@ -100,6 +108,11 @@ class AccessTable:
             self._known.clear()
         made = self._known[bucket.id] = self._make(bucket)
         return made
+
+    def _read(self, named: tuple[str, str]) -> tuple[BucketRecord, Access] | None:
+        tenant, name = named
+        bucket = self._catalog.get_bucket(name, tenant)
+        return None if bucket is None else (bucket, self.find(bucket))
 
     def _make(self, bucket: BucketRecord) -> Access:
         find = self._catalog.get_bucket_config

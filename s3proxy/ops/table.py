@@ -43,7 +43,7 @@ from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.needs import COPIES
 from s3proxy.ops.object_lock import OBJECT_LOCK
 from s3proxy.ops.regions import check_here
-from s3proxy.ops.resolve import check_owner, find_bucket, store_elsewhere
+from s3proxy.ops.resolve import check_owner, store_elsewhere
 from s3proxy.ops.settled import SETTLED
 from s3proxy.s3.errors import S3Error
 
@@ -87,8 +87,12 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
 
     def perform(call: Call) -> Awaitable[Response]:
         route = call.route
-        call.bucket = bucket = find_bucket(call, route.bucket)
-        call.access = access = call.services.access.find(bucket)
+        identity = call.sender.identity
+        found = call.services.access.by_name[identity.tenant, route.bucket]
+        if found is None:
+            raise S3Error("NoSuchBucket", BucketName=route.bucket)
+        bucket, access = found
+        call.bucket, call.access = bucket, access
         call.configured = not access.alone
         if not route.plain:
             check_owner(call, bucket, b"x-amz-expected-bucket-owner")
@@ -98,7 +102,7 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
             store = None if forwarded is None else store_elsewhere(call.services, bucket)
             if forwarded is not None and store is not None:
                 do = partial(_forward, forwarded, store)
-        if access.is_open_to(call.sender.identity) and not copies:
+        if access.is_open_to(identity) and not copies:
             return do(call)
         return authorization.perform(call, action, do)
 
