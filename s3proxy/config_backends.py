@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from s3proxy.placement import Facts
+
 Names = str | tuple[str, ...]  # one, several separated by commas, or a list
 Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -25,6 +27,21 @@ class BackendFactsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     certifications: Names = ""
     weight: Weight = 100  # of those that are as good, the heavier comes first
     read_only: bool = False  # takes no new data; what it holds is served
+
+    def facts(self) -> Facts:
+        """The same as rules of placement take it."""
+        return Facts(
+            name=self.name,
+            type=str(self.__struct_config__.tag),
+            provider=self.provider,
+            region=self.region,
+            country=self.country,
+            jurisdiction=self.jurisdiction,
+            features=frozenset(names_in(self.features)),
+            certifications=frozenset(names_in(self.certifications)),
+            weight=self.weight,
+            read_only=self.read_only,
+        )
 
 
 class LocalBackendConfig(BackendFactsConfig, frozen=True, tag_field="type", tag="local"):

@@ -17,6 +17,7 @@ from s3proxy.config import (
     names_in,
 )
 from s3proxy.delivery.options import webhook_arn
+from s3proxy.placement import decide, known_places, unsatisfied
 from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket, is_creatable_bucket
 from s3proxy.s3.proxies import Networks
@@ -127,6 +128,22 @@ def _check_backends(config: Config, origin: Origin) -> None:
             raise ConfigError(origin(key), key, "''", "a directory")
         _check_facts(origin, where, backend)
     _check_unique(origin, "backend.name", [backend.name for backend in config.backends()])
+    _check_placement(config, origin)
+
+
+def _check_placement(config: Config, origin: Origin) -> None:
+    rules = config.placement.rules()
+    if rules is None:
+        return
+    facts = [backend.facts() for backend in config.backends()]
+    known = known_places(facts)
+    for name in rules.regions:
+        if name.casefold() not in known:
+            key, allowed = "placement.regions", "of backends: " + ", ".join(sorted(known))
+            raise ConfigError(origin(key), key, repr(name), allowed)
+    wrong = unsatisfied(decide(rules, facts))
+    if wrong:
+        raise ConfigError(origin("placement"), "placement", wrong, "what backends can keep")
 
 
 def _check_facts(origin: Origin, where: str, backend: BackendConfig) -> None:

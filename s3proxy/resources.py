@@ -21,7 +21,6 @@ from s3proxy.http.limits import ServerLimits
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.ops.region_table import Region, backend_name
-from s3proxy.placement import Facts
 from s3proxy.s3.proxies import Networks
 
 logger = get_logger("service")
@@ -64,22 +63,6 @@ def _region(config: RegionConfig, client: Client) -> Region:
     )
     backend = S3Backend(options, client) if config.mode == "forward" else None
     return Region(config.name, endpoint, config.addressing, backend)
-
-
-def backend_facts(config: BackendConfig) -> Facts:
-    """What a backend of the configuration says of itself to rules of placement."""
-    return Facts(
-        name=config.name,
-        type="local" if isinstance(config, LocalBackendConfig) else "s3",
-        provider=config.provider,
-        region=config.region,
-        country=config.country,
-        jurisdiction=config.jurisdiction,
-        features=frozenset(names_in(config.features)),
-        certifications=frozenset(names_in(config.certifications)),
-        weight=config.weight,
-        read_only=config.read_only,
-    )
 
 
 def server_limits(config: Config) -> ServerLimits:

@@ -54,7 +54,6 @@ from s3proxy.ops.containers import adopt_containers
 from s3proxy.ops.identity import identity_of
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.resources import (
-    backend_facts,
     backend_options,
     listen,
     open_access_log,
@@ -219,7 +218,7 @@ class Service:
             backends,
             settings,
             client=parts.client,
-            facts={backend.name: backend_facts(backend) for backend in config.backends()},
+            facts={backend.name: backend.facts() for backend in config.backends()},
             default_rules=config.placement.rules(),
             targets=targets,
             health=health,

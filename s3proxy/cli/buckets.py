@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from s3proxy.cli.placement import bucket_placement
 from s3proxy.cli.regions import region_group
 
 
@@ -12,4 +13,5 @@ def bucket_group() -> None:
     """Show and change what is known of buckets, also beside a running gateway."""
 
 
+bucket_group.add_command(bucket_placement)
 bucket_group.add_command(region_group)

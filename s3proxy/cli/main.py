@@ -15,6 +15,7 @@ from s3proxy.cli.console import config_option, guard, json_option, load_config, 
 from s3proxy.cli.events import events_group
 from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
+from s3proxy.cli.placement import placement_group
 from s3proxy.cli.tenants import tenant_group
 from s3proxy.cli.tokens import token_group
 from s3proxy.cli.users import user_group
@@ -108,6 +109,7 @@ main.add_command(catalog_group)
 main.add_command(events_group)
 main.add_command(key_group)
 main.add_command(master_key_group)
+main.add_command(placement_group)
 main.add_command(tenant_group)
 main.add_command(token_group)
 main.add_command(user_group)

@@ -21,6 +21,7 @@ from s3proxy.cli.console import (
     with_catalog,
     yes_option,
 )
+from s3proxy.cli.placement import tenant_placement
 from s3proxy.config import names_in
 from s3proxy.control.api.models import tenant_of
 
@@ -111,3 +112,6 @@ def tenant_delete(name: str, yes: bool, config_path: str | None) -> None:
         click.confirm(f"Delete the tenant {name} with {users} users, {keys} keys?", abort=True)
     change_catalog(config_path, lambda catalog: catalog.delete_tenant(name))
     click.echo(f"deleted {name}")
+
+
+tenant_group.add_command(tenant_placement)

@@ -9,8 +9,8 @@ import msgspec
 
 from s3proxy.backends.errors import BackendError
 from s3proxy.ops.containers import make_container
-from s3proxy.ops.placing import check, decision_of, rules_of, up_first
-from s3proxy.placement import choose_backend, known_places
+from s3proxy.ops.placing import check, decision_of, rules_of, unknown_places, up_first
+from s3proxy.placement import choose_backend
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import Rules
 
@@ -66,7 +66,6 @@ async def make_home(services: Services, record: BucketRecord) -> BucketRecord:
 
 def _regions(services: Services, location: str) -> tuple[str, ...]:
     regions = tuple(name.strip() for name in location.split(","))
-    known = known_places(services.facts.values())
-    if not all(name.casefold() in known for name in regions):
+    if unknown_places(services, regions):
         raise S3Error("InvalidLocationConstraint", LocationConstraint=location)
     return regions

@@ -12,13 +12,12 @@ import msgspec
 
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.containers import make_container
-from s3proxy.placement import Decision, decide, unsatisfied
+from s3proxy.placement import Decision, decide, known_places, unsatisfied
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.catalog import Catalog
-    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.catalog.records import BucketRecord, TenantRecord
     from s3proxy.ops.call import Services
 
 STANDARD: Final = "STANDARD"
@@ -141,18 +140,61 @@ def replicas_tag(tags: Mapping[str, str]) -> int:
     raise S3Error("InvalidTag", message, TagKey=REPLICAS_TAG)
 
 
-async def set_rules(catalog: Catalog, bucket: BucketRecord, rules: Rules | None) -> BucketRecord:
+def unknown_places(services: Services, regions: Iterable[str]) -> list[str]:
+    """The regions that no backend is in."""
+    known = known_places(services.facts.values())
+    return [name for name in regions if name.casefold() not in known]
+
+
+def check_rules(services: Services, rules: Rules) -> None:
+    """Refuse rules that name a region nobody knows, or that too few backends can keep.
+
+    Raises:
+        S3Error: InvalidRequest.
+    """
+    unknown = unknown_places(services, rules.regions)
+    if unknown:
+        known = ", ".join(sorted(known_places(services.facts.values())))
+        message = f"No backend is in the region {unknown[0]}; known are {known}."
+        raise S3Error("InvalidRequest", message)
+    check(decision_by(services, rules, ""))
+
+
+async def set_rules(services: Services, bucket: BucketRecord, rules: Rules | None) -> BucketRecord:
     """Give a bucket rules of its own in place of those before; None: none. Objects move later.
 
     Raises:
+        S3Error: InvalidRequest where what is then in force cannot be kept; NotImplemented for an
+            attached bucket.
         NoSuchBucket: it is gone.
     """
+    if bucket.kind != "managed":
+        message = "An attached bucket is where it is: it has no rules of placement."
+        raise S3Error("NotImplemented", message)
+    replaced = rules_of(services, msgspec.structs.replace(bucket, placement=rules))
+    if replaced is not None:
+        check_rules(services, replaced)
 
     def change(now: BucketRecord) -> BucketRecord:
         revision = now.placement_revision + 1
         return msgspec.structs.replace(now, placement=rules, placement_revision=revision)
 
-    return await catalog.update_bucket(bucket, change)
+    return await services.catalog.update_bucket(bucket, change)
+
+
+async def set_tenant_rules(services: Services, tenant: str, rules: Rules | None) -> TenantRecord:
+    """Give a tenant rules for its buckets in place of those before; None: none.
+
+    Raises:
+        S3Error: InvalidRequest where they cannot be kept.
+        UnknownTenant: there is none.
+    """
+    in_force = _over(rules, services.default_rules)
+    if in_force is not None:
+        check_rules(services, in_force)
+    return await services.catalog.update_tenant(
+        tenant, lambda now: msgspec.structs.replace(now, placement=rules)
+    )
 
 
 async def container_on(services: Services, bucket: BucketRecord, backend: str) -> str:

@@ -1,7 +1,15 @@
 """Policy: which backends may hold an object."""
 
 from s3proxy.placement.choose import choose_backend, container_name
-from s3proxy.placement.decide import Decision, Facts, Refusal, decide, known_places, unsatisfied
+from s3proxy.placement.decide import (
+    Decision,
+    Facts,
+    Refusal,
+    decide,
+    known_places,
+    merit,
+    unsatisfied,
+)
 
 __all__ = [
     "Decision",
@@ -11,5 +19,6 @@ __all__ = [
     "container_name",
     "decide",
     "known_places",
+    "merit",
     "unsatisfied",
 ]

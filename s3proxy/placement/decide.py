@@ -79,6 +79,17 @@ def decide(rules: Rules, facts: Sequence[Facts], spread: str = "", *, first: str
     return _decided(rules, tuple(facts), spread, first)
 
 
+def merit(rules: Rules, fact: Facts) -> str:
+    """Say what gives a backend that may hold an object its place in the order."""
+    said = [f"weight {fact.weight}"]
+    if rules.regions:
+        number = _region_rank(rules, fact)
+        said.insert(0, f"region {rules.regions[number]} is number {number + 1}")
+    if fact.read_only:
+        said.append("read-only: takes no new data")
+    return ", ".join(said)
+
+
 def known_places(facts: Iterable[Facts]) -> set[str]:
     """What rules may call a place: backends, their regions and countries; in lower case."""
     return {place for fact in facts for place in _places(fact)}

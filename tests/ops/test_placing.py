@@ -196,7 +196,7 @@ async def test_rules_of_a_tenant_are_between_those_of_bucket_and_server(lab: Lab
     )
     assert rules_of(lab.services, bucket(lab, "www")) == rules
     lab.services.default_rules = Rules(replicas=3, write_quorum=2)
-    own = await set_rules(lab.catalog, bucket(lab, "www"), Rules(regions=("fi", "de")))
+    own = await set_rules(lab.services, bucket(lab, "www"), Rules(regions=("fi", "de")))
     assert own.placement_revision == 1
     assert rules_of(lab.services, bucket(lab, "www")) == Rules(
         regions=("fi", "de"), replicas=2, write_quorum=2
