@@ -15,9 +15,12 @@ from s3proxy.metrics import Reading
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.workers.deliver import Deliverer
 from s3proxy.workers.deliver_logs import LogDelivery
+from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.worker import Supervised
+
+MANIFESTS_COUNTED_MAX = 10_000
 
 
 def of_engine(engine: LmdbEngine) -> Iterator[Reading]:
@@ -131,6 +134,18 @@ def of_inventory(worker: InventoryWorker) -> Iterator[Reading]:
     """Reports that were written, and those that could not be."""
     for outcome, count in worker.counts.items():
         yield "counter", "inventory_reports", "Inventory reports", count, {"outcome": outcome}
+
+
+def of_describer(catalog: Catalog, describer: Describer) -> Iterator[Reading]:
+    """Manifests at providers: those that are to be written, and what was done."""
+    due = catalog.count_due_manifests(MANIFESTS_COUNTED_MAX)
+    yield "gauge", "manifests_due", f"To be written, up to {MANIFESTS_COUNTED_MAX}", due, {}
+    for outcome, count in (
+        ("written", describer.written),
+        ("removed", describer.removed),
+        ("failed", describer.failed),
+    ):
+        yield "counter", "manifests", "Manifests at providers", count, {"outcome": outcome}
 
 
 def of_bucket_logs(delivery: LogDelivery, logs: RequestLogs) -> Iterator[Reading]:

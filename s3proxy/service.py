@@ -69,6 +69,7 @@ from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.deliver_logs import LogDelivery
+from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.probe import Prober
@@ -176,12 +177,14 @@ class Service:
         remover = ContainerRemover(services)
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
-        work: list[Worker] = [collector, remover, lifecycle, inventory, delivery]
+        describer = Describer(services)
+        work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
         # One backend alone has none to fall over to: it is asked whatever a probe would say.
         backends = services.backends.values() if len(services.backends) > 1 else ()
         probers = [Prober(backend, services.health) for backend in backends]
         workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed, *probers)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
+        self._metrics.add_source(lambda: gauges.of_describer(catalog, describer))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))

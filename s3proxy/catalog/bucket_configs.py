@@ -43,6 +43,12 @@ class BucketConfigTable:
         found = ((key[len(prefix) :].decode(), tables.configs.decode(row)) for key, row in rows)
         return [(identifier, config.document) for identifier, config in found if identifier > after]
 
+    def all_bucket_configs(self, bucket: BucketRecord) -> dict[str, bytes]:
+        """Return all documents of a bucket by their names, those with ids included."""
+        with self._engine.read() as view:
+            rows = list(view.scan(BUCKET_CONFIGS, bucket.id, keys.successor(bucket.id)))
+        return {key[ID_BYTES:].decode(): tables.configs.decode(row).document for key, row in rows}
+
     async def put_bucket_config(self, bucket: BucketRecord, name: str, document: bytes) -> None:
         """Store a document in place of the one before.
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from s3proxy.catalog import keys, tables, tenants
+from s3proxy.catalog import keys, manifests, tables, tenants
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
@@ -22,7 +22,7 @@ from s3proxy.catalog.tables import (
     allocate_id,
     encode,
 )
-from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 _SEPARATOR = b"\x00"
 _CLEARED_PER_COMMIT = 1000
@@ -38,16 +38,22 @@ def require(txn: Transaction, bucket: BucketRecord) -> BucketRecord:
     Raises:
         NoSuchBucket: it is gone, or is a namesake made later.
     """
-    value = txn.get(BUCKETS, bucket_key(bucket.tenant, bucket.name))
-    found = None if value is None else tables.buckets.decode(value)
+    found = current(txn, bucket.tenant, bucket.name)
     if found is None or found.id != bucket.id:
         raise NoSuchBucket(bucket.name)
     return found
 
 
+def current(view: Snapshot, tenant: str, name: str) -> BucketRecord | None:
+    """Return the bucket of that name as it is in a snapshot, or None."""
+    value = view.get(BUCKETS, bucket_key(tenant, name))
+    return None if value is None else tables.buckets.decode(value)
+
+
 def store(txn: Transaction, bucket: BucketRecord) -> None:
     """Keep what changed of a bucket that `require` gave."""
     txn.put(BUCKETS, bucket_key(bucket.tenant, bucket.name), encode(bucket))
+    manifests.note_bucket(txn, bucket)
 
 
 def places_of(bucket: BucketRecord) -> list[bytes]:
@@ -169,6 +175,7 @@ class BucketTable:
             if not all(keys.is_empty(txn, table, record.id) for table in _HOLDERS):
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
+            manifests.note_bucket(txn, record)
             for place in places_of(record):
                 txn.put(CONTAINERS, place, key)
             for table in (BUCKET_CONFIGS, PROGRESS):

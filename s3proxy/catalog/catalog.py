@@ -19,6 +19,7 @@ from s3proxy.catalog.copies import CopyTable
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.debts import DebtTable
 from s3proxy.catalog.deployment import DeploymentTable
+from s3proxy.catalog.describing import ManifestTable
 from s3proxy.catalog.expiry import ExpiryTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
@@ -80,11 +81,13 @@ class Catalog:
         )
         self._join_debts(CopyTable(engine), DebtTable(engine, now_ns, self.gateway))
         self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
+        self._join_manifests(ManifestTable(engine))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
         self._join_users(UserTable(engine, now_ns), AccessKeyTable(engine, seal, now_ns))
         self.seal_data_key = data_keys.seal_data_key
         self.unseal_data_key = data_keys.unseal_data_key
+        self.renewed = data_keys.renewed
         resealer = Resealer(engine, seal, data_keys)
         self.reseal = resealer.reseal
         self.count_stale = resealer.count_stale
@@ -101,6 +104,7 @@ class Catalog:
         self.is_empty = buckets.is_empty
         self.get_bucket_config = configs.get_bucket_config
         self.list_bucket_configs = configs.list_bucket_configs
+        self.all_bucket_configs = configs.all_bucket_configs
         self.put_bucket_config = configs.put_bucket_config
         self.delete_bucket_config = configs.delete_bucket_config
         self.get_attributes = attributes.get_attributes
@@ -173,6 +177,12 @@ class Catalog:
         self.add_debts = settling.add_debts
         self.settle_debt = settling.settle_debt
         self.remove_place = settling.remove_place
+
+    def _join_manifests(self, manifests: ManifestTable) -> None:
+        self.due_manifests = manifests.due_manifests
+        self.count_due_manifests = manifests.count_due_manifests
+        self.settle_manifests = manifests.settle_manifests
+        self.note_versions = manifests.note_versions
 
     def _join_events(self, outbox: OutboxTable) -> None:
         self.pending_events = outbox.pending_events

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.catalog import keys, tables, versions
+from s3proxy.catalog import keys, manifests, tables, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.data_keys import DataKeys
@@ -57,6 +57,9 @@ def replace(
     if lost is not None:
         kept = {blob.id for blob in record.blobs}
         discard(txn, (blob for blob in lost.blobs if blob.id not in kept), due_ns)
+        if lost.sequence != stored.sequence:
+            manifests.note(txn, bucket, key, lost)
+    manifests.note(txn, bucket, key, stored, changed=False)
     return stored
 
 
@@ -211,6 +214,8 @@ class ObjectTable:
             renewed = self._renewed(record)
             stored = replace(txn, now, encoded, renewed, old=old, due_ns=due_ns)
             settle(txn, intents)
+            if replaces is not None:
+                manifests.note(txn, now, encoded, stored, changed=True)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
             if owed:
@@ -357,6 +362,7 @@ def _delete(
     lost = versions.keep(txn, bucket, key, old)
     if lost is not None:
         discard(txn, lost.blobs, due_ns)
+        manifests.note(txn, bucket, key, lost)
     if old is not None:
         keys.delete(txn, OBJECTS, bucket.id, key)
     if not bucket.versioning:
@@ -365,6 +371,7 @@ def _delete(
     marker = ObjectRecord(size=0, etag="", modified_ns=modified_ns, delete_marker=True)
     stored = versions.stamped(txn, bucket, marker)
     versions.insert(txn, bucket, key, stored)
+    manifests.note(txn, bucket, key, stored)
     return stored
 
 

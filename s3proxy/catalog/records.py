@@ -36,6 +36,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         names: its containers on other backends than `backend`, by the backend.
         placement_revision: another number after every change of its rules.
         location: the LocationConstraint that it was made with.
+        manifests: what its blobs alone do not say is kept beside them (catalog/manifests.py).
     """
 
     name: str
@@ -55,6 +56,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     names: dict[str, str] = {}
     placement_revision: int = 0
     location: str = ""
+    manifests: bool = False
 
     def may_have(self, kind: str) -> bool:
         """Whether it may have a configuration of that kind; False spares a look."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from s3proxy.catalog import copies, debts, uploads, versions
-from s3proxy.catalog.buckets import require
+from s3proxy.catalog import copies, debts, manifests, uploads, versions
+from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.garbage import queue
 from s3proxy.catalog.records import BlobRef, BucketRecord, CopiesRecord, DebtRecord, Owed
 from s3proxy.catalog.tables import INTENTS
@@ -150,4 +150,17 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
     elif same and settlement.rest is not None:
         debts.store(txn, settlement.rest)
     copies.store(txn, blob, CopiesRecord(places=places, transfers=transfers))
+    if places != record.places:
+        _note_manifest(txn, settlement.debt)
     return True
+
+
+def _note_manifest(txn: Transaction, debt: DebtRecord) -> None:
+    """The manifest of a version lies where its blobs do."""
+    bucket = current(txn, debt.tenant, debt.bucket)
+    if bucket is None or bucket.id != debt.bucket_id or not (bucket.manifests and debt.version_id):
+        return
+    key = debt.key.encode()
+    record = versions.find(txn, bucket, key, debt.version_id)
+    if record is not None:
+        manifests.note(txn, bucket, key, record)

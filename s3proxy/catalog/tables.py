@@ -10,6 +10,7 @@ import msgspec
 
 from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.event_records import EventCounts, EventRecord
+from s3proxy.catalog.manifest_records import ManifestRecord
 from s3proxy.catalog.records import (
     FORMAT,
     AttributesRecord,
@@ -46,6 +47,8 @@ COPIED_PARTS = "copied_parts"
 DEBTS = "debts"
 DEBT_ORDER = "debt_order"
 DEBT_COUNTS = "debt_counts"
+MANIFESTS = "manifests"
+MANIFEST_ORDER = "manifest_order"
 CONTAINERS = "containers"
 PHYSICAL = "physical"
 UPLOADS = "uploads"
@@ -78,6 +81,8 @@ KEYSPACES = (
     DEBTS,
     DEBT_ORDER,
     DEBT_COUNTS,
+    MANIFESTS,
+    MANIFEST_ORDER,
     CONTAINERS,
     PHYSICAL,
     UPLOADS,
@@ -114,6 +119,7 @@ Record = (
     | GarbageRecord
     | IntentRecord
     | KeyRecord
+    | ManifestRecord
     | ObjectRecord
     | PartRecord
     | ProgressRecord
@@ -186,6 +192,7 @@ garbage = Codec(GarbageRecord)
 copies = Codec(CopiesRecord)
 debts = Codec(DebtRecord)
 debt_counts = Codec(DebtCounts)
+manifests = Codec(ManifestRecord)
 attributes = Codec(AttributesRecord)
 
 

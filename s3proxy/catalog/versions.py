@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from s3proxy.catalog import keys, tables
+from s3proxy.catalog import keys, manifests, tables
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.records import NULL_VERSION, BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import ID_BYTES, OBJECTS, VERSIONS, allocate_id, encode
@@ -175,6 +175,7 @@ def remove(
     if removed is None:
         return None
     discard(txn, removed.blobs, due_ns)
+    manifests.note(txn, bucket, key, removed)
     if current is None:
         _promote(txn, bucket, key)
     return removed
@@ -182,6 +183,7 @@ def remove(
 
 def update(txn: Transaction, bucket: BucketRecord, key: bytes, record: ObjectRecord) -> None:
     """Store a changed record in the place of the version whose id and sequence it has."""
+    manifests.note(txn, bucket, key, record)
     current = find(txn, bucket, key)
     if current is not None and current.sequence == record.sequence:
         keys.put(txn, OBJECTS, bucket.id, key, encode(record))

@@ -18,9 +18,9 @@ import trio
 from s3proxy.backends.store import Backend, PutOptions, Stat, Store
 from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.kv.errors import KvError
+from s3proxy.ops.about import Beside, Described, about_of, describe
 from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.metadata import without_redirect
 
 if TYPE_CHECKING:
     from s3proxy.http.body import ByteSource
@@ -33,6 +33,7 @@ class WrittenBlob(msgspec.Struct, frozen=True):
     Attributes:
         inline: the bytes, where the catalog is to keep them.
         intents: what the transaction that points at the blob has to settle.
+        written_ns: the time that is kept beside the blob; 0: none is.
     """
 
     blob: BlobRef
@@ -40,6 +41,7 @@ class WrittenBlob(msgspec.Struct, frozen=True):
     checksums: dict[str, str]
     inline: bytes | None = None
     intents: tuple[str, ...] = ()
+    written_ns: int = 0
 
 
 # Blobs are never changed: one of another size was cut, or replaced, behind the gateway's back.
@@ -98,13 +100,17 @@ class BlobWriter(msgspec.Struct, eq=False):
             source = passed
         options = PutOptions(length=payload.length, sha256=payload.sha256, md5=payload.md5)
         blob = self.new_blob(key, payload.length)
+        now_ns = self._services.now_ns() if store.features.metadata else 0
+        beside = Beside(now_ns, payload.checksum)
         stat = await self._stored(
-            key, blob, options, write, lambda: store.put(blob.name, source, options)
+            key, blob, options, write, lambda: store.put(blob.name, source, options), beside=beside
         )
+        intents = (blob.id,)
         if passed is not None:
-            return WrittenBlob(blob, stat.etag, {}, intents=(blob.id,))
+            return WrittenBlob(blob, stat.etag, {}, intents=intents, written_ns=now_ns)
         digests = await payload.digests()
-        return WrittenBlob(blob, digests.md5.hex(), digests.checksums, intents=(blob.id,))
+        etag = digests.md5.hex()
+        return WrittenBlob(blob, etag, digests.checksums, intents=intents, written_ns=now_ns)
 
     async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> WrittenBlob:
         """Copy the one blob of `source`, which is on this backend, to a new blob."""
@@ -118,9 +124,12 @@ class BlobWriter(msgspec.Struct, eq=False):
                 raise S3Error("InternalError", DAMAGED)
             return stat
 
-        await self._stored(key, blob, options, write, copied)
         record = source.record
-        return WrittenBlob(blob, record.etag, record.checksums, intents=(blob.id,))
+        now_ns = self._services.now_ns() if self.store.features.metadata else 0
+        beside = Beside(now_ns, next(iter(record.checksums.items()), None), etag=record.etag)
+        await self._stored(key, blob, options, write, copied, beside=beside)
+        written = WrittenBlob(blob, record.etag, record.checksums, intents=(blob.id,))
+        return msgspec.structs.replace(written, written_ns=now_ns)
 
     async def abandon(self, written: WrittenBlob) -> None:
         """Queue a blob for deletion unless a record points at it by now; not cancellable."""
@@ -132,11 +141,14 @@ class BlobWriter(msgspec.Struct, eq=False):
         key: str,
         blob: BlobRef,
         options: PutOptions,
-        write: ObjectWrite | None,
+        about: Described | None,
         store: Callable[[], Awaitable[Stat]],
+        *,
+        beside: Beside | None = None,
     ) -> Stat:
-        if write is not None and self.store.features.metadata:
-            options.system, options.user = without_redirect(write.system), write.user
+        if self.store.features.metadata:
+            beside = beside or Beside(self._services.now_ns())
+            describe(options, about, about_of(self._bucket, key, blob, about, beside))
         intent = self._services.catalog.intend(blob, self._bucket, key)
         options.published = intent.wait
         try:

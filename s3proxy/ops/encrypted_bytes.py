@@ -49,7 +49,7 @@ class EncryptingPayload:
 
     __slots__ = (
         *("_cipher", "_filled", "_index", "_left", "_payload", "_pending", "_plain", "_stream"),
-        *("_taken", "length", "md5", "sha256"),
+        *("_taken", "checksum", "length", "md5", "sha256"),
     )
 
     def __init__(self, payload: Payload, cipher: ObjectCipher, stream: StreamCipher) -> None:
@@ -64,6 +64,7 @@ class EncryptingPayload:
         self.length = stream.stored_size
         self.md5 = b""
         self.sha256 = ""
+        self.checksum = None
 
     async def read_into(self, buffer: memoryview) -> int:
         """See `namespace.Payload`; raises what reading the plain bytes raises."""

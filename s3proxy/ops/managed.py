@@ -210,7 +210,7 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         return ObjectRecord(
             size=size,
             etag=written.etag,
-            modified_ns=self._services.now_ns(),
+            modified_ns=written.written_ns or self._services.now_ns(),
             storage_class=write.storage_class,
             checksum_type="FULL_OBJECT" if written.checksums else "",
             checksums=written.checksums,

@@ -23,13 +23,13 @@ from s3proxy.catalog.records import (
     PartSize,
     UploadRecord,
 )
+from s3proxy.ops.about import Beside, about_of, describe
 from s3proxy.ops.blob_writer import BlobWriter
 from s3proxy.ops.chunk_cipher import SALT_BYTES, ObjectCipher, stored_size
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.metadata import without_redirect
 
 if TYPE_CHECKING:
     from s3proxy.catalog.outbox import Announcer
@@ -64,7 +64,9 @@ class ManagedUploads:
             return
         store = self._writer.store
         blob = self._writer.new_blob(upload.key, 0)
-        options = PutOptions(system=without_redirect(upload.system), user=upload.user)
+        options = PutOptions()
+        beside = Beside(upload.initiated_ns)
+        describe(options, upload, about_of(self._bucket, upload.key, blob, upload, beside))
         native_id = await store.create_upload(blob.name, options)
         kept = msgspec.structs.replace(upload, blob=blob, backend_upload_id=native_id)
         try:

@@ -46,11 +46,16 @@ class Payload(Protocol):
         length: bytes in all.
         sha256: what the client signed for the whole payload, hex; "" where that is not known.
         md5: what the client declared; b"" for nothing.
+        checksum: (algorithm, base64) that the client declared before the body; None: none.
     """
 
     length: int
     sha256: str
     md5: bytes
+
+    @property
+    def checksum(self) -> tuple[str, str] | None:
+        """See above."""
 
     async def read_into(self, buffer: memoryview) -> int:
         """Fill the start of `buffer`; 0 at the end. The last byte comes once all is verified."""

@@ -44,6 +44,12 @@ class RequestPayload:
         self.md5 = plan.content_md5
         self.sha256 = plan.sha256 if plan.form == "signed" else ""
 
+    @property
+    def checksum(self) -> tuple[str, str] | None:
+        """See `namespace.Payload`."""
+        declared = self._plan.checksum
+        return declared if declared is not None and declared[1] else None
+
     async def read_into(self, buffer: memoryview) -> int:
         """Read payload to the start of `buffer`; see `namespace.Payload`.
 
@@ -126,6 +132,11 @@ class ObjectPayload:
         self.length = length
         self.md5 = b""
         self.sha256 = ""
+
+    @property
+    def checksum(self) -> tuple[str, str] | None:
+        """None."""
+        return None
 
     async def read_into(self, buffer: memoryview) -> int:
         """Read to the start of `buffer`.

@@ -9,6 +9,7 @@ from s3proxy._fast.checksum import digest
 from s3proxy.backends.errors import NoSuchContainer
 from s3proxy.backends.store import PutOptions
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.ops.about import read, without_ours
 from s3proxy.ops.call import Settings
 from tests.ops.lab import Lab, md5
 from tests.ops.uploads import completion, put_parts
@@ -52,7 +53,9 @@ async def test_managed_blobs_there_are_named_by_key_and_carry_metadata(s3_lab: L
     assert (key, len(blob_id)) == ("a/b", 32)
     bucket = s3_lab.bucket("far")
     stat = await s3_lab.services.backend("moto").blobs(bucket.container).head(name)
-    assert stat.user == {"a": "1"}
+    about = read(stat.user)
+    assert without_ours(stat.user) == {"a": "1"}
+    assert about is not None and (about.tenant, about.bucket) == ("main", "far")
     await s3_lab.put("/far/a/b", b"y" * 2000)
     assert s3_lab.garbage() == [blob_id]
     assert s3_lab.catalog.open_intents() == []

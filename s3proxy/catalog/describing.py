@@ -1,0 +1,98 @@
+"""Manifests that are to be written or removed, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from s3proxy.catalog import manifests, versions
+from s3proxy.catalog.buckets import require
+from s3proxy.catalog.manifest_records import Container, ManifestRecord
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.catalog.tables import MANIFEST_ORDER, MANIFESTS, encode
+from s3proxy.kv.engine import Engine, Transaction
+
+
+class WrittenManifest(msgspec.Struct, frozen=True):
+    """What became of a manifest that was due.
+
+    Attributes:
+        places: all where it may be now.
+        retry_ns: when to try again; 0: it is as it should be.
+    """
+
+    record: ManifestRecord
+    places: tuple[Container, ...]
+    retry_ns: int = 0
+
+
+class ManifestTable:
+    """Manifests by what they tell of, and by the time they are due."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def due_manifests(self, now_ns: int, limit: int) -> list[ManifestRecord]:
+        """Return up to `limit` manifests that are to be written or removed by `now_ns`."""
+        stop = (now_ns + 1).to_bytes(manifests.DUE_BYTES, "big")
+        with self._engine.read() as view:
+            rows = islice(view.scan(MANIFEST_ORDER, b"", stop), limit)
+            found = (manifests.find(view, key[manifests.DUE_BYTES :]) for key, _ in rows)
+            return [record for record in found if record is not None]
+
+    def count_due_manifests(self, limit: int) -> int:
+        """Return how many manifests are to be written, counting to `limit`."""
+        with self._engine.read() as view:
+            return sum(1 for _ in islice(view.scan(MANIFEST_ORDER, b""), limit))
+
+    async def settle_manifests(self, settled: Sequence[WrittenManifest]) -> None:
+        """Keep what became of manifests, in one transaction; newer changes stay due."""
+
+        def change(txn: Transaction) -> None:
+            for one in settled:
+                _settle(txn, one)
+
+        await self._engine.commit(change)
+
+    async def note_versions(
+        self, bucket: BucketRecord, found: Sequence[tuple[str, ObjectRecord]]
+    ) -> None:
+        """Note those versions of a walk that need a manifest and have none, as they are now.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+
+        def change(txn: Transaction) -> None:
+            now = require(txn, bucket)
+            for key, seen in found:
+                name = key.encode()
+                record = versions.find(txn, now, name, seen.named_version)
+                row = None if record is None else manifests.row_of(now.id, name, record.sequence)
+                if record is not None and row is not None and manifests.find(txn, row) is None:
+                    manifests.note(txn, now, name, record)
+
+        await self._engine.commit(change)
+
+
+def _settle(txn: Transaction, done: WrittenManifest) -> None:
+    row = manifests.row_of(done.record.bucket_id, done.record.key.encode(), done.record.sequence)
+    now = manifests.find(txn, row)
+    if now is None:
+        return
+    if now.revision != done.record.revision:
+        places = tuple(dict.fromkeys((*now.written, *done.places)))
+        txn.put(MANIFESTS, row, encode(msgspec.structs.replace(now, written=places)))
+        return
+    if done.retry_ns:
+        kept = msgspec.structs.replace(now, written=done.places, tries=now.tries + 1)
+        manifests.store(txn, row, kept, done.retry_ns)
+        return
+    manifests.forget_due(txn, row)
+    if done.places:
+        kept = msgspec.structs.replace(now, written=done.places, due_ns=0, tries=0)
+        txn.put(MANIFESTS, row, encode(kept))
+    else:
+        txn.delete(MANIFESTS, row)

@@ -1,0 +1,141 @@
+"""Manifests beside blobs, at a real endpoint."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from s3proxy.catalog.records import BucketRecord
+from s3proxy.ops.manifests import (
+    BUCKET_NAME,
+    VERSIONS_PREFIX,
+    decode_bucket,
+    decode_version,
+    version_name,
+)
+from s3proxy.s3.placement import Rules
+from s3proxy.workers.describe import Describer
+from tests.catalog.catalogs import set_state
+from tests.ops.conftest import endpoint_url, s3_lab
+from tests.ops.lab import Lab
+
+__all__ = ["endpoint_url", "s3_lab"]  # fixtures
+
+TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+
+
+def md5_base64(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
+
+
+def far(lab: Lab) -> BucketRecord:
+    bucket = lab.catalog.get_bucket("far")
+    assert isinstance(bucket, BucketRecord)
+    return bucket
+
+
+async def described(lab: Lab) -> Describer:
+    """A describer that has done all there is."""
+    describer = Describer(lab.services)
+    while await describer.work():
+        pass
+    return describer
+
+
+async def names(lab: Lab, prefix: str = ".s3gw/") -> list[str]:
+    store = lab.services.backend("moto").blobs(far(lab).container)
+    page = await store.list(prefix, delimiter="", after="", limit=1000)
+    return [entry.key for entry in page.objects]
+
+
+async def content(lab: Lab, name: str) -> bytes:
+    store = lab.services.backend("moto").blobs(far(lab).container)
+    reading = await store.open(name)
+    buffer = bytearray(reading.stat.size)
+    filled = 0
+    while count := await reading.body.read_into(memoryview(buffer)[filled:] or memoryview(b"x")):
+        filled += count
+        if filled == len(buffer):
+            break
+    await reading.body.aclose()
+    return bytes(buffer)
+
+
+async def test_describer_without_rules_writes_nothing(s3_lab: Lab) -> None:
+    await s3_lab.put("/far/key", b"data")
+    await described(s3_lab)
+    assert await names(s3_lab) == []
+    assert not far(s3_lab).manifests
+
+
+async def test_describer_plain_object_needs_no_manifest(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await described(s3_lab)
+    await s3_lab.put("/far/key", b"data", x_amz_meta_a="1")
+    await described(s3_lab)
+    assert await names(s3_lab) == [BUCKET_NAME]
+
+
+async def test_describer_versions_and_markers_each_have_a_manifest(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await s3_lab.put("/far/key", b"before")
+    bucket = await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await described(s3_lab)
+    for text in (b"one", b"two"):
+        await s3_lab.put("/far/key", text)
+    await s3_lab.ask("DELETE", "/far/key")
+    await described(s3_lab)
+    page = s3_lab.catalog.list_versions(bucket)
+    records = {entry.record.sequence: entry.record for entry in page.entries}
+    assert len(records) == 4
+    # The null version, from before, is its blob's alone.
+    expected = sorted(version_name("key", number) for number in records if number)
+    assert await names(s3_lab, VERSIONS_PREFIX) == expected
+    for name in expected:
+        found = decode_version(await content(s3_lab, name), name)
+        assert (found.bucket, found.key) == ("far", "key")
+        assert records[found.record.sequence] == found.record
+    again, _ = decode_bucket(await content(s3_lab, BUCKET_NAME))
+    assert (again.name, again.versioning) == ("far", "Enabled")
+
+
+async def test_describer_removed_version_loses_its_manifest(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await described(s3_lab)
+    answer = await s3_lab.put("/far/key", b"one")
+    await described(s3_lab)
+    assert len(await names(s3_lab, VERSIONS_PREFIX)) == 1
+    await s3_lab.ask("DELETE", f"/far/key?versionId={answer.headers['x-amz-version-id']}")
+    await described(s3_lab)
+    assert await names(s3_lab, VERSIONS_PREFIX) == []
+    assert s3_lab.catalog.due_manifests(2**62, 10) == []
+
+
+async def test_describer_tags_come_and_go_with_the_manifest(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await described(s3_lab)
+    await s3_lab.put("/far/key", b"one")
+    await s3_lab.put("/far/key?tagging", TAGGING, content_md5=md5_base64(TAGGING))
+    await described(s3_lab)
+    (name,) = await names(s3_lab, VERSIONS_PREFIX)
+    assert decode_version(await content(s3_lab, name), name).record.tags == {"a": "b"}
+    await s3_lab.ask("DELETE", "/far/key?tagging")
+    await described(s3_lab)
+    assert await names(s3_lab, VERSIONS_PREFIX) == []
+
+
+async def test_describer_changed_metadata_stays_told_after_tags(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await described(s3_lab)
+    await s3_lab.put("/far/key", b"one")
+    await s3_lab.put(
+        "/far/key",
+        b"",
+        x_amz_copy_source="/far/key",
+        x_amz_metadata_directive="REPLACE",
+        x_amz_meta_new="yes",
+    )
+    await described(s3_lab)
+    (name,) = await names(s3_lab, VERSIONS_PREFIX)
+    assert decode_version(await content(s3_lab, name), name).record.user == {"new": "yes"}
