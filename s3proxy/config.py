@@ -149,6 +149,15 @@ class InventoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     objects_per_s: Count = 5000  # versions looked at, at most
 
 
+class ReplicationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How copies that are owed are made."""
+
+    workers: Annotated[int, Meta(ge=1, le=1024)] = 16  # blobs copied at once
+    tries_max: Count = 20  # a copy that failed so often is a dead letter
+    retry_s_max: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # longest pause between tries
+    objects_per_s: Count = 5000  # versions looked at where rules have changed, at most
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Structured logs on standard error and, for requests, a file of their own."""
 
@@ -285,6 +294,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: HealthConfig = field(default_factory=HealthConfig)
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
+    replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     log: LogConfig = field(default_factory=LogConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs

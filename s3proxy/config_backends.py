@@ -27,6 +27,8 @@ class BackendFactsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     certifications: Names = ""
     weight: Weight = 100  # of those that are as good, the heavier comes first
     read_only: bool = False  # takes no new data; what it holds is served
+    replication_concurrency: Annotated[int, Meta(ge=0, le=1024)] = 0  # 0: replication.workers
+    replication_bytes_per_s: Annotated[int, Meta(ge=0, le=1 << 40)] = 0  # 0: no bound
 
     def facts(self) -> Facts:
         """The same as rules of placement take it."""

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from s3proxy.backends.health import Health
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.debts import NOTHING_OWED
 from s3proxy.http.client import Client
 from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.ops.call import Services
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.workers.deliver import Deliverer
 from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
+from s3proxy.workers.replicate import Replicator
 from s3proxy.workers.worker import Supervised
 
 MANIFESTS_COUNTED_MAX = 10_000
@@ -146,6 +149,24 @@ def of_describer(catalog: Catalog, describer: Describer) -> Iterator[Reading]:
         ("failed", describer.failed),
     ):
         yield "counter", "manifests", "Manifests at providers", count, {"outcome": outcome}
+
+
+def of_replication(services: Services, worker: Replicator) -> Iterator[Reading]:
+    """What is owed to each backend, and what became of debts."""
+    owed = services.catalog.debt_counts()
+    now_ns = services.clock_ns()
+    for name in {**dict.fromkeys(services.backends), **owed}:
+        found = owed.get(name, NOTHING_OWED)
+        labels = {"backend": name}
+        lag_s = max(0.0, (now_ns - found.since_ns) / 1e9) if found.since_ns else 0.0
+        yield "gauge", "replication_owed_objects", "Blobs owed to it", found.objects, labels
+        yield "gauge", "replication_owed_bytes", "Bytes owed to it", found.bytes, labels
+        yield "gauge", "replication_lag_seconds", "Age of the oldest debt", lag_s, labels
+        yield "gauge", "replication_dead_letters", "Copies given up", found.dead, labels
+        copied = worker.copied_bytes.get(name, 0)
+        yield "counter", "replication_copied_bytes", "Bytes copied to it", copied, labels
+    for outcome, count in worker.counts.items():
+        yield "counter", "replication_debts", "What became of debts", count, {"outcome": outcome}
 
 
 def of_bucket_logs(delivery: LogDelivery, logs: RequestLogs) -> Iterator[Reading]:

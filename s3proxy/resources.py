@@ -20,6 +20,7 @@ from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.limits import ServerLimits
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
+from s3proxy.ops.lanes import LaneLimits, Lanes
 from s3proxy.ops.region_table import Region, backend_name
 from s3proxy.s3.proxies import Networks
 
@@ -63,6 +64,15 @@ def _region(config: RegionConfig, client: Client) -> Region:
     )
     backend = S3Backend(options, client) if config.mode == "forward" else None
     return Region(config.name, endpoint, config.addressing, backend)
+
+
+def replication_lanes(config: Config) -> Lanes:
+    """What bounds copies to and from each backend."""
+    limits = {
+        backend.name: LaneLimits(backend.replication_concurrency, backend.replication_bytes_per_s)
+        for backend in config.backends()
+    }
+    return Lanes(config.replication.workers, limits)
 
 
 def server_limits(config: Config) -> ServerLimits:

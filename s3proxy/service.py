@@ -59,6 +59,7 @@ from s3proxy.resources import (
     open_access_log,
     reason_of,
     region_table,
+    replication_lanes,
     server_limits,
     server_tls,
     trusted_networks,
@@ -72,9 +73,11 @@ from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
+from s3proxy.workers.owe import Ower
 from s3proxy.workers.probe import Prober
 from s3proxy.workers.recover import recover
 from s3proxy.workers.remove_containers import ContainerRemover
+from s3proxy.workers.replicate import Replicator
 from s3proxy.workers.worker import Supervised, Worker
 
 READY_TIMEOUT_S = 5.0
@@ -178,7 +181,9 @@ class Service:
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
         describer = Describer(services)
+        replicator, ower = self._replication(services)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
+        work += [replicator, ower]
         # One backend alone has none to fall over to: it is asked whatever a probe would say.
         backends = services.backends.values() if len(services.backends) > 1 else ()
         probers = [Prober(backend, services.health) for backend in backends]
@@ -198,6 +203,18 @@ class Service:
             with trio.move_on_after(LAST_LOGS_S), suppress(OSError, BackendError, KvError):
                 await delivery.work()
             nursery.cancel_scope.cancel()
+
+    def _replication(self, services: Services) -> tuple[Replicator, Ower]:
+        settings = self._config.replication
+        replicator = Replicator(
+            services,
+            replication_lanes(self._config),
+            workers=settings.workers,
+            tries_max=settings.tries_max,
+            retry_s_max=settings.retry_s_max,
+        )
+        self._metrics.add_source(lambda: gauges.of_replication(services, replicator))
+        return replicator, Ower(services, objects_per_s=settings.objects_per_s)
 
     def _services(
         self, parts: _Parts, backends: Mapping[str, Backend], container_seed: int

@@ -112,6 +112,7 @@ class S3Requests:
         self._key: SigningKey | None = None
         port = parts.port or _PORTS[parts.scheme]
         self.origin = Origin(parts.scheme, parts.hostname, port, lane)
+        self.realm = options.endpoint, options.access_key
         self._places: dict[str, tuple[str, bytes]] = {}
         default = parts.port in (None, _PORTS[parts.scheme])
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -126,8 +126,24 @@ class S3Store:
 
     async def copy(self, source_key: str, target_key: str, options: PutOptions) -> Stat:
         """See `Store.copy`; done by the endpoint, in parts above 5 GiB."""
-        source = self.requests.copy_source(self.container, self._prefix + source_key)
         size = (await self.head(source_key)).size
+        return await self.copy_from(self, source_key, target_key, options, size=size)
+
+    @property
+    def realm(self) -> tuple[str, str]:
+        """Stores of the same endpoint and account can copy from one another."""
+        return self.requests.realm
+
+    async def copy_from(
+        self, held: S3Store, source_key: str, target_key: str, options: PutOptions, *, size: int
+    ) -> Stat:
+        """Copy from another bucket of this endpoint; see `Store.copy`.
+
+        Args:
+            held: where the source is.
+            size: of the source.
+        """
+        source = self.requests.copy_source(held.container, held._prefix + source_key)
         target = self._prefix + target_key
         if size > COPY_BYTES_MAX:
             return await self._multipart.copy_large(source, size, target, options)

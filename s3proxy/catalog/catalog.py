@@ -32,6 +32,7 @@ from s3proxy.catalog.settling import SettlingTable
 from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.catalog.tenants import TenantTable
 from s3proxy.catalog.tokens import TokenTable
+from s3proxy.catalog.transfers import TransferTable
 from s3proxy.catalog.upload_listing import UploadLister
 from s3proxy.catalog.uploads import UploadTable
 from s3proxy.catalog.users import UserTable
@@ -80,7 +81,10 @@ class Catalog:
             CompletionTable(engine, now_ns, garbage.due_ns, data_keys),
         )
         self._join_debts(CopyTable(engine), DebtTable(engine, now_ns, self.gateway))
-        self._join_settling(SettlingTable(engine, now_ns, garbage.due_ns))
+        self._join_settling(
+            SettlingTable(engine, now_ns, garbage.due_ns),
+            TransferTable(engine, now_ns, garbage.due_ns, self.gateway),
+        )
         self._join_manifests(ManifestTable(engine))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
@@ -166,6 +170,7 @@ class Catalog:
         self.get_copies = copies.get_copies
         self.get_debt = debts.get_debt
         self.due_debts = debts.due_debts
+        self.has_due_debts = debts.has_due_debts
         self.next_debt_ns = debts.next_debt_ns
         self.list_debts = debts.list_debts
         self.debt_counts = debts.debt_counts
@@ -173,10 +178,15 @@ class Catalog:
         self.release_debts = debts.release_debts
         self.retry_debts = debts.retry_debts
 
-    def _join_settling(self, settling: SettlingTable) -> None:
+    def _join_settling(self, settling: SettlingTable, transfers: TransferTable) -> None:
         self.add_debts = settling.add_debts
         self.settle_debt = settling.settle_debt
         self.remove_place = settling.remove_place
+        self.begin_transfer = transfers.begin_transfer
+        self.copied_parts = transfers.copied_parts
+        self.keep_copied_part = transfers.keep_copied_part
+        self.end_transfer = transfers.end_transfer
+        self.drop_transfer = transfers.drop_transfer
 
     def _join_manifests(self, manifests: ManifestTable) -> None:
         self.due_manifests = manifests.due_manifests

@@ -9,9 +9,10 @@ A blob with a debt has a row in `copies`, too, so that one look says whether a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 
 import msgspec
 
@@ -24,6 +25,9 @@ _SEPARATOR = b"\x00"
 _DUE_BYTES = 8
 # No name of a backend: FF is not in UTF-8.
 _DEAD_QUEUE = b"\xff"
+# Before the name of a backend: debts that wait for their turn there, not for it to be up.
+_TURN = "~"
+_NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
 _EVER_NS = 2**63
 # Changed in one transaction: a few milliseconds.
 BATCH_ROWS = 1000
@@ -84,6 +88,9 @@ class Backlog(msgspec.Struct, frozen=True):
     since_ns: int
 
 
+NOTHING_OWED = Backlog(0, 0, 0, 0)
+
+
 class DebtTable:
     """Debts by the id of their blob, and in the order they fall due."""
 
@@ -111,6 +118,16 @@ class DebtTable:
         with self._engine.read() as view:
             first = next(view.scan(DEBT_ORDER, _SEPARATOR, keys.successor(_SEPARATOR)), None)
         return None if first is None else int.from_bytes(first[0][1 : 1 + _DUE_BYTES], "big")
+
+    def has_due_debts(self, now_ns: int, waited: Sequence[str], turns: Sequence[str]) -> bool:
+        """Say whether `claim_debts` would find some, of those that wait for one of `waited`, or for
+        their turn at one of `turns`, too.
+        """
+        with self._engine.read() as view:
+            return any(
+                _due(view, queue.encode(), now_ns, 1)
+                for queue in ("", *waited, *map(turn_at, turns))
+            )
 
     def list_debts(
         self, after: str = "", limit: int = 100, *, dead: bool = False
@@ -140,31 +157,41 @@ class DebtTable:
                 key.removesuffix(_SEPARATOR).decode(): tables.debt_counts.decode(value)
                 for key, value in view.scan(DEBT_COUNTS, b"")
             }
-            oldest = _oldest(view, ["", *counts])
+            oldest = _oldest(view, ["", *counts, *map(turn_at, counts)])
         return {
             name: Backlog(found.objects, found.bytes, found.dead, oldest.get(name, 0))
             for name, found in counts.items()
         }
 
     async def claim_debts(
-        self, now_ns: int, limit: int, lease_ns: int, waited: Sequence[str] = ()
+        self,
+        now_ns: int,
+        limit: int,
+        lease_ns: int,
+        waited: Sequence[str] = (),
+        *,
+        room: Mapping[str, int] = _NO_BOUNDS,
     ) -> list[DebtRecord]:
         """Lease up to `limit` due debts to this gateway; returns them as they are now.
 
         Args:
             waited: backends that are up: what waits for them is due.
+            room: how many to claim whose first target is that backend, where there is a bound;
+                those beyond it wait for their turn there, apart from all others.
         """
 
         def change(txn: Transaction) -> list[DebtRecord]:
-            claimed: list[DebtRecord] = []
-            for queue in ("", *waited):
-                for debt in _due(txn, queue.encode(), now_ns, limit - len(claimed)):
-                    leased = msgspec.structs.replace(
-                        debt, due_ns=now_ns + lease_ns, lease=self._gateway, waits_for=""
-                    )
-                    store(txn, leased)
-                    claimed.append(leased)
-            return claimed
+            claiming = _Claiming(txn, dict(room), now_ns + lease_ns, self._gateway)
+            for debt in _due(txn, b"", now_ns, limit):
+                claiming.take(debt)
+            for name, left in room.items():
+                for debt in _due(txn, turn_at(name).encode(), now_ns, min(left, limit)):
+                    claiming.take(debt)
+            for name in waited:
+                left = min(claiming.room.get(name, limit), limit - len(claiming.claimed))
+                for debt in _due(txn, name.encode(), now_ns, left):
+                    claiming.take(debt)
+            return claiming.claimed
 
         return await self._engine.commit(change)
 
@@ -217,6 +244,39 @@ class DebtTable:
                 ),
             )
         return len(found)
+
+
+class _Claiming:
+    """Leases debts while there is room for them."""
+
+    def __init__(self, txn: Transaction, room: dict[str, int], until_ns: int, gateway: str) -> None:
+        self._txn = txn
+        self._until_ns = until_ns
+        self._gateway = gateway
+        self.room = room
+        self.claimed: list[DebtRecord] = []
+
+    def take(self, debt: DebtRecord) -> None:
+        """Lease it, or have it wait for its turn."""
+        target = next(iter(debt.targets), "")
+        target = target if target in self.room else ""
+        left = self.room.get(target)
+        if left is not None and left <= 0:
+            if debt.waits_for != turn_at(target):
+                store(self._txn, msgspec.structs.replace(debt, waits_for=turn_at(target)))
+            return
+        if left is not None:
+            self.room[target] = left - 1
+        leased = msgspec.structs.replace(
+            debt, due_ns=self._until_ns, lease=self._gateway, waits_for=""
+        )
+        store(self._txn, leased)
+        self.claimed.append(leased)
+
+
+def turn_at(backend: str) -> str:
+    """What a debt waits for that is one of many for a backend."""
+    return _TURN + backend
 
 
 def _due(view: Snapshot, queue: bytes, now_ns: int, limit: int) -> list[DebtRecord]:

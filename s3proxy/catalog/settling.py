@@ -8,7 +8,7 @@ import msgspec
 
 from s3proxy.catalog import copies, debts, manifests, uploads, versions
 from s3proxy.catalog.buckets import current, require
-from s3proxy.catalog.garbage import queue
+from s3proxy.catalog.garbage import discard, queue
 from s3proxy.catalog.records import BlobRef, BucketRecord, CopiesRecord, DebtRecord, Owed
 from s3proxy.catalog.tables import INTENTS
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
@@ -38,6 +38,7 @@ class Settlement(msgspec.Struct, frozen=True):
         added: copies that were made, with their intents open.
         removed: places that are one too many, or not allowed.
         rest: what is still owed; None: nothing.
+        bucket: needed for a blob in the catalog: its record comes to point at a copy.
     """
 
     debt: DebtRecord
@@ -45,6 +46,7 @@ class Settlement(msgspec.Struct, frozen=True):
     added: tuple[BlobRef, ...] = ()
     removed: tuple[BlobRef, ...] = ()
     rest: DebtRecord | None = None
+    bucket: BucketRecord | None = None
 
 
 class SettlingTable:
@@ -135,6 +137,8 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
     record = copies.read(txn, blob)
     places = (*record.places, *added)
     same = debt == settlement.debt
+    if same and not blob.backend and added and settlement.bucket is not None:
+        return _move_out(txn, settlement, added, due_ns)
     if same and set(settlement.places) <= set(places):
         removed = [place for place in settlement.removed if place in places]
         if len(removed) < len(places):
@@ -164,3 +168,29 @@ def _note_manifest(txn: Transaction, debt: DebtRecord) -> None:
     record = versions.find(txn, bucket, key, debt.version_id)
     if record is not None:
         manifests.note(txn, bucket, key, record)
+
+
+def _move_out(
+    txn: Transaction, settlement: Settlement, added: Sequence[BlobRef], due_ns: int
+) -> bool:
+    """Have a record point at the first copy of a blob in the catalog, which goes."""
+    debt, bucket = settlement.debt, settlement.bucket
+    assert bucket is not None, "the caller has it"
+    copies.take(txn, debt.blob)
+    key = debt.key.encode()
+    record = versions.find(txn, bucket, key, debt.version_id)
+    if record is None or debt.blob not in record.blobs:
+        for copy in added:
+            queue(txn, copy, due_ns)
+        return False
+    moved = added[0]
+    blobs = tuple(moved if blob == debt.blob else blob for blob in record.blobs)
+    versions.update(txn, bucket, key, msgspec.structs.replace(record, blobs=blobs))
+    if len(blobs) > 1:
+        queue(txn, debt.blob, due_ns)  # readers open one after the other
+    else:
+        discard(txn, (debt.blob,), due_ns)
+    if settlement.rest is not None:
+        debts.store(txn, msgspec.structs.replace(settlement.rest, blob=moved))
+    copies.store(txn, moved, CopiesRecord(places=tuple(added)))
+    return True

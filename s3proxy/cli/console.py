@@ -11,6 +11,7 @@ import click
 import msgspec
 import trio
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from s3proxy import config_loading
@@ -133,8 +134,13 @@ def print_list(rows: Sequence[Row], as_json: bool, columns: Columns) -> None:
         return
     table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*(cell_of(row) for cell_of in columns.values()))
+        table.add_row(*(_plain(cell_of(row)) for cell_of in columns.values()))
     print_table(table)
+
+
+def _plain(text: str) -> str:
+    """Text that may hold anything, as a key does, without markup and what moves a cursor."""
+    return escape("".join(char if char.isprintable() else "?" for char in text))
 
 
 def to_json(value: object) -> str:

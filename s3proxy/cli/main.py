@@ -16,6 +16,7 @@ from s3proxy.cli.events import events_group
 from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
 from s3proxy.cli.placement import placement_group
+from s3proxy.cli.replication import replication_group
 from s3proxy.cli.tenants import tenant_group
 from s3proxy.cli.tokens import token_group
 from s3proxy.cli.users import user_group
@@ -111,5 +112,6 @@ main.add_command(key_group)
 main.add_command(master_key_group)
 main.add_command(placement_group)
 main.add_command(tenant_group)
+main.add_command(replication_group)
 main.add_command(token_group)
 main.add_command(user_group)

@@ -102,7 +102,7 @@ class BlobWriter(msgspec.Struct, eq=False):
         blob = self.new_blob(key, payload.length)
         now_ns = self._services.now_ns() if store.features.metadata else 0
         beside = Beside(now_ns, payload.checksum)
-        stat = await self._stored(
+        stat = await self.stored(
             key, blob, options, write, lambda: store.put(blob.name, source, options), beside=beside
         )
         intents = (blob.id,)
@@ -127,7 +127,7 @@ class BlobWriter(msgspec.Struct, eq=False):
         record = source.record
         now_ns = self._services.now_ns() if self.store.features.metadata else 0
         beside = Beside(now_ns, next(iter(record.checksums.items()), None), etag=record.etag)
-        await self._stored(key, blob, options, write, copied, beside=beside)
+        await self.stored(key, blob, options, write, copied, beside=beside)
         written = WrittenBlob(blob, record.etag, record.checksums, intents=(blob.id,))
         return msgspec.structs.replace(written, written_ns=now_ns)
 
@@ -136,7 +136,7 @@ class BlobWriter(msgspec.Struct, eq=False):
         if written.intents:
             await self._abandon(written.blob)
 
-    async def _stored(
+    async def stored(
         self,
         key: str,
         blob: BlobRef,
@@ -146,6 +146,13 @@ class BlobWriter(msgspec.Struct, eq=False):
         *,
         beside: Beside | None = None,
     ) -> Stat:
+        """Have `store` write a new blob with `options`, within an intent, which stays open.
+
+        Args:
+            about: what describes the object beside the blob; None: it is a part.
+        Raises:
+            What `store` raises; the blob is garbage.
+        """
         if self.store.features.metadata:
             beside = beside or Beside(self._services.now_ns())
             describe(options, about, about_of(self._bucket, key, blob, about, beside))

@@ -61,11 +61,12 @@ class Services:
         targets: whom buckets may tell of events, by ARN.
         health: which backends work.
         regions: of other gateways, by name.
+        draining: backends that are to hold nothing; what they have is owed to others.
     """
 
     __slots__ = (
-        *("access", "backends", "catalog", "client", "clock_ns", "default_rules", "facts"),
-        *("health", "key_locks", "regions", "settings", "targets"),
+        *("access", "backends", "catalog", "client", "clock_ns", "default_rules", "draining"),
+        *("facts", "health", "key_locks", "regions", "settings", "targets"),
     )
 
     def __init__(
@@ -94,6 +95,7 @@ class Services:
         self.regions = regions or {}
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
+        self.draining: set[str] = set()
 
     def backend(self, name: str) -> Backend:
         """The backend of that name, or by which the buckets of another gateway are reached.

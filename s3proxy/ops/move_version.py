@@ -73,7 +73,7 @@ async def _copied(
         body = await namespace.open(candidate.key, record, first, first + size - 1)
     try:
         payload = ObjectPayload(body, size)
-        payload.md5 = _known_md5(record)
+        payload.md5 = known_md5(record)
         written = await writer.write(candidate.key, payload)
     finally:
         await body.aclose()
@@ -88,7 +88,7 @@ async def _copied(
     return written
 
 
-def _known_md5(record: ObjectRecord) -> bytes:
+def known_md5(record: ObjectRecord) -> bytes:
     """The MD5 of the only blob's bytes, where the ETag is that; else b""."""
     etag = record.etag
     if len(record.blobs) != 1 or record.parts or record.encryption is not None or len(etag) != 32:

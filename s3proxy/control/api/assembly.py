@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from s3proxy.control.api import keys, placement, tenants, users
+from s3proxy.control.api import keys, placement, replication, tenants, users
 from s3proxy.control.api.dependencies import dependencies
 from s3proxy.control.api.guard import Verifier, guard_of
 from s3proxy.control.api.problems import HANDLERS
@@ -16,6 +16,7 @@ ROUTERS = (
     users.router,
     keys.router,
     placement.router,
+    replication.router,
 )
 
 

@@ -1,0 +1,70 @@
+"""Bounds on what is copied at once, and how fast, by backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+from msgspec import Struct
+
+# What was not used of a second may be used at once.
+BURST_S: Final = 1.0
+
+
+class ByteRate:
+    """A token bucket; who takes more than there is waits until it would have been there."""
+
+    __slots__ = ("_bytes_per_s", "_paid_until_s")
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._paid_until_s = float("-inf")
+
+    async def take(self, count: int) -> None:
+        """Wait until `count` bytes may have been moved."""
+        now_s = trio.current_time()
+        start_s = max(self._paid_until_s, now_s - BURST_S)
+        self._paid_until_s = start_s + count / self._bytes_per_s
+        if self._paid_until_s > now_s:
+            await trio.sleep(self._paid_until_s - now_s)
+
+
+class LaneLimits(Struct, frozen=True):
+    """Bounds of one backend; 0: none of its own."""
+
+    concurrency: int = 0
+    bytes_per_s: int = 0
+
+
+class Lanes:
+    """The bounds of all backends.
+
+    Args:
+        workers: copies at once, over all.
+        limits: by backend.
+    """
+
+    def __init__(self, workers: int, limits: Mapping[str, LaneLimits]) -> None:
+        self._workers = workers
+        self._limits = limits
+        self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._rates = {
+            name: ByteRate(found.bytes_per_s) for name, found in limits.items() if found.bytes_per_s
+        }
+
+    def width(self, backend: str) -> int:
+        """How many copies may go there at once."""
+        found = self._limits.get(backend)
+        return min(found.concurrency or self._workers if found else self._workers, self._workers)
+
+    def limiter(self, backend: str) -> trio.CapacityLimiter:
+        """Held while something is copied there."""
+        limiter = self._limiters.get(backend)
+        if limiter is None:
+            limiter = self._limiters[backend] = trio.CapacityLimiter(self.width(backend))
+        return limiter
+
+    def rates(self, *backends: str) -> tuple[ByteRate, ...]:
+        """What bounds bytes that go from and to these."""
+        return tuple(self._rates[name] for name in dict.fromkeys(backends) if name in self._rates)

@@ -1,0 +1,162 @@
+"""Finding what is not where its rules want it: a walk over a bucket, which only writes debts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import trio
+
+from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord, UploadRecord
+from s3proxy.catalog.settling import Owing
+from s3proxy.catalog.tables import encode
+from s3proxy.ops.placing import decision_of, rules_of
+from s3proxy.ops.settle_debt import replicas_of, steps_of
+
+if TYPE_CHECKING:
+    from s3proxy.catalog.version_listing import VersionEntry
+    from s3proxy.ops.call import Services
+    from s3proxy.placement import Decision
+
+PAGE_ROWS: Final = 256
+OBJECTS_PER_S: Final = 5000
+SAVE_S: Final = 5.0
+TASK: Final = "owe"
+
+
+def owed_for(services: Services, blob: BlobRef, decision: Decision, replicas: int) -> Owed | None:
+    """What is owed for a blob by where it is; None: it is where it should be."""
+    places = services.catalog.places_of(blob)
+    steps = steps_of(
+        [place.backend for place in places],
+        [name for name in decision.order if name not in services.draining],
+        decision.wanted,
+        writable=lambda name: name not in decision.read_only,
+        is_up=lambda name: True,
+    )
+    if not steps.add and len(steps.keep) == len(places):
+        return None
+    return Owed(blob, targets=steps.add, replicas=replicas)
+
+
+def walk_rules(services: Services, bucket: BucketRecord) -> bytes:
+    """A digest of all that says where the objects of a bucket should be; b"": nothing does."""
+    rules = rules_of(services, bucket)
+    if rules is None:
+        return b""
+    facts = [services.facts[name] for name in sorted(services.facts)]
+    said = encode((rules, bucket.placement_revision, [msgspec.to_builtins(one) for one in facts]))
+    return hashlib.blake2b(said, digest_size=16).digest()
+
+
+async def owe_bucket(
+    services: Services,
+    bucket: BucketRecord,
+    reason: str,
+    *,
+    rules: bytes = b"",
+    objects_per_s: int = OBJECTS_PER_S,
+) -> int:
+    """Write a debt for every blob of a bucket that is not where its rules want it.
+
+    Bounded in rate and memory. One that was cut off is gone on with, where the next has the same
+    reason and rules.
+
+    Args:
+        reason: names the walk: "placement", or the drain or scrub that it is for.
+        rules: digest of what is walked for.
+    Returns:
+        How many debts were written by this call.
+
+    Raises:
+        NoSuchBucket: the bucket is gone.
+        KvError: the catalog failed.
+    """
+    walk = _Walk(services, bucket, reason, rules)
+    return await walk.run(objects_per_s)
+
+
+class _Walk:
+    """One walk over the versions of a bucket, then over the parts of its uploads."""
+
+    def __init__(self, services: Services, bucket: BucketRecord, reason: str, rules: bytes) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self._bucket = bucket
+        self._task = f"{TASK}\0{reason}"
+        progress = self._catalog.get_progress(bucket, self._task)
+        if progress is None or progress.done or progress.rules != rules:
+            progress = ProgressRecord(round=0, rules=rules)
+        self._progress = progress
+        self._saved_s = trio.current_time()
+
+    async def run(self, objects_per_s: int) -> int:
+        found = 0
+        done_key, version_id = self._progress.cursor, ""
+        key = done_key
+        while True:
+            page = self._catalog.list_versions(
+                self._bucket, key_marker=key, version_id_marker=version_id, limit=PAGE_ROWS
+            )
+            owing = [one for entry in page.entries for one in self._of_version(entry)]
+            found += await self._add(owing)
+            await trio.sleep(len(page.entries) / objects_per_s)
+            if not page.truncated:
+                break
+            key, version_id = page.next_key_marker, page.next_id_marker
+            # The page may end amid the versions of a key: that one is walked again.
+            done_keys = (entry.key for entry in reversed(page.entries) if entry.key != key)
+            done_key = next(done_keys, done_key)
+            await self._save(done_key)
+        parts = self._of_uploads()
+        while owing := list(islice(parts, PAGE_ROWS)):
+            found += await self._add(owing)
+        await self._save("", done=True)
+        return found
+
+    async def _add(self, owing: Sequence[Owing]) -> int:
+        return await self._catalog.add_debts(self._bucket, owing) if owing else 0
+
+    async def _save(self, cursor: str, *, done: bool = False) -> None:
+        if not done and trio.current_time() < self._saved_s + SAVE_S:
+            return
+        progress = msgspec.structs.replace(self._progress, cursor=cursor, done=done)
+        await self._catalog.put_progress(self._bucket, self._task, progress)
+        self._saved_s = trio.current_time()
+
+    def _of_version(self, entry: VersionEntry) -> Iterator[Owing]:
+        record = entry.record
+        if record.delete_marker:
+            return
+        replicas = replicas_of(record.tags)
+        decision = decision_of(self._services, self._bucket, replicas, record.storage_class)
+        for blob in record.blobs:
+            owed = owed_for(self._services, blob, decision, replicas)
+            if owed is not None:
+                yield Owing(entry.key, owed, record.named_version)
+
+    def _of_uploads(self) -> Iterator[Owing]:
+        """What is owed for parts; they become an object's with what is owed for them."""
+        decision = decision_of(self._services, self._bucket)
+        for upload in self._uploads():
+            for part in self._catalog.list_parts(self._bucket, upload.upload_id):
+                blob = part.blob
+                if blob is None or not blob.backend:
+                    continue
+                owed = owed_for(self._services, blob, decision, 0)
+                if owed is not None:
+                    yield Owing(upload.key, owed, "", upload.upload_id, part.number)
+
+    def _uploads(self) -> Iterator[UploadRecord]:
+        marker = upload_id_marker = ""
+        while True:
+            page = self._catalog.list_uploads(
+                self._bucket, key_marker=marker, upload_id_marker=upload_id_marker
+            )
+            yield from page.entries
+            if not page.truncated:
+                return
+            marker, upload_id_marker = page.next_key_marker, page.next_id_marker

@@ -1,0 +1,262 @@
+"""Bringing one blob to where its rules want it: what to copy, what to remove, what to wait for.
+
+Idempotent: what is to be done is found from where the blob is now, whatever was done before, and
+one transaction keeps it (catalog/settling.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from s3proxy.catalog.errors import IntentLost, NoSuchBucket
+from s3proxy.catalog.records import BlobRef, BucketRecord, DebtRecord, ObjectRecord
+from s3proxy.catalog.settling import Settlement
+from s3proxy.ops.move_version import known_md5
+from s3proxy.ops.placing import decision_of, replicas_tag
+from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
+from s3proxy.s3.errors import S3Error
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Services
+    from s3proxy.ops.lanes import Lanes
+    from s3proxy.placement import Decision
+
+ERROR_LENGTH_MAX: Final = 300
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """What to do about a blob.
+
+    Attributes:
+        add: backends to copy it to, the first first.
+        keep: which of its places stay, by their position; the others are surplus or not allowed.
+        enough: once all of `add` have it, the others may go.
+        away: backends that should have it and cannot take it now.
+    """
+
+    add: tuple[str, ...]
+    keep: frozenset[int]
+    enough: bool
+    away: tuple[str, ...]
+
+
+def steps_of(
+    held: Sequence[str],
+    order: Sequence[str],
+    wanted: int,
+    *,
+    writable: Callable[[str], bool],
+    is_up: Callable[[str], bool],
+) -> Steps:
+    """Decide; pure.
+
+    The first `wanted` backends of the order are the ideal ones. While one of them cannot take a
+    copy, the next that can stands in for it; later it gets its copy after all, and that one goes.
+
+    Args:
+        held: the backends of the blob's places.
+        order: backends that may hold it, best first.
+    """
+    there: dict[str, int] = {}
+    for position, backend in enumerate(held):
+        if backend in order:
+            there.setdefault(backend, position)
+    possible = [name for name in order if name in there or writable(name)]
+    ideal = possible[:wanted]
+    add = [name for name in ideal if name not in there and is_up(name)]
+    away = [name for name in ideal if name not in there and not is_up(name)]
+    spare = [name for name in possible if name not in there and name not in ideal and is_up(name)]
+    lacking = wanted - len(there) - len(add)
+    add += spare[: max(lacking, 0)]
+    chosen = [name for name in ideal if name not in away]
+    chosen += [name for name in possible if name not in ideal and (name in there or name in add)]
+    chosen = chosen[:wanted]
+    return Steps(
+        add=tuple(name for name in add if name in chosen),
+        keep=frozenset(there[name] for name in chosen if name in there),
+        enough=bool(chosen) and len(chosen) >= min(wanted, len(possible)),
+        away=tuple(away),
+    )
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a debt is about, as it is now.
+
+    Attributes:
+        record: of the object; None for a part.
+    """
+
+    bucket: BucketRecord
+    record: ObjectRecord | None
+    decision: Decision
+
+
+def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
+    """What a debt is about; None: its bucket is gone."""
+    catalog = services.catalog
+    bucket = catalog.get_bucket(debt.bucket, debt.tenant)
+    if bucket is None or bucket.id != debt.bucket_id:
+        return None
+    record = catalog.get_object(bucket, debt.key, debt.version_id) if debt.version_id else None
+    if record is not None and debt.blob not in record.blobs:
+        record = None
+    replicas, storage_class = debt.replicas, "STANDARD"
+    if record is not None:
+        replicas, storage_class = replicas_of(record.tags), record.storage_class
+    return Subject(bucket, record, decision_of(services, bucket, replicas, storage_class))
+
+
+def replicas_of(tags: dict[str, str]) -> int:
+    """How many copies an object's tags ask for; 0 where they say nothing that can be understood."""
+    try:
+        return replicas_tag(tags) if tags else 0
+    except S3Error:
+        return 0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was done about a debt.
+
+    Attributes:
+        error: what a copy failed with, that waiting for a backend does not mend; "": nothing.
+        waits_for: the backend that has to be up; "": none.
+        short: rules leave too few backends.
+        missing: backends that should have it, and have not.
+    """
+
+    places: tuple[BlobRef, ...]
+    added: tuple[BlobRef, ...] = ()
+    removed: tuple[BlobRef, ...] = ()
+    error: str = ""
+    waits_for: str = ""
+    short: bool = False
+    bucket: BucketRecord | None = None
+    missing: tuple[str, ...] = ()
+
+    def settled(self, debt: DebtRecord, rest: DebtRecord | None) -> Settlement:
+        """What the catalog is to keep of it."""
+        return Settlement(debt, self.places, self.added, self.removed, rest, self.bucket)
+
+
+class Settling:
+    """One debt that is being settled."""
+
+    def __init__(self, services: Services, lanes: Lanes, debt: DebtRecord) -> None:
+        self._services = services
+        self._lanes = lanes
+        self._debt = debt
+        self._failed: set[str] = set()
+        self._damaged: list[BlobRef] = []
+        self.added: list[BlobRef] = []
+
+    async def run(self) -> Outcome:
+        """Copy what is to be copied; what that fails with is in the outcome.
+
+        Raises:
+            KvError: the catalog failed. Copies that were made are open intents.
+        """
+        places = self._services.catalog.places_of(self._debt.blob)
+        subject = subject_of(self._services, self._debt)
+        if subject is None or (not self._debt.blob.backend and subject.record is None):
+            return Outcome(places)
+        error = waits_for = ""
+        while True:
+            steps = self._steps(subject.decision, places)
+            if not steps.add:
+                break
+            if not self._readable(places):
+                waits_for = places[0].backend
+                break
+            target = steps.add[0]
+            try:
+                self.added.append(await self._copy(subject, places, target))
+            except (*FAILURES, IntentLost) as failure:
+                self._failed.add(target)
+                if self._services.health.is_up(target):
+                    error = error or f"{target}: {failure}"[:ERROR_LENGTH_MAX]
+            except NoSuchBucket:
+                break
+        return self._outcome(subject, places, steps, error, waits_for)
+
+    def _outcome(
+        self, subject: Subject, places: tuple[BlobRef, ...], steps: Steps, error: str, source: str
+    ) -> Outcome:
+        """What came of it; `source`: the backend that the bytes are on, where it is down."""
+        waits_for = "" if error else source or next(iter(steps.away), "")
+        held = (*places, *self.added)
+        if steps.enough:
+            removed = [place for n, place in enumerate(held) if n not in steps.keep]
+        else:
+            removed = self._damaged if len(self._damaged) < len(held) else []
+        wanted = subject.decision.wanted
+        return Outcome(
+            places,
+            tuple(self.added),
+            tuple(removed),
+            error=error,
+            waits_for=waits_for,
+            short=not error and not waits_for and len(steps.keep) < wanted,
+            bucket=subject.bucket,
+            missing=(*steps.add, *steps.away),
+        )
+
+    def _steps(self, decision: Decision, places: Sequence[BlobRef]) -> Steps:
+        services = self._services
+        drained = services.draining
+        return steps_of(
+            ["" if place in self._damaged else place.backend for place in (*places, *self.added)],
+            [name for name in decision.order if name not in drained],
+            decision.wanted,
+            writable=lambda name: name not in decision.read_only,
+            is_up=lambda name: name not in self._failed and services.health.is_up(name),
+        )
+
+    def _readable(self, places: Sequence[BlobRef]) -> bool:
+        is_up = self._services.health.is_up
+        return any(not place.backend or is_up(place.backend) for place in (*places, *self.added))
+
+    async def _copy(self, subject: Subject, places: Sequence[BlobRef], target: str) -> BlobRef:
+        """Copy to one backend; where the bytes are wrong, from one place after the other."""
+        sources = [place for place in (*places, *self.added) if place not in self._damaged]
+        async with self._lanes.limiter(target):
+            try:
+                return await self._copy_from(subject, sources, target)
+            except Damaged:
+                if len(sources) == 1:
+                    raise
+            return await self._copy_from_any(subject, sources, target)
+
+    async def _copy_from_any(
+        self, subject: Subject, sources: Sequence[BlobRef], target: str
+    ) -> BlobRef:
+        """Copy from the first place whose bytes are right; those before it count no more."""
+        wrong: list[BlobRef] = []
+        failure: Exception = Damaged()
+        for place in sources:
+            try:
+                copy = await self._copy_from(subject, [place], target)
+            except Damaged:
+                wrong.append(place)
+            except FAILURES as error:
+                failure = error
+            else:
+                self._damaged += wrong
+                return copy
+        raise failure
+
+    async def _copy_from(
+        self, subject: Subject, sources: Sequence[BlobRef], target: str
+    ) -> BlobRef:
+        record = subject.record
+        original = Original(
+            blob=self._debt.blob,
+            about=record if record is not None and len(record.blobs) == 1 else None,
+            md5="" if record is None else known_md5(record).hex(),
+            rates=self._lanes.rates(target, *(place.backend for place in sources[:1])),
+        )
+        return await copy_to(
+            self._services, subject.bucket, self._debt.key, sources, target, original=original
+        )

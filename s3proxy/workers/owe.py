@@ -1,0 +1,76 @@
+"""Walks the buckets whose rules of placement are others than when they were walked last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from s3proxy.catalog.errors import CatalogError, NoSuchBucket
+from s3proxy.catalog.tables import BUCKETS
+from s3proxy.log import get_logger
+from s3proxy.ops.owing import OBJECTS_PER_S, TASK, owe_bucket, walk_rules
+
+if TYPE_CHECKING:
+    from s3proxy.catalog.records import BucketRecord
+    from s3proxy.ops.call import Services
+
+REASON: Final = "placement"
+# Rules of tenants change without the bucket; all of them are looked at this often.
+POLL_S: Final = 60.0
+
+logger = get_logger("owe")
+
+
+class Ower:
+    """Worker that writes debts where rules have changed.
+
+    Args:
+        objects_per_s: versions looked at in a second, at most.
+    """
+
+    name = "owe"
+
+    def __init__(self, services: Services, *, objects_per_s: int = OBJECTS_PER_S) -> None:
+        self._services = services
+        self._rate = objects_per_s
+        self._changed = trio.Event()
+        services.catalog.engine.on_change(self._wake, BUCKETS)
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def work(self) -> bool:
+        """Walk one bucket whose rules are others now."""
+        self._changed = trio.Event()
+        for bucket in self._services.catalog.scan_buckets():
+            rules = self._stale_rules(bucket)
+            if rules is None:
+                continue
+            try:
+                found = await owe_bucket(
+                    self._services, bucket, REASON, rules=rules, objects_per_s=self._rate
+                )
+            except NoSuchBucket:
+                continue
+            except CatalogError as error:
+                logger.error("walk given up", bucket=bucket.name, error=str(error))
+                continue
+            logger.info("rules of placement changed", bucket=bucket.name, owed=found)
+            return True
+        return False
+
+    async def wait_for_work(self) -> None:
+        """Return when buckets have changed, or after a while."""
+        with trio.move_on_after(POLL_S):
+            await self._changed.wait()
+
+    def _stale_rules(self, bucket: BucketRecord) -> bytes | None:
+        """What a bucket is to be walked for; None: it has been, or has no need."""
+        if bucket.kind != "managed":
+            return None
+        rules = walk_rules(self._services, bucket)
+        progress = self._services.catalog.get_progress(bucket, f"{TASK}\0{REASON}")
+        if progress is None:
+            return rules or None
+        return None if progress.done and progress.rules == rules else rules

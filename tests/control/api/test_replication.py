@@ -1,0 +1,47 @@
+"""/api/v1/replication."""
+
+from __future__ import annotations
+
+from tests.catalog.owing import give_up, owe
+from tests.control.api.desk import Desk
+
+
+async def test_replication_shows_what_is_owed_to_each_backend(desk: Desk) -> None:
+    assert (await desk.ask("GET", "/replication")).json() == []
+    await owe(desk.catalog, desk.lab.bucket(), "k", "de")
+    (lag,) = (await desk.ask("GET", "/replication")).json()
+    assert (lag["backend"], lag["objects"], lag["bytes"], lag["dead"]) == ("de", 1, 3, 0)
+    assert lag["lag_s"] > 0
+
+
+async def test_replication_debts_come_in_parts(desk: Desk) -> None:
+    keys = {f"k{number}" for number in range(5)}
+    for key in keys:
+        await owe(desk.catalog, desk.lab.bucket(), key, "de")
+    found, after = [], ""
+    while True:
+        page = (await desk.ask("GET", f"/replication/debts?limit=2&after={after}")).json()
+        found += [debt["key"] for debt in page["items"]]
+        after = page["next"]
+        if not after:
+            break
+    assert (len(found), set(found)) == (5, keys)
+
+
+async def test_replication_dead_letters_are_listed_and_retried(desk: Desk) -> None:
+    for key in ("a", "b", "c"):
+        await give_up(desk.catalog, await owe(desk.catalog, desk.lab.bucket(), key, "de"), key)
+    first = (await desk.ask("GET", "/replication/debts?dead=true&limit=1")).json()
+    assert first["items"][0]["dead"]
+    rest = (await desk.ask("GET", f"/replication/debts?dead=true&after={first['next']}")).json()
+    errors = {debt["error"] for debt in (*first["items"], *rest["items"])}
+    assert errors == {"a", "b", "c"}
+    answer = await desk.ask("POST", "/replication/retry", {"ids": [first["items"][0]["id"]]})
+    assert answer.json() == {"retried": 1}
+    assert (await desk.ask("POST", "/replication/retry", {})).json() == {"retried": 2}
+
+
+async def test_replication_is_for_administrators_of_everything(desk: Desk) -> None:
+    token = await desk.tenant_admin("main")
+    assert await desk.refusal("GET", "/replication", token=token) == "403 Forbidden"
+    assert await desk.refusal("GET", "/replication/debts", token="") == "401 Unauthorized"
