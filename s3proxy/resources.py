@@ -22,6 +22,7 @@ from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.ops.lanes import LaneLimits, Lanes
 from s3proxy.ops.region_table import Region, backend_name
+from s3proxy.placement import known_places
 from s3proxy.s3.proxies import Networks
 
 logger = get_logger("service")
@@ -86,6 +87,12 @@ def server_limits(config: Config) -> ServerLimits:
             allowed=allowed,
         )
     return msgspec.structs.replace(limits, connections_max=allowed)
+
+
+def signed_regions(config: Config) -> set[str]:
+    """What clients sign for beside the gateway's region: what GetBucketLocation may tell them."""
+    places = known_places([backend.facts() for backend in config.backends()])
+    return {*places, *map(str.upper, places), *(region.name for region in config.region)}
 
 
 def trusted_networks(config: Config) -> Networks | None:

@@ -62,6 +62,7 @@ from s3proxy.resources import (
     replication_lanes,
     server_limits,
     server_tls,
+    signed_regions,
     trusted_networks,
     upstream_trust,
 )
@@ -253,7 +254,7 @@ class Service:
             config.server.region,
             version_two=VersionTwo(hosts) if config.s3.sigv2 else None,
             tolerate_accept_encoding=config.server.tolerate_accept_encoding,
-            other_regions=[region.name for region in config.region],
+            other_regions=signed_regions(config),
         )
         return Gateway(
             services,
