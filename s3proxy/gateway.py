@@ -93,6 +93,8 @@ class Gateway:
         self._addresses = Addresses(
             services.catalog, hosts, authenticator.tenant_of, default_tenant
         )
+        self._virtual, self._websites = hosts.virtual, hosts.websites
+        self._nobody = self._addresses.nobody
         self._proxies = proxies
         self._metrics = metrics
         self._access_log = access_log
@@ -105,10 +107,10 @@ class Gateway:
             signed = request.head
             if self._proxies is not None:
                 signed = _as_sent(request, self._proxies)
-            if self._hosts.websites and (name := self._hosts.website(request.head.host)):
+            if self._websites and (name := self._hosts.website(request.head.host)):
                 return await self._visit(request, name, exchange)
-            bucket, nobody = "", self._addresses.nobody
-            if self._addresses.virtual and (address := self._addresses.find(request.head)):
+            bucket, nobody = "", self._nobody
+            if self._virtual and (address := self._addresses.find(request.head)):
                 bucket, nobody = address.bucket, address.nobody
                 exchange.nobody = nobody
             exchange.route = found = route(request.head, bucket)

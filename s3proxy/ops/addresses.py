@@ -43,7 +43,6 @@ class Addresses:
         default_tenant: of requests without a signature, where the host name names none.
 
     Attributes:
-        virtual: whether any host name of the API may name anything.
         nobody: who sends a request that nobody signed, in path style.
     """
 
@@ -57,7 +56,6 @@ class Addresses:
         self._catalog = catalog
         self._hosts = hosts
         self._tenant_of = tenant_of
-        self.virtual = hosts.virtual
         self.nobody = anonymous_of(default_tenant)
 
     def find(self, head: RequestHead) -> Address | None:

@@ -42,7 +42,7 @@ async def recover(catalog: Catalog, backends: Mapping[str, Backend]) -> int:
 
 async def _forget_uploads(catalog: Catalog, backends: Mapping[str, Backend]) -> None:
     known: dict[tuple[str, str], set[str]] = {}
-    for bucket in catalog.list_buckets():
+    for bucket in catalog.scan_buckets():
         if bucket.kind == "attached":
             ids = known.setdefault((bucket.backend, bucket.container), set())
             ids.update(_upload_ids(catalog, bucket))

@@ -84,3 +84,16 @@ async def test_recover_forgets_uploads_to_attached_directories_that_the_catalog_
         assert await recover(catalog, {"disk": as_backend(disk), "far": as_backend(far)}) == 0
     assert disk.asked == ["recover", "forget www"]
     assert disk.known == {*(f"here-{n}" for n in range(1001)), "also-here-0"}
+
+
+async def test_recover_keeps_uploads_to_the_directory_of_any_tenant(tmp_path: Path) -> None:
+    disk = FakeBackend()
+    async with open_catalog(tmp_path) as catalog:
+        await catalog.create_tenant("acme")
+        for tenant in ("main", "acme"):
+            record = bucket_record("www", tenant, kind="attached")
+            bucket = await catalog.create_bucket(record)
+            native = msgspec.structs.replace(upload_record("k", "u"), backend_upload_id=tenant)
+            await catalog.create_upload(bucket, native)
+        await recover(catalog, {"disk": as_backend(disk)})
+    assert disk.known == {"main", "acme"}
