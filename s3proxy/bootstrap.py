@@ -94,23 +94,30 @@ def _sealer(data: Path) -> Sealer:
 
 
 @asynccontextmanager
-async def open_catalog(config: DataConfig) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
+async def open_catalog(
+    config: DataConfig, *, protected_s: float = 0.0
+) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
     """The catalog with its writer running; everything queued is durable when the block ends.
 
     Commands open it beside a running gateway; LMDB lets several processes in.
+
+    Args:
+        protected_s: how long blobs stay that nothing points at, for backups that still name them.
     """
-    async with open_catalog_file(config, _made(config) / CATALOG_NAME) as opened:
+    path = _made(config) / CATALOG_NAME
+    async with open_catalog_file(config, path, protected_s=protected_s) as opened:
         yield opened
 
 
 @asynccontextmanager
 async def open_catalog_file(
-    config: DataConfig, path: Path
+    config: DataConfig, path: Path, *, protected_s: float = 0.0
 ) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
     """The catalog in a file of the data directory; see open_catalog."""
+    garbage_delay_s = max(config.garbage_grace_s, protected_s)
     engine = LmdbEngine(path, map_size_bytes=config.map_size_bytes)
     try:
-        catalog = Catalog(engine, _sealer(path.parent), garbage_delay_s=config.garbage_grace_s)
+        catalog = Catalog(engine, _sealer(path.parent), garbage_delay_s=garbage_delay_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await catalog.index_keys()

@@ -281,6 +281,23 @@ class PlacementConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return rules or None
 
 
+class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Backups of the catalog on a schedule; an empty `backend` turns them off."""
+
+    backend: str = ""
+    container: str = "s3proxy-backups"  # a bucket, or a directory of a local backend
+    prefix: str = "catalog/"
+    interval_s: Annotated[float, Meta(ge=1, le=1e8)] = 3600.0
+    keep: Count = 24
+    protect_s: Seconds = 0.0  # how long the collector leaves what a backup may name; 0: see below
+
+    def protected_s(self) -> float:
+        """How old a backup may be that is restored whole: twice the interval, if not said."""
+        if self.protect_s or not self.backend:
+            return self.protect_s
+        return 2 * self.interval_s
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All sections; what is absent has its default."""
 
@@ -295,6 +312,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
+    backup: BackupConfig = field(default_factory=BackupConfig)
     log: LogConfig = field(default_factory=LogConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs

@@ -29,6 +29,7 @@ REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
 # S3 tells no FIFO queues and topics.
 QUEUE_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sqs:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,80}")
 TOPIC_ARN = re.compile(r"arn:[a-z0-9-]{1,20}:sns:[a-z0-9-]{1,40}:[0-9]{1,20}:[A-Za-z0-9_-]{1,256}")
+BACKUP_PREFIX = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,9}")
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 SIGNING = frozenset(
@@ -62,6 +63,7 @@ def check(config: Config, origin: Origin) -> None:
     _check_backends(config, origin)
     _check_buckets(config, origin)
     _check_regions(config, origin)
+    _check_backup(config, origin)
     _check_storage_classes(config, origin)
     _check_event_targets(config, origin)
 
@@ -214,6 +216,31 @@ def _check_regions(config: Config, origin: Origin) -> None:
             key = f"{where}.{given[0]}"
             raise ConfigError(origin(key), key, "a key", 'none, or mode = "forward"')
     _check_unique(origin, "region.name", [region.name for region in config.region])
+
+
+def _check_backup(config: Config, origin: Origin) -> None:
+    backup = config.backup
+    names = [backend.name for backend in config.backends()]
+    if backup.backend not in ("", *names):
+        key, allowed = "backup.backend", "one of " + ", ".join(names)
+        raise ConfigError(origin(key), key, repr(backup.backend), allowed)
+    if not is_addressable_bucket(backup.container):
+        key, allowed = "backup.container", "3 to 255 of A-Z, a-z, 0-9, ., - and _"
+        raise ConfigError(origin(key), key, repr(backup.container), allowed)
+    if not BACKUP_PREFIX.fullmatch(backup.prefix):
+        key, allowed = (
+            "backup.prefix",
+            "names of a-z, A-Z, 0-9, -, . and _, each with a / behind it",
+        )
+        raise ConfigError(origin(key), key, repr(backup.prefix), allowed)
+    for bucket in config.bucket:
+        if (bucket.backend, bucket.target or bucket.name) == (backup.backend, backup.container):
+            key, found = "backup.container", f"the target of [[bucket]] {bucket.name}"
+            raise ConfigError(origin(key), key, found, "a place that no bucket shows to clients")
+    if backup.backend and 0 < backup.protect_s < backup.interval_s:
+        key, found = "backup.protect_s", str(backup.protect_s)
+        allowed = "0, or at least interval_s: else the newest backup would name blobs that are gone"
+        raise ConfigError(origin(key), key, found, allowed)
 
 
 def _check_storage_classes(config: Config, origin: Origin) -> None:

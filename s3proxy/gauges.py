@@ -13,6 +13,7 @@ from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.log import AccessLog
 from s3proxy.metrics import Reading
+from s3proxy.ops.backups import Backups
 from s3proxy.ops.call import Services
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.workers.deliver import Deliverer
@@ -196,3 +197,16 @@ def of_events(catalog: Catalog, deliverers: Sequence[Deliverer]) -> Iterator[Rea
         yield "counter", "events_delivered", "Events delivered", deliverer.delivered, name
         yield "counter", "events_failed", "Tries that failed", deliverer.failed, name
         yield "counter", "events_died", "Events given up", deliverer.died, name
+
+
+def of_backups(backups: Backups | None) -> Iterator[Reading]:
+    """Backups of the catalog, where some are made."""
+    if backups is None:
+        return
+    last = backups.last
+    if last is not None:
+        age_s = max(0.0, time.time() - last.made_s)
+        yield "gauge", "backup_age_seconds", "Age of the last good backup", age_s, {}
+        yield "gauge", "backup_bytes", "Its size", last.size, {}
+    yield "counter", "backups", "Backups made", backups.made, {}
+    yield "counter", "backup_failures", "Tries that failed", backups.failures, {}

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from hashlib import blake2b
 
 import msgspec
+import trio
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.backends.options import BackendOptions, LocalOptions, S3Options
+from s3proxy.backends.registry import open_backends
 from s3proxy.backends.s3 import S3Backend
+from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import StartError, connections_limit
+from s3proxy.catalog.catalog import Catalog
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig, RegionConfig, names_in
 from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
 from s3proxy.http.limits import ServerLimits
+from s3proxy.http.readiness import Readiness
 from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
+from s3proxy.ops.backups import BackupPlace, Backups
 from s3proxy.ops.lanes import LaneLimits, Lanes
 from s3proxy.ops.region_table import Region, backend_name
 from s3proxy.placement import known_places
@@ -43,6 +52,58 @@ def backend_options(config: BackendConfig) -> BackendOptions:
         verifies_payload=config.verifies_payload,
         attaching=config.new_buckets == "attached",
         physical_bucket=config.physical_bucket,
+    )
+
+
+@asynccontextmanager
+async def open_transport(config: Config) -> AsyncIterator[tuple[Readiness, Client]]:
+    """The readiness set and the client of everything that speaks HTTP."""
+    readiness = Readiness()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(readiness.run)
+        client = Client(readiness, config.upstream.limits(), upstream_trust(config))
+        nursery.start_soon(client.run)
+        try:
+            yield readiness, client
+        finally:
+            with trio.CancelScope(shield=True):
+                await client.aclose()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_backup_place(config: Config, name: str) -> AsyncIterator[BackupPlace]:
+    """Where the backups of the catalog are at the backend of that name, for a command.
+
+    Raises:
+        StartError: there is no such backend, or it cannot be opened.
+    """
+    options = [backend_options(one) for one in config.backends() if one.name == name]
+    if not options:
+        known = ", ".join(backend.name for backend in config.backends())
+        raise StartError(f"backend {name!r} is not configured; there are: {known}")
+    async with open_transport(config) as (_, client):
+        try:
+            backend = open_backends(options, client)[name]
+        except (BackendError, OSError, ValueError) as error:
+            raise StartError(f"backend: {error}") from error
+        yield BackupPlace(backend, config.backup.container, config.backup.prefix)
+        await backend.aclose()
+
+
+def backups_of(
+    config: Config, catalog: Catalog, backends: Mapping[str, Backend], container_seed: int
+) -> Backups | None:
+    """What makes backups of the catalog; None where none are configured."""
+    backup = config.backup
+    if not backup.backend:
+        return None
+    return Backups(
+        catalog,
+        BackupPlace(backends[backup.backend], backup.container, backup.prefix),
+        directory=config.data.dir,
+        keep=backup.keep,
+        deployment=blake2b(container_seed.to_bytes(8, "big"), digest_size=8).hexdigest(),
     )
 
 

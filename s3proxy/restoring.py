@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import trio
@@ -42,24 +44,27 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 async def restore(
-    config: DataConfig, source: Path, *, replace: bool, without_keys: bool = False
+    config: DataConfig,
+    source: Path,
+    *,
+    replace: bool,
+    without_keys: bool = False,
+    called: str = "",
 ) -> Restored:
     """Make the catalog of a data directory the one in the file `source`.
 
     Args:
+        called: what the file is called in errors, where it is not `source`.
         replace: also where there is a catalog, which is kept under another name.
         without_keys: also where the master keys that sealed its secrets are not there.
     Raises:
         StartError: nothing was changed; says why.
     """
     with data_directory(config) as data:
-        catalog = data / CATALOG_NAME
-        if catalog.exists() and not replace:
-            raise StartError(
-                f"{catalog} is there: --replace puts the restored one in its place and keeps it"
-            )
-        with _incoming(data, source) as incoming:
-            report = await _checked(incoming, source)
+        catalog = _require_place(data, replace=replace)
+        called = called or str(source)
+        with _incoming(data, source, called) as incoming:
+            report = await _checked(incoming, called)
             if not without_keys:
                 _require_keys(data, report)
             intents = await _settled(config, incoming)
@@ -69,7 +74,24 @@ async def restore(
 
 
 @contextmanager
-def _incoming(data: Path, source: Path) -> Iterator[Path]:
+def fetched(config: DataConfig, *, replace: bool) -> Iterator[IO[bytes]]:
+    """A file without a name in the data directory, for a backup that comes from elsewhere.
+
+    Raises:
+        StartError: as `restore`, before anything is brought here.
+    """
+    with data_directory(config) as data:
+        _require_place(data, replace=replace)
+    try:
+        file = tempfile.TemporaryFile(dir=data, buffering=0)  # noqa: SIM115 - the next line
+    except OSError as error:
+        raise StartError(f"{data}: {error.strerror}") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _incoming(data: Path, source: Path, called: str) -> Iterator[Path]:
     """The copy beside the catalog; gone at the end, unless it has another name by then."""
     path = data / _INCOMING_NAME
     _remove(path)  # a restore that was killed
@@ -80,8 +102,8 @@ def _incoming(data: Path, source: Path) -> Iterator[Path]:
                 shutil.copyfileobj(reading, writing, 1 << 20)
     except OSError as error:
         _remove(path)
-        where = source if error.filename == str(source) else data
-        raise StartError(f"restore {source}: {where}: {error.strerror}") from error
+        where = called if error.filename == str(source) else data
+        raise StartError(f"restore {called}: {where}: {error.strerror}") from error
     try:
         yield path
     finally:
@@ -93,15 +115,24 @@ def _remove(path: Path) -> None:
     Path(f"{path}{_LOCK}").unlink(missing_ok=True)
 
 
-async def _checked(incoming: Path, source: Path) -> Report:
+def _require_place(data: Path, *, replace: bool) -> Path:
+    catalog = data / CATALOG_NAME
+    if catalog.exists() and not replace:
+        raise StartError(
+            f"{catalog} is there: --replace puts the restored one in its place and keeps it"
+        )
+    return catalog
+
+
+async def _checked(incoming: Path, called: str) -> Report:
     try:
         report = await check_file(str(incoming), in_use=False)
     except KvError as error:
-        raise StartError(f"restore {source}: {error.hint}") from error
+        raise StartError(f"restore {called}: {error.hint}") from error
     if report.sound:
         return report
     found = "; ".join(report.problems[:_SHOWN_MAX])
-    raise StartError(f"restore {source}: {report.problems_count} rows are not sound: {found}")
+    raise StartError(f"restore {called}: {report.problems_count} rows are not sound: {found}")
 
 
 def _require_keys(data: Path, report: Report) -> None:

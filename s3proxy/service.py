@@ -55,8 +55,10 @@ from s3proxy.ops.identity import identity_of
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.resources import (
     backend_options,
+    backups_of,
     listen,
     open_access_log,
+    open_transport,
     reason_of,
     region_table,
     replication_lanes,
@@ -64,11 +66,11 @@ from s3proxy.resources import (
     server_tls,
     signed_regions,
     trusted_networks,
-    upstream_trust,
 )
 from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
 from s3proxy.s3.sigv2 import VersionTwo
+from s3proxy.workers.backup import BackupWorker
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.describe import Describer
@@ -122,29 +124,16 @@ class Service:
             listen(config.server.listen, config.server.backlog) as listener,
             closing(open_access_log(config.log.access)) as access_log,
         ):
-            async with open_catalog(config.data) as (catalog, engine):
+            protected_s = config.backup.protected_s()
+            async with open_catalog(config.data, protected_s=protected_s) as (catalog, engine):
                 await attach_buckets(catalog, config)
                 self._metrics.add_source(lambda: gauges.of_engine(engine))
                 self._metrics.add_source(lambda: gauges.of_access_log(access_log))
-                async with self._transport() as (readiness, client):
+                async with open_transport(config) as (readiness, client):
+                    self._metrics.add_source(lambda: gauges.of_client(client))
                     logs = RequestLogs(config.bucket_logging.buffer_bytes_max)
                     parts = _Parts(catalog, readiness, client, access_log, listener, signals, logs)
                     await self._serve(parts, task_status)
-
-    @asynccontextmanager
-    async def _transport(self) -> AsyncIterator[tuple[Readiness, Client]]:
-        readiness = Readiness()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(readiness.run)
-            client = Client(readiness, self._config.upstream.limits(), upstream_trust(self._config))
-            nursery.start_soon(client.run)
-            self._metrics.add_source(lambda: gauges.of_client(client))
-            try:
-                yield readiness, client
-            finally:
-                with trio.CancelScope(shield=True):
-                    await client.aclose()
-            nursery.cancel_scope.cancel()
 
     async def _serve(self, parts: _Parts, task_status: trio.TaskStatus[Started]) -> None:
         config = self._config
@@ -185,6 +174,8 @@ class Service:
         replicator, ower = self._replication(services)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
         work += [replicator, ower]
+        if services.backups is not None:
+            work.append(BackupWorker(services.backups, interval_s=config.backup.interval_s))
         # One backend alone has none to fall over to: it is asked whatever a probe would say.
         backends = services.backends.values() if len(services.backends) > 1 else ()
         probers = [Prober(backend, services.health) for backend in backends]
@@ -195,6 +186,7 @@ class Service:
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))
         self._metrics.add_source(lambda: gauges.of_bucket_logs(delivery, logs))
+        self._metrics.add_source(lambda: gauges.of_backups(services.backups))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.access_log.run)
             for worker in workers:
@@ -244,6 +236,7 @@ class Service:
             targets=targets,
             health=health,
             regions=region_table(config.region, parts.client),
+            backups=backups_of(config, parts.catalog, backends, container_seed),
         )
 
     def _gateway(self, parts: _Parts, services: Services) -> Gateway:

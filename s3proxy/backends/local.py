@@ -76,6 +76,12 @@ class LocalBackend:
     async def delete_container(self, container: str) -> None:
         """Nothing to remove."""
 
+    async def make_target(self, target: str) -> None:
+        """Make the directory of an attached target; succeeds when it is there already."""
+        path = self._target(target)
+        with os_errors("make_target", target, self.name):
+            await self._disk.run(lambda: path.mkdir(mode=0o700, parents=True, exist_ok=True))
+
     async def check(self) -> None:
         """See `Backend.check`: the root is a directory that may be written."""
         with os_errors("check", str(self._root), self.name):

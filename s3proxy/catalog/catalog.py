@@ -65,7 +65,7 @@ class Catalog:
     ) -> None:
         engine.open_keyspaces(KEYSPACES)
         self.engine = engine
-        self.container_seed = DeploymentTable(engine).container_seed
+        self._join_deployment(DeploymentTable(engine))
         self.gateway = gateway or secrets.token_hex(8)
         garbage = GarbageTable(engine, now_ns, int(garbage_delay_s * 1e9))
         self._join_buckets(BucketTable(engine), AttributesTable(engine), BucketConfigTable(engine))
@@ -95,6 +95,11 @@ class Catalog:
         resealer = Resealer(engine, seal, data_keys)
         self.reseal = resealer.reseal
         self.count_stale = resealer.count_stale
+
+    def _join_deployment(self, deployment: DeploymentTable) -> None:
+        self.container_seed = deployment.container_seed
+        self.backup_upload = deployment.backup_upload
+        self.note_backup_upload = deployment.note_backup_upload
 
     def _join_buckets(
         self, buckets: BucketTable, attributes: AttributesTable, configs: BucketConfigTable

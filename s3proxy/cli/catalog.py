@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import trio
 
 from s3proxy.bootstrap import CATALOG_NAME
@@ -14,16 +16,25 @@ from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.checking import Report, check_file
 from s3proxy.catalog.new_file import NewFile, new_file
 from s3proxy.cli.console import (
+    Columns,
     Failure,
     config_option,
     guard,
     json_option,
     load_config,
+    print_list,
     to_json,
     with_catalog,
 )
-from s3proxy.restoring import Restored, restore
+from s3proxy.ops.backups import Backup
+from s3proxy.resources import open_backup_place
+from s3proxy.restoring import Restored, fetched, restore
 
+COLUMNS: Columns = {
+    "id": itemgetter("id"),
+    "deployment": itemgetter("deployment"),
+    "bytes": lambda backup: str(backup["size"]),
+}
 PROGRESS_S = 2.0
 MIB = 1 << 20
 
@@ -104,7 +115,9 @@ def catalog_check(file: Path | None, config_path: str | None, as_json: bool) -> 
 
 
 @catalog_group.command("restore", short_help="Put the copy in FILE in the place of the catalog.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--from-backend", metavar="NAME", help="The backup is at this backend, not in FILE.")
+@click.option("--at", metavar="ID", help="Which one there; else the newest.")
 @click.option("--replace", is_flag=True, help="Also where there is a catalog; it is kept aside.")
 @click.option(
     "--without-keys", is_flag=True, help="Also without the master keys that sealed its secrets."
@@ -112,16 +125,65 @@ def catalog_check(file: Path | None, config_path: str | None, as_json: bool) -> 
 @config_option
 @json_option
 def catalog_restore(
-    file: Path, replace: bool, without_keys: bool, config_path: str | None, as_json: bool
+    file: Path | None,
+    from_backend: str | None,
+    at: str | None,
+    *,
+    replace: bool,
+    without_keys: bool,
+    config_path: str | None,
+    as_json: bool,
 ) -> None:
-    """Put the copy in FILE in the place of the catalog, while no gateway runs.
+    """Put the copy in FILE, or one at a backend, in the place of the catalog.
 
-    FILE is checked before anything is changed.
+    No gateway may run meanwhile. The copy is checked before anything is changed.
     """
+    if (file is None) == (from_backend is None) or (at and file):
+        raise click.UsageError("want FILE, or --from-backend NAME and perhaps --at ID")
     config = load_config(config_path)
-    run = partial(restore, config.data, file, replace=replace, without_keys=without_keys)
-    restored = guard(lambda: trio.run(run))
-    _tell(restored, as_json)
+    put = partial(restore, config.data, replace=replace, without_keys=without_keys)
+
+    async def run() -> Restored:
+        if file is not None:
+            return await put(file)
+        async with open_backup_place(config, str(from_backend)) as place:
+            backup = _chosen(await place.list(), at)
+            click.echo(f"fetching {backup.id}, {backup.size} bytes", err=True)
+            with fetched(config.data, replace=replace) as target:
+                await place.fetch(backup, target.fileno())
+                return await put(Path(f"/proc/self/fd/{target.fileno()}"), called=backup.id)
+
+    _tell(guard(lambda: trio.run(run)), as_json)
+
+
+def _chosen(backups: list[Backup], at: str | None) -> Backup:
+    if not backups:
+        raise Failure("there are no backups of a catalog")
+    if at is None and len({backup.deployment for backup in backups}) > 1:
+        raise Failure("there are backups of several deployments; choose one with --at ID")
+    found = [backup for backup in backups if at in (None, backup.id)]
+    if at is not None and len(found) != 1:
+        raise Failure(f"{at}: no backup has that id; see s3proxy catalog backups")
+    return found[0]
+
+
+@catalog_group.command("backups", short_help="List the backups at a backend.")
+@click.option("--backend", metavar="NAME", help="Else the one of [backup] in the configuration.")
+@config_option
+@json_option
+def catalog_backups(backend: str | None, config_path: str | None, as_json: bool) -> None:
+    """List the backups of the catalog at a backend, the newest first."""
+    config = load_config(config_path)
+    name = backend or config.backup.backend
+    if not name:
+        raise Failure("[backup] names no backend; name one with --backend")
+
+    async def read() -> list[Backup]:
+        async with open_backup_place(config, name) as place:
+            return await place.list()
+
+    found = guard(lambda: trio.run(read))
+    print_list([msgspec.structs.asdict(backup) for backup in found], as_json, COLUMNS)
 
 
 def _tell(restored: Restored, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from s3proxy import config_loading
+from s3proxy.backends.errors import BackendError
 from s3proxy.bootstrap import CATALOG_NAME, StartError, open_catalog
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import CatalogError
@@ -52,7 +53,7 @@ class Failure(click.ClickException):
         click.echo(f"s3proxy: {self.message}", err=True, file=file)
 
 
-MENDABLE = (Failure, StartError, CatalogError, KvError)
+MENDABLE = (Failure, StartError, CatalogError, KvError, BackendError)
 
 
 def load_config(path: str | None, *, with_files: bool = False) -> Config:
@@ -84,7 +85,8 @@ def with_catalog(
         raise Failure(f"data.dir {config.data.dir}: no catalog is there; {hint}")
 
     async def run() -> T:
-        async with open_catalog(config.data) as (catalog, _):
+        protected_s = config.backup.protected_s()
+        async with open_catalog(config.data, protected_s=protected_s) as (catalog, _):
             return await use(catalog)
 
     return guard(lambda: trio.run(run))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from s3proxy.delivery.target import Target
     from s3proxy.http.client import Client
     from s3proxy.http.handler import Request
+    from s3proxy.ops.backups import Backups
     from s3proxy.s3.auth import Verified
     from s3proxy.s3.placement import Rules
     from s3proxy.s3.routing import Route
@@ -56,6 +57,7 @@ class Services:
     """The open parts of the process that operations use; one object for its whole life.
 
     Attributes:
+        backups: of the catalog; None: none are made here.
         facts: what rules of placement ask, by backend.
         default_rules: of placement, for buckets and tenants that have none; None: there are none.
         targets: whom buckets may tell of events, by ARN.
@@ -65,8 +67,8 @@ class Services:
     """
 
     __slots__ = (
-        *("access", "backends", "catalog", "client", "clock_ns", "default_rules", "draining"),
-        *("facts", "health", "key_locks", "regions", "settings", "targets"),
+        *("access", "backends", "backups", "catalog", "client", "clock_ns", "default_rules"),
+        *("draining", "facts", "health", "key_locks", "regions", "settings", "targets"),
     )
 
     def __init__(
@@ -81,6 +83,7 @@ class Services:
         targets: Mapping[str, Target] | None = None,
         health: Health | None = None,
         regions: Mapping[str, Region] | None = None,
+        backups: Backups | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.catalog = catalog
@@ -93,6 +96,7 @@ class Services:
         self.targets = targets or {}
         self.health = health or Health(backends)
         self.regions = regions or {}
+        self.backups = backups
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
         self.draining: set[str] = set()

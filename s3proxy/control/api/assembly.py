@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from s3proxy.control.api import keys, placement, replication, tenants, users
+from s3proxy.control.api import backups, keys, placement, replication, tenants, users
 from s3proxy.control.api.dependencies import dependencies
 from s3proxy.control.api.guard import Verifier, guard_of
 from s3proxy.control.api.problems import HANDLERS
@@ -17,6 +17,7 @@ ROUTERS = (
     keys.router,
     placement.router,
     replication.router,
+    backups.router,
 )
 
 
