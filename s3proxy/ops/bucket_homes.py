@@ -9,7 +9,15 @@ import msgspec
 
 from s3proxy.backends.errors import BackendError
 from s3proxy.ops.containers import make_container
-from s3proxy.ops.placing import check, decision_of, rules_of, unknown_places, up_first
+from s3proxy.ops.placing import (
+    check,
+    check_writable,
+    decision_of,
+    is_read_only,
+    rules_of,
+    unknown_places,
+    up_first,
+)
 from s3proxy.placement import choose_backend
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import Rules
@@ -35,7 +43,7 @@ def placed(services: Services, record: BucketRecord, location: str) -> BucketRec
     rules = Rules(regions=_regions(services, location)) if location else None
     record = msgspec.structs.replace(record, location=location, placement=rules)
     if not named and rules_of(services, msgspec.structs.replace(record, placement=None)) is None:
-        backend = choose_backend(services.backends, location, settings.default_backend)
+        backend = _chosen(services, location)
         return msgspec.structs.replace(record, backend=backend, placement=None)
     decision = decision_of(services, record)
     check(decision)
@@ -62,6 +70,21 @@ async def make_home(services: Services, record: BucketRecord) -> BucketRecord:
         else:
             return msgspec.structs.replace(record, backend=backend, container=container)
     raise AssertionError("a decision that was checked has backends")
+
+
+def _chosen(services: Services, location: str) -> str:
+    """The backend of a bucket without rules: the one it names, else the first that takes data.
+
+    Raises:
+        S3Error: InvalidBucketState; that is read-only, or all are.
+    """
+    if location:
+        check_writable(services, location)
+    writable = [name for name in services.backends if not is_read_only(services, name)]
+    backends = dict.fromkeys(writable or services.backends)
+    chosen = choose_backend(backends, location, services.settings.default_backend)
+    check_writable(services, chosen)
+    return chosen
 
 
 def _regions(services: Services, location: str) -> tuple[str, ...]:

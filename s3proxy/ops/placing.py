@@ -109,6 +109,28 @@ def check(decision: Decision) -> None:
         raise S3Error("InvalidRequest", wrong)
 
 
+def is_read_only(services: Services, backend: str) -> bool:
+    """Whether a backend takes no new data."""
+    facts = services.facts.get(backend)
+    return facts is not None and facts.read_only
+
+
+def check_writable(services: Services, backend: str) -> None:
+    """Refuse new data for a backend that takes none.
+
+    Raises:
+        S3Error: InvalidBucketState.
+    """
+    if is_read_only(services, backend):
+        raise refused_write(backend)
+
+
+def refused_write(backend: str) -> S3Error:
+    """The refusal of new data for a backend that takes none."""
+    message = f"The backend {backend} is read-only: it takes no new data."
+    return S3Error("InvalidBucketState", message)
+
+
 def refused_class(storage_class: str) -> S3Error:
     """The refusal of a class whose backend may not hold the bucket's objects."""
     message = f"The bucket's rules of placement do not allow the backend of {storage_class}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3proxy.ops.blob_writer import BlobWriter
-from s3proxy.ops.placing import container_on, decision_of, refused_class, rules_of
+from s3proxy.ops.placing import check_writable, container_on, decision_of, refused_class, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,9 +45,11 @@ async def class_writer(services: Services, bucket: BucketRecord, storage_class: 
 
     Raises:
         S3Error: InvalidStorageClass; the rules of the bucket do not allow its backend.
+            InvalidBucketState; that is read-only.
         BackendError: the container could not be made.
     """
     name = services.settings.storage_classes.get(storage_class, bucket.backend)
+    check_writable(services, name)
     if name == bucket.backend:
         return bucket_writer(services, bucket)
     if storage_class not in allowed_classes(services, bucket):

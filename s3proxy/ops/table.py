@@ -42,6 +42,7 @@ from s3proxy.ops.encryption import check_key_transport
 from s3proxy.ops.forward import FORWARDED
 from s3proxy.ops.needs import COPIES
 from s3proxy.ops.object_lock import OBJECT_LOCK
+from s3proxy.ops.placing import is_read_only, refused_write
 from s3proxy.ops.regions import check_here
 from s3proxy.ops.resolve import check_owner, store_elsewhere
 from s3proxy.ops.settled import SETTLED
@@ -49,6 +50,12 @@ from s3proxy.s3.errors import S3Error
 
 Function = Callable[[Call], Awaitable[Response]]
 Forwarded = Callable[[Call, S3Store], Awaitable[Response]]
+WRITES: Final = frozenset(  # what brings data to a bucket
+    {
+        *("put_object", "post_object", "copy_object", "upload_part", "upload_part_copy"),
+        "create_multipart_upload",
+    }
+)
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -84,6 +91,7 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
     """
     forwarded = FORWARDED.get(name)
     copies = name in COPIES
+    writes = name in WRITES
 
     def perform(call: Call) -> Awaitable[Response]:
         route = call.route
@@ -102,11 +110,17 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
             store = None if forwarded is None else store_elsewhere(call.services, bucket)
             if forwarded is not None and store is not None:
                 do = partial(_forward, forwarded, store)
+            if writes and is_read_only(call.services, bucket.backend):
+                do = _refuse
         if access.is_open_to(identity) and not copies:
             return do(call)
         return authorization.perform(call, action, do)
 
     return perform
+
+
+async def _refuse(call: Call) -> Response:
+    raise refused_write(call.bucket.backend)
 
 
 def _forward(forwarded: Forwarded, store: S3Store, call: Call) -> Awaitable[Response]:

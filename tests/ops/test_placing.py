@@ -17,7 +17,7 @@ from s3proxy.placement import container_name
 from s3proxy.s3.auth import Identity
 from s3proxy.s3.placement import Rules
 from tests.ops.lab import Lab, location_document
-from tests.ops.places import backend, bucket, made, open_places
+from tests.ops.places import FACTS, backend, bucket, made, open_places
 from tests.s3.heads import raises_s3
 
 BOB = Identity("AKIDBOB", "user-2", "bob", "other")
@@ -201,6 +201,26 @@ async def test_rules_of_a_tenant_are_between_those_of_bucket_and_server(lab: Lab
     assert rules_of(lab.services, bucket(lab, "www")) == Rules(
         regions=("fi", "de"), replicas=2, write_quorum=2
     )
+
+
+async def test_read_only_backend_takes_no_new_data(lab: Lab) -> None:
+    await lab.put("/www/k", b"x")
+    await lab.put("/files/k", b"x")
+    closed = msgspec.structs.replace(FACTS["disk"], read_only=True)
+    lab.services.facts = {**FACTS, "disk": closed}
+    for target in ("/www/k", "/files/k", "/files/k?uploads", "/www/k?uploads"):
+        method = "POST" if target.endswith("s") else "PUT"
+        with raises_s3("InvalidBucketState"):
+            await lab.ask(method, target, b"y")
+    with raises_s3("InvalidBucketState"):
+        await lab.put("/www/copy", b"", x_amz_copy_source="/www/k")
+    with raises_s3("InvalidBucketState"):
+        await made(lab, "disk")
+    for target in ("/www/k", "/files/k"):
+        assert (await lab.get(target)).body == b"x"
+        await lab.ask("DELETE", target)
+    await lab.ask("PUT", "/elsewhere")
+    assert bucket(lab, "elsewhere").backend == "hel"
 
 
 async def test_storage_class_where_rules_forbid_it_is_refused(tmp_path: Path) -> None:
