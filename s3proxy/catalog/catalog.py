@@ -198,6 +198,7 @@ class Catalog:
         self.count_due_manifests = manifests.count_due_manifests
         self.settle_manifests = manifests.settle_manifests
         self.note_versions = manifests.note_versions
+        self.note_sealed_manifests = manifests.note_sealed
 
     def _join_events(self, outbox: OutboxTable) -> None:
         self.pending_events = outbox.pending_events

@@ -8,11 +8,15 @@ from itertools import islice
 import msgspec
 
 from s3proxy.catalog import manifests, versions
-from s3proxy.catalog.buckets import require
+from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.manifest_records import Container, ManifestRecord
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import MANIFEST_ORDER, MANIFESTS, encode
 from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.s3.encryption import AES256
+
+# Rows looked at, and at most written, in one transaction.
+BATCH_ROWS = 500
 
 
 class WrittenManifest(msgspec.Struct, frozen=True):
@@ -56,6 +60,18 @@ class ManifestTable:
 
         await self._engine.commit(change)
 
+    async def note_sealed(self, after: bytes = b"") -> tuple[bytes, int]:
+        """Note a batch of the manifests that hold a sealed data key: they are to be written anew.
+
+        Returns:
+            Where the next batch goes on, b"" at the end; and how many were noted.
+        """
+        with self._engine.read() as view:
+            start = after + b"\x00" if after else b""
+            rows = [row for row, _ in islice(view.scan(MANIFESTS, start), BATCH_ROWS)]
+        noted = await self._engine.commit(lambda txn: sum(_note_sealed(txn, row) for row in rows))
+        return rows[-1] if len(rows) == BATCH_ROWS else b"", noted
+
     async def note_versions(
         self, bucket: BucketRecord, found: Sequence[tuple[str, ObjectRecord]]
     ) -> None:
@@ -75,6 +91,20 @@ class ManifestTable:
                     manifests.note(txn, now, name, record)
 
         await self._engine.commit(change)
+
+
+def _note_sealed(txn: Transaction, row: bytes) -> bool:
+    found = manifests.find(txn, row)
+    if found is None or not found.key:
+        return False
+    bucket = current(txn, found.tenant, found.bucket)
+    if bucket is None or bucket.id != found.bucket_id:
+        return False
+    record = versions.find(txn, bucket, found.key.encode(), found.version_id)
+    if record is None or record.encryption is None or record.encryption.kind != AES256:
+        return False
+    manifests.store(txn, row, msgspec.structs.replace(found, tries=0))
+    return True
 
 
 def _settle(txn: Transaction, done: WrittenManifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -31,13 +32,13 @@ def master_key_rotate(config_path: str | None) -> None:
     Interrupted, `reseal` goes on. The old key stays beside the new one until you remove it.
     """
 
-    async def rotate(catalog: Catalog) -> int:
+    async def rotate(catalog: Catalog) -> Sealed:
         try:
             kept = replace_master_key(_data_dir(config_path))
         except OSError as error:
             raise StartError(f"{error.filename}: {error.strerror}") from error
         click.echo(f"a new master key is in place; the old one is {kept.name}", err=True)
-        return await _reseal(catalog)
+        return await _reseal(catalog, config_path)
 
     _report(config_path, with_catalog(config_path, rotate, made=True))
 
@@ -46,15 +47,32 @@ def master_key_rotate(config_path: str | None) -> None:
 @config_option
 def master_key_reseal(config_path: str | None) -> None:
     """Seal under the master key in place what former ones sealed."""
-    _report(config_path, with_catalog(config_path, _reseal, made=True))
+
+    async def reseal(catalog: Catalog) -> Sealed:
+        return await _reseal(catalog, config_path)
+
+    _report(config_path, with_catalog(config_path, reseal, made=True))
 
 
-async def _reseal(catalog: Catalog) -> int:
-    """How many rows were sealed anew, until none is left that a former key sealed."""
+class Sealed(NamedTuple):
+    """Rows that were sealed anew, and manifests at providers that are to be written anew."""
+
+    rows: int
+    manifests: int
+
+
+async def _reseal(catalog: Catalog, config_path: str | None) -> Sealed:
+    """Seal anew until nothing is left that a former key sealed."""
     changed = await _walk(catalog)
     while catalog.count_stale():
         changed += await _walk(catalog)
-    return changed
+    if not former_keys(_data_dir(config_path)):
+        return Sealed(changed, 0)
+    after, manifests = await catalog.note_sealed_manifests()
+    while after:
+        after, noted = await catalog.note_sealed_manifests(after)
+        manifests += noted
+    return Sealed(changed, manifests)
 
 
 async def _walk(catalog: Catalog) -> int:
@@ -71,8 +89,8 @@ async def _walk(catalog: Catalog) -> int:
         batch = await catalog.reseal(batch.keyspace, batch.after)
 
 
-def _report(config_path: str | None, changed: int) -> None:
-    click.echo(f"sealed anew: {changed}")
+def _report(config_path: str | None, sealed: Sealed) -> None:
+    click.echo(f"sealed anew: {sealed.rows}")
     former = ", ".join(path.name for path in former_keys(_data_dir(config_path)))
     if not former:
         return
@@ -81,6 +99,12 @@ def _report(config_path: str | None, changed: int) -> None:
         " catalog made before: keep the files with those, and take them away from here."
     )
     click.echo(f"former keys: {former}\n{advice}", err=True)
+    if sealed.manifests:
+        click.echo(
+            f"{sealed.manifests} manifests at providers are written anew by the gateway; until"
+            " s3proxy_manifests_due is 0, a rebuild from them would need the former keys.",
+            err=True,
+        )
 
 
 def _data_dir(config_path: str | None) -> Path:

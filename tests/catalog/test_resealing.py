@@ -11,11 +11,19 @@ import trio
 import trio.testing
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.describing import WrittenManifest
 from s3proxy.catalog.master_keys import former_keys, open_sealer, replace_master_key
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord, Encryption, ObjectRecord
 from s3proxy.catalog.resealing import BATCH_ROWS
-from tests.catalog.catalogs import Clock, bucket_record, object_record, set_state, upload_record
+from tests.catalog.catalogs import (
+    Clock,
+    blob,
+    bucket_record,
+    object_record,
+    set_state,
+    upload_record,
+)
 from tests.kv.engines import running
 
 LONG = "k" * 1000
@@ -215,3 +223,16 @@ async def test_walk_waits_for_the_transaction_that_is_open(tmp_path: Path) -> No
 async def _release(event: threading.Event) -> None:
     await trio.testing.wait_all_tasks_blocked()
     event.set()
+
+
+async def test_manifests_that_hold_a_sealed_key_are_due_again(catalog: Catalog) -> None:
+    bucket = await catalog.create_bucket(msgspec.structs.replace(bucket_record(), manifests=True))
+    await put(catalog, bucket, "sealed", sealed(catalog, b"data key"))
+    parted = object_record(blob(), blob())
+    await catalog.put_object(bucket, "plain", parted)
+    due = catalog.due_manifests(2**62, 10)
+    place = ("disk", "container")
+    await catalog.settle_manifests([WrittenManifest(one, (place,)) for one in due])
+    assert catalog.due_manifests(2**62, 10) == []
+    assert await catalog.note_sealed_manifests() == (b"", 1)
+    assert [one.key for one in catalog.due_manifests(2**62, 10)] == ["sealed"]
