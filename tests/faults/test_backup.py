@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,3 +160,44 @@ def test_what_a_backup_names_outlives_its_deletion(tmp_path: Path, provider: Gat
 
 def later(identifier: str, moment_s: float) -> bool:
     return Backup(identifier, "", "", 0).made_s > moment_s
+
+
+def test_copy_amid_writes_names_only_what_is_there(tmp_path: Path) -> None:
+    """Objects are replaced and deleted while it is made, and after it; then it is restored."""
+    copy, stop = tmp_path / "copy", threading.Event()
+    gateway = Gateway(tmp_path / "gateway", S3PROXY_BACKUP__PROTECT_S="3600").start()
+    client = gateway.client()
+    client.create_bucket(Bucket="www")
+    rounds = [0, 0]
+
+    def write(writer: int) -> None:
+        own = gateway.client()
+        while not stop.is_set():
+            number = rounds[writer]
+            for key in range(8):
+                body = f"{writer}-{key}-{number}".encode() * (LARGE // 8 if key % 2 else 1)
+                own.put_object(Bucket="www", Key=f"{writer}-{key}", Body=body)
+            own.delete_object(Bucket="www", Key=f"{writer}-{number % 8}")
+            rounds[writer] += 1
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(2)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: min(rounds) >= 2)
+    made = gateway.run("catalog", "backup", str(copy))
+    after = list(rounds)
+    wait_for(lambda: rounds[0] >= after[0] + 2 and rounds[1] >= after[1] + 2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert made.returncode == 0, made.stderr
+    gateway.stop()
+    assert gateway.run("catalog", "restore", str(copy), "--replace").returncode == 0
+    gateway.start()
+    found = client.list_objects_v2(Bucket="www")["Contents"]
+    assert len(found) >= 13
+    for entry in found:
+        body = text(client, entry["Key"])
+        assert len(body) == entry["Size"]
+        assert body.startswith(f"{entry['Key']}-".encode())
+    gateway.stop()
