@@ -19,6 +19,7 @@ ACTIVE_KEYS_MAX = 2
 
 _INDEXED = b"user_keys"
 _YES = b"\x01"
+_KEY_BYTES_MAX = 511  # of the store
 _SEPARATOR = b"\x00"
 _ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 # As AWS: 20 characters starting with AKIA, and 40 characters of secret.
@@ -127,20 +128,23 @@ class AccessKeyTable:
             return [tables.keys.decode(value) for _, value in view.scan(KEYS, b"")]
 
     def list_tenant_keys(
-        self, tenant: str, user_id: str = "", after: str = "", limit: int | None = None
+        self,
+        tenant: str,
+        user_id: str = "",
+        after: tuple[str, str] = ("", ""),
+        limit: int | None = None,
     ) -> list[KeyRecord]:
         """Return a tenant's keys, by the ids of their users and then by access key.
 
         Args:
             user_id: only this user's.
-            after: an access key; only those behind it.
+            after: the id of a user and an access key; only keys behind these.
             limit: at most so many; None: all.
         """
         start = users.keys_of(tenant, user_id) if user_id else tenant.encode() + _SEPARATOR
-        last = self.get_key(after) if after else None
-        first = start if last is None else max(start, _row(last) + _SEPARATOR)
+        first = users.keys_of(tenant, after[0]) + after[1].encode(errors="replace") + _SEPARATOR
         with self._engine.read() as view:
-            rows = view.scan(USER_KEYS, first, keys.successor(start))
+            rows = view.scan(USER_KEYS, max(start, first[:_KEY_BYTES_MAX]), keys.successor(start))
             return [_indexed(view, row) for row, _ in islice(rows, limit)]
 
     async def set_key_enabled(

@@ -47,7 +47,8 @@ class TenantTable:
             limit: at most so many; None: all.
         """
         with self._engine.read() as view:
-            rows = view.scan(TENANTS, after.encode() + _SEPARATOR if after else b"")
+            start = after.encode(errors="replace")[: keys.PIECE_BYTES]
+            rows = view.scan(TENANTS, start + _SEPARATOR if start else b"")
             found = [tables.tenants.decode(value) for _, value in islice(rows, limit)]
         if after < MAIN and all(tenant.name != MAIN for tenant in found):
             found = sorted([*found, _MAIN], key=lambda tenant: tenant.name)

@@ -118,7 +118,7 @@ class UserTable:
             limit: at most so many; None: all.
         """
         start = tenant.encode() + _SEPARATOR
-        first = row_of(tenant, after) + _SEPARATOR if after else start
+        first = row_of(tenant, after)[: keys.PIECE_BYTES] + _SEPARATOR if after else start
         with self._engine.read() as view:
             found = islice(view.scan(USERS, first, keys.successor(start)), limit)
             return [tables.users.decode(value) for _, value in found]

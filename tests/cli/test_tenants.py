@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
+from s3proxy.bootstrap import open_catalog
+from s3proxy.config_loading import load
+from tests.catalog.catalogs import bucket_record
 from tests.cli.commands import created, refusal, run
 
 
@@ -38,8 +42,19 @@ def test_tenant_create_again_or_of_no_name_is_refused() -> None:
 
 def test_tenant_create_that_hides_host_names_says_so() -> None:
     Path("s3proxy.toml").write_text('[server]\ndomain = "s3.example"\n')
-    text = run("tenant", "create", "acme", "--config", "s3proxy.toml").output
-    assert text == "created acme\n"
+    config = ("--config", "s3proxy.toml")
+    run("user", "create", "alice", *config)
+
+    async def make_buckets() -> None:
+        async with open_catalog(load("s3proxy.toml", {}).data) as (catalog, _):
+            for name in ("acme", "my.acme", "myacme", "acme.my"):
+                await catalog.create_bucket(bucket_record(name))
+
+    trio.run(make_buckets)
+    text = run("tenant", "create", "acme", *config).output
+    assert text.startswith("created acme\n")
+    assert text.endswith("the host name means the tenant acme: acme, my.acme\n")
+    assert run("tenant", "create", "other", *config).output == "created other\n"
 
 
 def test_tenant_disable_then_enable_shows_in_the_list() -> None:

@@ -84,6 +84,17 @@ def test_version_two_signs_the_bucket_of_a_virtual_host() -> None:
         GATE.authenticate(signed(target="/key", host="videos.s3.test", auth_path="/photos/key"))
 
 
+def test_version_two_signs_the_bucket_of_the_keys_tenant_alone() -> None:
+    own = signed(target="/key", host="photos.main.s3.test", auth_path="/photos/key")
+    assert GATE.authenticate(own).identity == IDENTITY
+    other = signed(target="/key", host="photos.acme.s3.test", auth_path="/photos.acme/key")
+    assert GATE.authenticate(other).identity == IDENTITY
+    assert GATE.tenant_of(own) == GATE.tenant_of(other) == IDENTITY.tenant
+    with raises_s3("SignatureDoesNotMatch"):
+        head = signed(target="/key", host="photos.acme.s3.test", auth_path="/photos/key")
+        GATE.authenticate(head)
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_version_two_takes_a_bucket_signed_with_or_without_its_slash(slash: str) -> None:
     date = formatdate(usegmt=True)

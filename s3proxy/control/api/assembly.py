@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from s3proxy.control.api import backups, keys, placement, replication, tenants, users
-from s3proxy.control.api.dependencies import dependencies
+from s3proxy.control.api.dependencies import check_document, dependencies
 from s3proxy.control.api.guard import Verifier, guard_of
 from s3proxy.control.api.problems import HANDLERS
 from s3proxy.ops.call import Services
@@ -29,6 +29,7 @@ def api_router(services: Services) -> Router:
         route_handlers=[router() for router in ROUTERS],
         guards=[guard_of(catalog, Verifier(catalog))],
         dependencies=dependencies(services),
+        before_request=check_document,
         exception_handlers=HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         security=[{"token": []}],

@@ -33,8 +33,10 @@ async def list_keys(
 ) -> Page[Key]:
     """List the tenant's access keys, user by user."""
     user_id = found_user(services, tenant, user).user_id if user else ""
-    found = services.catalog.list_tenant_keys(tenant, user_id, after, limit + 1)
-    return page_of([key_of(record) for record in found], limit, lambda key: key.access_key)
+    last_user, _, last_key = after.partition(".")
+    found = services.catalog.list_tenant_keys(tenant, user_id, (last_user, last_key), limit + 1)
+    shown = [key_of(record) for record in found]
+    return page_of(shown, limit, lambda key: f"{key.user_id}.{key.access_key}")
 
 
 @post("/")
