@@ -22,6 +22,7 @@ from s3proxy.config_backends import (
 )
 from s3proxy.http.client import ClientLimits
 from s3proxy.http.server import ServerLimits
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.placement import Rules
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
 
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Count = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]  # what the kernel's calls take
+Rate = Annotated[float, Meta(ge=0, le=1e15)]
 Copies = Annotated[int, Meta(ge=0, le=64)]
 
 
@@ -156,6 +158,24 @@ class ReplicationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tries_max: Count = 20  # a copy that failed so often is a dead letter
     retry_s_max: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # longest pause between tries
     objects_per_s: Count = 5000  # versions looked at where rules have changed, at most
+
+
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast access keys without limits of their own may be used; 0: as fast as they like."""
+
+    requests_per_s: Rate = 0.0
+    requests_burst: Rate = 0.0  # at once, after a rest; 0: those of a second
+    bytes_per_s: Rate = 0.0  # bodies, in both directions
+    bytes_burst: Rate = 0.0
+
+    def rate_limits(self) -> RateLimits:
+        """The same as the limiter takes it."""
+        return RateLimits(
+            requests_per_s=self.requests_per_s,
+            requests_burst=self.requests_burst,
+            bytes_per_s=self.bytes_per_s,
+            bytes_burst=self.bytes_burst,
+        )
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -313,6 +333,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     backend: tuple[BackendConfig, ...] = ()  # none: one local backend "disk" in <data.dir>/blobs

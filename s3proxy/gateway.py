@@ -24,6 +24,7 @@ from s3proxy.ops.bucket_logging import NAME as LOGGING
 from s3proxy.ops.call import Call, Services
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.post_object import read_form
+from s3proxy.ops.rate_limits import Meter, RateLimiter
 from s3proxy.ops.request_logs import Answered, RequestLogs
 from s3proxy.ops.resolve import XML_HEADERS
 from s3proxy.ops.table import OPERATIONS
@@ -32,6 +33,7 @@ from s3proxy.s3 import cors, xml
 from s3proxy.s3.auth import Authenticator, Identity, Verified
 from s3proxy.s3.errors import STATUSES, S3Error
 from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.proxies import Networks, address_of, read_forwarded
 from s3proxy.s3.routing import PREFLIGHT, Route, route
 from s3proxy.s3.subresources import POST_OBJECT
@@ -61,6 +63,7 @@ class Exchange(msgspec.Struct, eq=False):
         sender: None where nobody was authenticated.
         nobody: whom it is from without a signature, as the host says; None: it says nothing.
         code: of the S3 error that was answered, "" for none.
+        meter: of what is moved, where the key has limits.
     """
 
     call: Call | None = None
@@ -69,6 +72,7 @@ class Exchange(msgspec.Struct, eq=False):
     sender: Verified | None = None
     nobody: Identity | None = None
     code: str = ""
+    meter: Meter | None = None
 
 
 class Gateway:
@@ -84,6 +88,7 @@ class Gateway:
         metrics: Metrics,
         access_log: AccessLog,
         request_logs: RequestLogs,
+        limiter: RateLimiter,
         proxies: Networks | None = None,
     ) -> None:
         self._services = services
@@ -99,6 +104,7 @@ class Gateway:
         self._metrics = metrics
         self._access_log = access_log
         self._request_logs = request_logs
+        self._limiter = limiter
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; never raises but for cancellation."""
@@ -125,13 +131,30 @@ class Gateway:
                     require_enabled(self._services, nobody.tenant)
                 call = Call(request, found, self._services, sender)
             exchange.call = call
-            response = await OPERATIONS[operation].function(call)
+            if call.sender.identity.limits is None:
+                response = await OPERATIONS[operation].function(call)
+            else:
+                response = await self._limited(call, call.sender.identity.limits, exchange)
         except S3Error as error:
             response = self._error(request, error)
         except Exception as error:
             response = self._error(request, self._mapped(request, error))
         if exchange.route is not None and not exchange.route.plain:
             self._share(request, exchange.route, response)
+        return response
+
+    async def _limited(self, call: Call, limits: RateLimits, exchange: Exchange) -> Response:
+        """Perform a call of a key that has limits.
+
+        Raises:
+            S3Error: SlowDown; what the operation raises.
+        """
+        identity, length = call.sender.identity, call.request.head.content_length
+        exchange.meter = meter = self._limiter.admit(identity.access_key, limits)
+        meter.pay(max(length, 0))
+        response = await OPERATIONS[call.route.operation].function(call)
+        body = response.body
+        meter.pay(max(len(body) if isinstance(body, bytes) else body.length or 0, 0))
         return response
 
     async def _visit(self, request: Request, named: str, exchange: Exchange) -> Response:
@@ -229,6 +252,7 @@ class Gateway:
 
     def _error(self, request: Request, error: S3Error) -> Response:
         request.context.code = error.code
+        self._metrics.count_refusal(error.fields.get("Limit", ""))
         body = xml.error(error, request.head.path.decode("latin-1"), request.id)
         return Response(error.status, [*XML_HEADERS, *_headers_of(error)], body)
 
@@ -249,6 +273,8 @@ class Gateway:
         call = exchange.call
         if call is None or call.configured:
             self._log(request, response, sent_bytes, duration_s)
+        if exchange.meter is not None:
+            exchange.meter.settle(request.body.received + sent_bytes)
         # The call knows the request: kept, the two would wait together for the collector.
         exchange.call = None
 

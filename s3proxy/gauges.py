@@ -25,6 +25,8 @@ from s3proxy.workers.replicate import Replicator
 from s3proxy.workers.worker import Supervised
 
 MANIFESTS_COUNTED_MAX = 10_000
+# Of each of them there are four series at most.
+USAGE_MAX = 1000
 
 
 def of_engine(engine: LmdbEngine) -> Iterator[Reading]:
@@ -117,6 +119,26 @@ def of_health(health: Health) -> Iterator[Reading]:
         ("hedges_won", "Of these, answered by the second", counts.hedges_won),
     ):
         yield "counter", kind, text, value, {}
+
+
+def of_usage(catalog: Catalog) -> Iterator[Reading]:
+    """What buckets and tenants with quotas hold and may hold; of each, the first USAGE_MAX."""
+    for held in catalog.list_usage(USAGE_MAX):
+        quota = None
+        if held.bucket:
+            kind, labels = "bucket", {"tenant": held.tenant, "bucket": held.bucket}
+            bucket = catalog.get_bucket(held.bucket, held.tenant)
+            quota = None if bucket is None else bucket.quota
+        else:
+            kind, labels = "tenant", {"tenant": held.tenant}
+            tenant = catalog.get_tenant(held.tenant)
+            quota = None if tenant is None else tenant.quota
+        yield "gauge", f"{kind}_used_bytes", "Of all versions and parts", held.bytes, labels
+        yield "gauge", f"{kind}_used_objects", "Versions", held.objects, labels
+        if quota is not None and quota.bytes is not None:
+            yield "gauge", f"{kind}_quota_bytes", "What it may hold", quota.bytes, labels
+        if quota is not None and quota.objects is not None:
+            yield "gauge", f"{kind}_quota_objects", "What it may hold", quota.objects, labels
 
 
 def of_workers(workers: Sequence[Supervised]) -> Iterator[Reading]:

@@ -21,6 +21,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from s3proxy.s3.limits import LIMITS
+
 # Seconds. From a cached kilobyte to a large object over a slow line.
 LATENCY_BOUNDS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
@@ -49,6 +51,7 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str | int], _Series] = {}
+        self._refusals = dict.fromkeys(LIMITS, 0)
         self._sources: list[Callable[[], Iterable[Reading]]] = []
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -71,6 +74,11 @@ class Metrics(Collector):
         series.bytes_in += bytes_in
         series.bytes_out += bytes_out
 
+    def count_refusal(self, limit: str) -> None:
+        """Count a request that was refused for a limit, one of LIMITS; others are no limits."""
+        if limit in self._refusals:
+            self._refusals[limit] += 1
+
     def add_source(self, source: Callable[[], Iterable[Reading]]) -> None:
         """Read `source()` at every scrape; names get the prefix s3proxy_."""
         self._sources.append(source)
@@ -82,6 +90,12 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at a scrape."""
         yield from self._collect_requests()
+        refusals = CounterMetricFamily(
+            "s3proxy_limited_requests", "Requests refused for a quota or a rate", labels=("limit",)
+        )
+        for limit, count in self._refusals.items():
+            refusals.add_metric((limit,), count)
+        yield refusals
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for kind, name, text, value, labels in chain.from_iterable(s() for s in self._sources):
             if name not in families:

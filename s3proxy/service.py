@@ -52,6 +52,7 @@ from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.containers import adopt_containers
 from s3proxy.ops.identity import identity_of
+from s3proxy.ops.rate_limits import RateLimiter
 from s3proxy.ops.request_logs import RequestLogs
 from s3proxy.resources import (
     backend_options,
@@ -69,9 +70,11 @@ from s3proxy.resources import (
 )
 from s3proxy.s3.auth import Authenticator, Credential
 from s3proxy.s3.hosts import Hosts
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.sigv2 import VersionTwo
 from s3proxy.workers.backup import BackupWorker
 from s3proxy.workers.collect import Collector
+from s3proxy.workers.count_usage import UsageCounter
 from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
@@ -170,10 +173,10 @@ class Service:
         remover = ContainerRemover(services)
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
-        describer = Describer(services)
+        describer, counter = Describer(services), UsageCounter(catalog)
         replicator, ower = self._replication(services)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
-        work += [replicator, ower]
+        work += [replicator, ower, counter]
         if services.backups is not None:
             work.append(BackupWorker(services.backups, interval_s=config.backup.interval_s))
         # One backend alone has none to fall over to: it is asked whatever a probe would say.
@@ -182,6 +185,7 @@ class Service:
         workers = [Supervised(worker) for worker in (*work, *deliverers, unclaimed, *probers)]
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_describer(catalog, describer))
+        self._metrics.add_source(lambda: gauges.of_usage(catalog))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))
@@ -243,7 +247,7 @@ class Service:
         config = self._config
         hosts = Hosts(names_in(config.server.domain), names_in(config.server.website_domain))
         authenticator = Authenticator(
-            _lookup(parts.catalog),
+            _lookup(parts.catalog, config.limits.rate_limits()),
             config.server.region,
             version_two=VersionTwo(hosts) if config.s3.sigv2 else None,
             tolerate_accept_encoding=config.server.tolerate_accept_encoding,
@@ -258,6 +262,7 @@ class Service:
             access_log=parts.access_log,
             proxies=trusted_networks(config),
             request_logs=parts.request_logs,
+            limiter=RateLimiter(),
         )
 
     @asynccontextmanager
@@ -326,7 +331,7 @@ async def _cut_short(
     scope.cancel()
 
 
-def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
+def _lookup(catalog: Catalog, limits: RateLimits) -> Callable[[str], Credential | None]:
     """How the authenticator finds the owner of an access key.
 
     A disabled key, user or tenant has none: to AWS, too, a key that is not active does not exist.
@@ -340,7 +345,7 @@ def _lookup(catalog: Catalog) -> Callable[[str], Credential | None]:
         tenant = catalog.get_tenant(record.tenant)
         if user is None or tenant is None or not (user.enabled and tenant.enabled):
             return None
-        identity = identity_of(record, user.policy)
+        identity = identity_of(record, user.policy, limits)
         return Credential(identity, record.generation, lambda: catalog.unseal(record))
 
     return Remembered(catalog.engine, read, KEYS, USERS, TENANTS).__getitem__

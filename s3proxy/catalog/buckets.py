@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from s3proxy.catalog import keys, manifests, tables, tenants
+from s3proxy.catalog import keys, manifests, tables, tenants, usage
 from s3proxy.catalog.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from s3proxy.catalog.records import BucketRecord, ConfigRecord
 from s3proxy.catalog.remembered import Remembered
@@ -116,12 +116,17 @@ class BucketTable:
         key = bucket_key(record.tenant, record.name)
 
         def change(txn: Transaction) -> BucketRecord:
-            tenants.require(txn, record.tenant)
+            tenant = tenants.require(txn, record.tenant)
             if txn.get(BUCKETS, key) is not None:
                 raise BucketExists(record.name)
             created = msgspec.structs.replace(
-                record, id=allocate_id(txn), configs=tuple(sorted(configs))
+                record,
+                id=allocate_id(txn),
+                configs=tuple(sorted(configs)),
+                counted=tenant.quota is not None and record.kind == "managed",
             )
+            if created.counted:
+                usage.begin(txn, created, empty=True)
             txn.put(BUCKETS, key, encode(created))
             _use(txn, created)
             for name, document in configs.items():
@@ -176,6 +181,8 @@ class BucketTable:
                 raise BucketNotEmpty(name)
             txn.delete(BUCKETS, key)
             manifests.note_bucket(txn, record)
+            if record.counted:
+                usage.end(txn, record)
             for place in places_of(record):
                 txn.put(CONTAINERS, place, key)
             for table in (BUCKET_CONFIGS, PROGRESS):

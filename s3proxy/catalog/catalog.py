@@ -16,6 +16,7 @@ from s3proxy.catalog.buckets import BucketTable
 from s3proxy.catalog.completion import CompletionTable
 from s3proxy.catalog.containers import ContainerTable
 from s3proxy.catalog.copies import CopyTable
+from s3proxy.catalog.counting import CountingTable
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.debts import DebtTable
 from s3proxy.catalog.deployment import DeploymentTable
@@ -88,6 +89,7 @@ class Catalog:
         self._join_manifests(ManifestTable(engine))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
+        self._join_counting(CountingTable(engine))
         self._join_users(UserTable(engine, now_ns), AccessKeyTable(engine, seal, now_ns))
         self.seal_data_key = data_keys.seal_data_key
         self.unseal_data_key = data_keys.unseal_data_key
@@ -199,6 +201,18 @@ class Catalog:
         self.settle_manifests = manifests.settle_manifests
         self.note_versions = manifests.note_versions
         self.note_sealed_manifests = manifests.note_sealed
+
+    def _join_counting(self, counting: CountingTable) -> None:
+        self.get_usage = counting.get_usage
+        self.get_tenant_usage = counting.get_tenant_usage
+        self.list_usage = counting.list_usage
+        self.require_room = counting.require_room
+        self.require_part_room = counting.require_part_room
+        self.set_bucket_quota = counting.set_bucket_quota
+        self.set_tenant_quota = counting.set_tenant_quota
+        self.is_counting = counting.is_counting
+        self.count_step = counting.count_step
+        self.on_counting = counting.on_counting
 
     def _join_events(self, outbox: OutboxTable) -> None:
         self.pending_events = outbox.pending_events

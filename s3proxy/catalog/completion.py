@@ -94,13 +94,14 @@ class CompletionTable:
         Raises:
             NoSuchBucket, NoSuchUpload: gone, or completed with other parts.
             InvalidPart: a part is missing or has another ETag.
-            S3Error: the condition does not hold.
+            S3Error: the condition does not hold; QuotaExceeded.
         """
         now_ns, due_ns, digest = self._now_ns(), self._due_ns(), _digest(key, parts)
 
         def change(txn: Transaction) -> Completion:
             now = require(txn, bucket)
-            if uploads.find(txn, bucket, key, upload_id) is None:
+            upload = uploads.find(txn, bucket, key, upload_id)
+            if upload is None:
                 replayed = _replay(txn, bucket, upload_id, digest)
                 if replayed is None:
                     raise NoSuchUpload(upload_id)
@@ -110,6 +111,7 @@ class CompletionTable:
             old = versions.find(txn, bucket, key.encode())
             if condition is not None:
                 condition.check(old.etag if old else None)
+            uploads.count_out(txn, now, upload, stored)
             final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)

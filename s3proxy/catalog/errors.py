@@ -69,6 +69,10 @@ class LimitExceeded(Refused):
     """There are as many as there may be."""
 
 
+class UnsupportedBucket(Refused):
+    """A bucket of that kind has no such thing."""
+
+
 class BucketExists(S3Error):
     """The tenant has a bucket of that name."""
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from s3proxy.catalog import copies, tables
-from s3proxy.catalog.records import BlobRef, GarbageRecord
+from s3proxy.catalog.blob_records import GarbageRecord
+from s3proxy.catalog.records import BlobRef
 from s3proxy.catalog.tables import GARBAGE, INLINE, encode
 from s3proxy.kv.engine import Engine, Transaction
 

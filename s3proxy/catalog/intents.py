@@ -8,9 +8,10 @@ while its gateway is gone belongs to a blob that no object points at.
 from collections.abc import Callable, Iterable
 
 from s3proxy.catalog import tables
+from s3proxy.catalog.blob_records import IntentRecord
 from s3proxy.catalog.errors import IntentLost
 from s3proxy.catalog.garbage import discard
-from s3proxy.catalog.records import BlobRef, BucketRecord, IntentRecord
+from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.catalog.tables import INTENTS, encode
 from s3proxy.kv.engine import Commit, Engine, Transaction
 

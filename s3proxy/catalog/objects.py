@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3proxy.catalog import keys, manifests, tables, versions
+from s3proxy.catalog import keys, manifests, tables, usage, versions
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.data_keys import DataKeys
@@ -48,12 +48,17 @@ def replace(
         old: the current object.
     Returns:
         The record as it was stored, with its version id.
+
+    Raises:
+        S3Error: QuotaExceeded.
     """
     stored, lost = record, old
     if bucket.versioning:
         stored = versions.stamped(txn, bucket, record)
         lost = versions.keep(txn, bucket, key, old)
     keys.put(txn, OBJECTS, bucket.id, key, encode(stored))
+    if bucket.counted:
+        usage.change(txn, bucket, key, added=stored, removed=lost)
     if lost is not None:
         kept = {blob.id for blob in record.blobs}
         discard(txn, (blob for blob in lost.blobs if blob.id not in kept), due_ns)
@@ -198,7 +203,7 @@ class ObjectTable:
 
         Raises:
             NoSuchBucket: the bucket is gone.
-            S3Error: the condition does not hold; ObjectChanged for `replaces`.
+            S3Error: the condition does not hold; QuotaExceeded; ObjectChanged for `replaces`.
             IntentLost: the blobs may have been deleted.
         """
         encoded, due_ns, now_ns = key.encode(), self._due_ns(), self._now_ns()
@@ -357,12 +362,15 @@ def _delete(
     if deletion.condition is not None or deletion.version_id:
         _check(versions.find(txn, bucket, key, deletion.version_id), deletion, now_ns)
     if deletion.version_id:
-        return versions.remove(txn, bucket, key, deletion.version_id, due_ns)
+        removed = versions.remove(txn, bucket, key, deletion.version_id, due_ns)
+        usage.change(txn, bucket, key, removed=removed)
+        return removed
     old = versions.find(txn, bucket, key)
     lost = versions.keep(txn, bucket, key, old)
     if lost is not None:
         discard(txn, lost.blobs, due_ns)
         manifests.note(txn, bucket, key, lost)
+    usage.change(txn, bucket, key, removed=lost)
     if old is not None:
         keys.delete(txn, OBJECTS, bucket.id, key)
     if not bucket.versioning:

@@ -7,6 +7,7 @@ number. Times are nanoseconds since the epoch, sizes are bytes, ETags are bare (
 
 import msgspec
 
+from s3proxy.s3.limits import Quota, RateLimits
 from s3proxy.s3.object_lock import ObjectLock
 from s3proxy.s3.placement import Rules
 
@@ -37,6 +38,8 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         placement_revision: another number after every change of its rules.
         location: the LocationConstraint that it was made with.
         manifests: what its blobs alone do not say is kept beside them (catalog/manifests.py).
+        quota: what it may hold; None: whatever its tenant may.
+        counted: it or its tenant has a quota, so `usage` has what it holds.
     """
 
     name: str
@@ -57,6 +60,8 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     placement_revision: int = 0
     location: str = ""
     manifests: bool = False
+    quota: Quota | None = None
+    counted: bool = False
 
     def may_have(self, kind: str) -> bool:
         """Whether it may have a configuration of that kind; False spares a look."""
@@ -232,12 +237,14 @@ class TenantRecord(Record, frozen=True, kw_only=True):
 
     Attributes:
         placement: rules for its buckets, below their own; None: those of the server.
+        quota: what its buckets may hold together; None: anything.
     """
 
     name: str
     created_ns: int
     enabled: bool = True
     placement: Rules | None = None
+    quota: Quota | None = None
 
 
 class UserRecord(Record, frozen=True, kw_only=True):
@@ -256,7 +263,11 @@ class UserRecord(Record, frozen=True, kw_only=True):
 
 
 class KeyRecord(Record, frozen=True, kw_only=True):
-    """An access key; its secret is sealed (catalog/seal.py)."""
+    """An access key; its secret is sealed (catalog/seal.py).
+
+    Attributes:
+        limits: of its requests; None: the server's.
+    """
 
     access_key: str
     user_id: str
@@ -266,6 +277,7 @@ class KeyRecord(Record, frozen=True, kw_only=True):
     enabled: bool = True
     generation: int = 0
     tenant: str = "main"
+    limits: RateLimits | None = None
 
 
 class TokenRecord(Record, frozen=True, kw_only=True):
@@ -283,28 +295,6 @@ class TokenRecord(Record, frozen=True, kw_only=True):
     hash: bytes
     cost: tuple[int, int, int]
     created_ns: int
-
-
-class IntentRecord(Record, frozen=True, kw_only=True):
-    """A blob that a gateway is about to write; open until an object or nothing points at it."""
-
-    blob: BlobRef
-    bucket_id: bytes
-    key: str
-    created_ns: int
-    gateway: str
-
-
-class GarbageRecord(Record, frozen=True, kw_only=True):
-    """A blob nothing points at, to be deleted from its backend when due.
-
-    With `backend_upload_id` it is a native multipart upload that is to be aborted.
-    """
-
-    id: bytes
-    due_ns: int
-    blob: BlobRef
-    backend_upload_id: str = ""
 
 
 class AttributesRecord(Record, frozen=True, kw_only=True):

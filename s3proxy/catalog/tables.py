@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from s3proxy.catalog.blob_records import GarbageRecord, IntentRecord
 from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.event_records import EventCounts, EventRecord
 from s3proxy.catalog.manifest_records import ManifestRecord
@@ -20,8 +21,6 @@ from s3proxy.catalog.records import (
     CopiesRecord,
     DebtCounts,
     DebtRecord,
-    GarbageRecord,
-    IntentRecord,
     KeyRecord,
     ListedFields,
     ObjectRecord,
@@ -32,6 +31,7 @@ from s3proxy.catalog.records import (
     UploadRecord,
     UserRecord,
 )
+from s3proxy.catalog.usage_records import UsageRecord
 from s3proxy.kv.engine import Transaction
 
 META = "meta"
@@ -62,6 +62,8 @@ DEAD_EVENTS = "dead_events"
 EVENT_COUNTS = "event_counts"
 TENANTS = "tenants"
 TOKENS = "tokens"
+USAGE = "usage"
+COUNTING = "counting"
 USERS = "users"
 USER_IDS = "user_ids"
 KEYS = "keys"
@@ -96,6 +98,8 @@ KEYSPACES = (
     EVENT_COUNTS,
     TENANTS,
     TOKENS,
+    USAGE,
+    COUNTING,
     USERS,
     USER_IDS,
     KEYS,
@@ -126,6 +130,7 @@ Record = (
     | TenantRecord
     | TokenRecord
     | UploadRecord
+    | UsageRecord
     | UserRecord
 )
 
@@ -185,6 +190,7 @@ events = Codec(EventRecord)
 event_counts = Codec(EventCounts)
 tenants = Codec(TenantRecord)
 tokens = Codec(TokenRecord)
+usage = Codec(UsageRecord)
 users = Codec(UserRecord)
 keys = Codec(KeyRecord)
 intents = Codec(IntentRecord)

@@ -11,14 +11,17 @@ from s3proxy.catalog.records import TenantRecord
 from s3proxy.catalog.remembered import Remembered
 from s3proxy.catalog.tables import (
     BUCKETS,
+    COUNTING,
     KEYS,
     TENANTS,
     TOKENS,
+    USAGE,
     USER_IDS,
     USER_KEYS,
     USERS,
     encode,
 )
+from s3proxy.catalog.usage_records import TENANT_ROWS
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.tenants import MAIN, is_tenant_name
 
@@ -126,6 +129,8 @@ class TenantTable:
                 if tables.tokens.decode(value).tenant == name:
                     txn.delete(TOKENS, row)
             txn.delete(TENANTS, name.encode())
+            for table in (USAGE, COUNTING):
+                txn.delete(table, TENANT_ROWS + name.encode())
             return tenant
 
         return await self._engine.commit(change)

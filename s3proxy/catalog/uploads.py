@@ -7,9 +7,9 @@ listing is in S3's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from s3proxy.catalog import keys, tables
+from s3proxy.catalog import keys, tables, usage
 from s3proxy.catalog.buckets import require
 from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.data_keys import DataKeys
@@ -48,15 +48,34 @@ def stored_parts(
     view: Snapshot, bucket: BucketRecord, upload_id: str, after: int = 0
 ) -> list[tuple[bytes, PartRecord]]:
     """Return (stored key, part) of the parts numbered above `after`, in order."""
+    return list(iter_parts(view, bucket, upload_id, after))
+
+
+def iter_parts(
+    view: Snapshot, bucket: BucketRecord, upload_id: str, after: int = 0
+) -> Iterator[tuple[bytes, PartRecord]]:
+    """Yield what `stored_parts` returns."""
     start = parts_prefix(bucket, upload_id)
     first = start + (after + 1).to_bytes(_NUMBER_BYTES, "big")
-    rows = view.scan(PARTS, first, keys.successor(start))
-    return [(stored, tables.parts.decode(value)) for stored, value in rows]
+    for stored, value in view.scan(PARTS, first, keys.successor(start)):
+        yield stored, tables.parts.decode(value)
+
+
+def find_part(
+    view: Snapshot, bucket: BucketRecord, upload_id: str, number: int
+) -> PartRecord | None:
+    """Return the part of that number, or None."""
+    value = view.get(PARTS, _part_row(bucket, upload_id, number))
+    return None if value is None else tables.parts.decode(value)
 
 
 def parts_prefix(bucket: BucketRecord, upload_id: str) -> bytes:
     """Return what the stored keys of an upload's parts start with."""
     return bucket.id + upload_id.encode() + _SEPARATOR
+
+
+def _part_row(bucket: BucketRecord, upload_id: str, number: int) -> bytes:
+    return parts_prefix(bucket, upload_id) + number.to_bytes(_NUMBER_BYTES, "big")
 
 
 def remove(txn: Transaction, bucket: BucketRecord, key: str, upload_id: str) -> None:
@@ -67,6 +86,17 @@ def remove(txn: Transaction, bucket: BucketRecord, key: str, upload_id: str) -> 
         return
     if keys.is_empty(txn, UPLOADS, node):
         keys.delete(txn, UPLOADS, bucket.id, encoded)
+
+
+def count_out(
+    txn: Transaction,
+    bucket: BucketRecord,
+    upload: UploadRecord,
+    stored: Sequence[tuple[bytes, PartRecord]],
+) -> None:
+    """Count the parts of an upload no more."""
+    parts = [part for _, part in stored]
+    usage.change_parts(txn, bucket, upload.key, upload.upload_id, removed=parts)
 
 
 class UploadTable:
@@ -131,16 +161,19 @@ class UploadTable:
 
         Raises:
             NoSuchUpload: it was completed or aborted meanwhile.
+            S3Error: QuotaExceeded.
             IntentLost: the blob may have been deleted.
         """
-        stored = parts_prefix(bucket, upload_id) + part.number.to_bytes(_NUMBER_BYTES, "big")
+        stored = _part_row(bucket, upload_id, part.number)
         due_ns, now_ns = self._due_ns(), self._now_ns()
 
         def change(txn: Transaction) -> PartRecord | None:
             require_upload(txn, bucket, key, upload_id)
             check_open(txn, intents)
-            value = txn.get(PARTS, stored)
-            old = None if value is None else tables.parts.decode(value)
+            old = find_part(txn, bucket, upload_id, part.number)
+            now = require(txn, bucket)
+            less = () if old is None else (old,)
+            usage.change_parts(txn, now, key, upload_id, added=(part,), removed=less)
             if old is not None and old.blob is not None and old.blob != part.blob:
                 discard(txn, (old.blob,), due_ns)
             txn.put(PARTS, stored, encode(part))
@@ -170,9 +203,11 @@ class UploadTable:
 
         def change(txn: Transaction) -> UploadRecord:
             upload = require_upload(txn, bucket, key, upload_id)
-            for stored, part in stored_parts(txn, bucket, upload_id):
-                txn.delete(PARTS, stored)
+            stored = stored_parts(txn, bucket, upload_id)
+            for row, part in stored:
+                txn.delete(PARTS, row)
                 discard(txn, (part.blob,) if part.blob else (), due_ns)
+            count_out(txn, require(txn, bucket), upload, stored)
             if upload.blob is not None:
                 backend_id = upload.backend_upload_id
                 discard(txn, (upload.blob,), due_ns, backend_upload_id=backend_id)

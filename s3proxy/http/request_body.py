@@ -22,7 +22,7 @@ class RequestBody(msgspec.Struct, eq=False):
         transport: where the bytes come from.
         timeout_s: bound on each wait for more.
         length: bytes in all; None: chunked.
-        remaining: bytes not read yet; 0 where chunked.
+        remaining: bytes not read yet; where chunked, those read, as a negative number.
         broken: a read failed; the connection cannot carry another request.
     """
 
@@ -51,6 +51,11 @@ class RequestBody(msgspec.Struct, eq=False):
         """Whether the body was read to its end."""
         decoder = self._decoder
         return not self.remaining if decoder is None else decoder.finished
+
+    @property
+    def received(self) -> int:
+        """How many bytes were read."""
+        return (self.length or 0) - self.remaining
 
     @property
     def awaits_continue(self) -> bool:
@@ -138,6 +143,7 @@ class RequestBody(msgspec.Struct, eq=False):
             if taken < count:
                 self._ahead = bytes(buffer[taken:count]) + self._ahead
             if payload:
+                self.remaining -= payload
                 return payload
         return 0
 

@@ -8,14 +8,18 @@ from s3proxy.catalog.records import KeyRecord
 from s3proxy.ops.bucket_access import asks_for_tags
 from s3proxy.s3.auth import Identity
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.policy import Policy, parse_policy
 
 
-def identity_of(key: KeyRecord, policy: bytes) -> Identity:
+def identity_of(
+    key: KeyRecord, policy: bytes, default_limits: RateLimits | None = None
+) -> Identity:
     """The identity of the key's user.
 
     Args:
         policy: the document that is kept with the user; b"" for none.
+        default_limits: of keys that have none of their own.
 
     Raises:
         S3Error: InternalError for a document that cannot be read.
@@ -28,6 +32,7 @@ def identity_of(key: KeyRecord, policy: bytes) -> Identity:
         tenant=key.tenant,
         policy=compiled,
         by_tags=compiled is not None and asks_for_tags(policy),
+        limits=(default_limits if key.limits is None else key.limits) or None,
     )
 
 

@@ -65,6 +65,8 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         if write.condition is not None:
             # Saves the upload where it cannot succeed; the transaction decides.
             write.condition.check(self._current_etag(key))
+        if self.bucket.counted:
+            self._services.catalog.require_room(self.bucket, key, payload.length)
         stored: Payload = payload
         if write.cipher is not None:
             stream = write.cipher.whole(payload.length)
@@ -86,6 +88,8 @@ class ManagedNamespace(msgspec.Struct, eq=False):
             return None
         if _kind(record.encryption) == SSE_C or _kind(record.encryption) != _kind(write.encryption):
             return None
+        if self.bucket.counted:
+            self._services.catalog.require_room(self.bucket, key, record.size)
         writer = await class_writer(self._services, self.bucket, write.storage_class)
         stays = all(writer.keeps(blob) for blob in record.blobs)
         if source.key == key and stays and not self.bucket.versioning:
@@ -155,6 +159,10 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         cipher: ObjectCipher | None = None,
     ) -> PartRecord:
         """See `Namespace.put_part`."""
+        if self.bucket.counted:
+            self._services.catalog.require_part_room(
+                self.bucket, upload.upload_id, number, payload.length
+            )
         uploads = await self._uploads(upload)
         return await uploads.put_part(upload, number, payload, cipher=cipher)
 
@@ -162,6 +170,8 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         """See `Namespace.complete_upload`."""
         if completion.condition is not None:
             completion.condition.check(self._current_etag(upload.key))
+        if self.bucket.counted:  # its bytes are counted with its parts
+            self._services.catalog.require_room(self.bucket, upload.key, 0)
         return await (await self._uploads(upload)).complete(upload, completion)
 
     async def find_completed(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from s3proxy.catalog.outbox import Announcer
     from s3proxy.ops.call import Services
 
-_CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey"})
+_CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey", "QuotaExceeded"})
 
 
 class ManagedUploads:

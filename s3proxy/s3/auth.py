@@ -25,6 +25,7 @@ from s3proxy._fast.sigv4 import (
 )
 from s3proxy.s3 import sigv2
 from s3proxy.s3.errors import S3Error
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.payload import parse_form
 from s3proxy.s3.policy import Policy
 from s3proxy.s3.post_object import PostForm
@@ -65,6 +66,7 @@ class Identity(msgspec.Struct, frozen=True):
         policy: what the operator allows the user; None: everything with what the user owns.
         by_tags: the policy may ask for the tags that an object has, or is to have.
         anonymous: nobody signed the request; the tenant is the one that it addresses.
+        limits: how fast the key may be used; None: at any rate.
     """
 
     access_key: str
@@ -74,6 +76,7 @@ class Identity(msgspec.Struct, frozen=True):
     policy: Policy | None = None
     by_tags: bool = False
     anonymous: bool = False
+    limits: RateLimits | None = None
 
     @property
     def is_root(self) -> bool:

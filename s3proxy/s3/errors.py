@@ -198,6 +198,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "At least one of the pre-conditions you specified did not hold",
     ),
     "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
+    "QuotaExceeded": (403, "Your request would exceed a quota."),
     "RequestHeaderSectionTooLarge": (
         400,
         "Your request header and query parameters exceed the maximum allowed size.",

@@ -11,8 +11,8 @@ import trio
 from s3proxy.backends.errors import BackendError, NoSuchContainer
 from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
+from s3proxy.catalog.blob_records import GarbageRecord
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.records import GarbageRecord
 from s3proxy.log import get_logger
 
 logger = get_logger("collect")
