@@ -13,6 +13,7 @@ from s3proxy.catalog.records import KeyRecord, UserRecord
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.tables import KEYS, META, USER_KEYS, allocate_id, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.s3.limits import RateLimits
 
 # As IAM: one in use, and the next one while clients change over.
 ACTIVE_KEYS_MAX = 2
@@ -79,6 +80,7 @@ class AccessKeyTable:
         now_ns = self._now_ns()
 
         def change(txn: Transaction) -> KeyRecord:
+            limits = None
             value = txn.get(KEYS, chosen.encode())
             if value is not None and not replace:
                 raise KeyExists(f"the access key {chosen} is taken")
@@ -88,6 +90,7 @@ class AccessKeyTable:
                 if old.enabled and old.user_id == user.user_id and self.unseal(old) == secret:
                     return old
                 txn.delete(USER_KEYS, _row(old))
+                limits = old.limits
             elif not replace:
                 _require_room(txn, user)
             record = KeyRecord(
@@ -99,6 +102,7 @@ class AccessKeyTable:
                 sealed_secret=self._sealer.seal(secret.encode(), table=KEYS, row=chosen),
                 created_ns=now_ns,
                 generation=int.from_bytes(allocate_id(txn), "big"),
+                limits=limits,
             )
             _store(txn, record)
             return record
@@ -165,6 +169,26 @@ class AccessKeyTable:
                 _require_room(txn, users.require(txn, record.user_name, record.tenant))
             generation = int.from_bytes(allocate_id(txn), "big")
             record = msgspec.structs.replace(record, enabled=enabled, generation=generation)
+            _store(txn, record)
+            return record
+
+        return await self._engine.commit(change)
+
+    async def set_key_limits(
+        self, access_key: str, limits: RateLimits | None, tenant: str | None = None
+    ) -> KeyRecord:
+        """Give a key limits of its own; a gateway running elsewhere sees it in a moment.
+
+        Args:
+            limits: None: those of the server.
+            tenant: the key has to be this one's; None: anyone's.
+
+        Raises:
+            UnknownKey: there is none.
+        """
+
+        def change(txn: Transaction) -> KeyRecord:
+            record = msgspec.structs.replace(_require(txn, access_key, tenant), limits=limits)
             _store(txn, record)
             return record
 

@@ -84,12 +84,20 @@ class BucketTable:
         value = self._engine.get(BUCKETS, bucket_key(*named))
         return None if value is None else tables.buckets.decode(value)
 
-    def list_buckets(self, tenant: str = "main") -> list[BucketRecord]:
-        """Return the tenant's buckets in order of their names."""
-        start = tenant.encode() + _SEPARATOR
+    def list_buckets(
+        self, tenant: str = "main", after: str = "", limit: int | None = None
+    ) -> list[BucketRecord]:
+        """Return the tenant's buckets in order of their names.
+
+        Args:
+            after: only names behind this one.
+            limit: at most so many; None: all.
+        """
+        start = bucket_key(tenant, "")
+        first = bucket_key(tenant, after) + _SEPARATOR if after else start
         with self._engine.read() as view:
-            found = view.scan(BUCKETS, start, keys.successor(start))
-            return [tables.buckets.decode(value) for _, value in found]
+            found = view.scan(BUCKETS, first, keys.successor(start))
+            return [tables.buckets.decode(value) for _, value in islice(found, limit)]
 
     def scan_buckets(self) -> Iterator[BucketRecord]:
         """Yield the buckets of all tenants, in short snapshots: the consumer may await."""

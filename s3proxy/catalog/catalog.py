@@ -250,4 +250,5 @@ class Catalog:
         self.list_keys = access_keys.list_keys
         self.list_tenant_keys = access_keys.list_tenant_keys
         self.set_key_enabled = access_keys.set_key_enabled
+        self.set_key_limits = access_keys.set_key_limits
         self.delete_key = access_keys.delete_key

@@ -1,16 +1,130 @@
-"""`s3proxy bucket`: the group; its commands are in the modules of what they are about."""
+"""`s3proxy bucket`: what is known of buckets; further commands are where their things are."""
 
 from __future__ import annotations
 
-import click
+from typing import Any
 
+import click
+import msgspec
+
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import UnknownTenant
+from s3proxy.catalog.records import BucketRecord
+from s3proxy.cli.amounts import told_bytes
+from s3proxy.cli.console import (
+    Columns,
+    Failure,
+    config_option,
+    json_option,
+    print_list,
+    tenant_option,
+    to_json,
+    with_catalog,
+)
 from s3proxy.cli.placement import bucket_placement
 from s3proxy.cli.regions import region_group
+from s3proxy.control.api.buckets import BucketDetails, bucket_of, details_of
+
+
+def _used(row: dict[str, Any], what: str) -> str:
+    usage = row["held"]["usage"]
+    if usage is None:
+        return "-"
+    amount = told_bytes(usage[what]) if what == "bytes" else str(usage[what])
+    return f"{amount} so far" if usage["counting"] else amount
+
+
+COLUMNS: Columns = {
+    "bucket": lambda row: str(row["name"]),
+    "tenant": lambda row: str(row["tenant"]),
+    "kind": lambda row: str(row["kind"]),
+    "backend": lambda row: str(row["backend"]),
+    "owner": lambda row: str(row["owner"]),
+    "versioning": lambda row: row["versioning"] or "-",
+    "bytes": lambda row: _used(row, "bytes"),
+    "objects": lambda row: _used(row, "objects"),
+    "created": lambda row: str(row["created"]),
+}
 
 
 @click.group("bucket", short_help="What is known of buckets, and where they are.")
 def bucket_group() -> None:
     """Show and change what is known of buckets, also beside a running gateway."""
+
+
+@bucket_group.command("list")
+@click.option("--tenant", metavar="NAME", help="Of this tenant alone.")
+@config_option
+@json_option
+def bucket_list(tenant: str | None, config_path: str | None, as_json: bool) -> None:
+    """List buckets by tenant and name; usage where it is counted, for a quota."""
+
+    async def read(catalog: Catalog) -> list[Any]:
+        if tenant is not None and catalog.get_tenant(tenant) is None:
+            raise UnknownTenant(f"there is no tenant {tenant}")
+        found = catalog.scan_buckets() if tenant is None else catalog.list_buckets(tenant)
+        return [msgspec.to_builtins(bucket_of(catalog, record)) for record in found]
+
+    print_list(with_catalog(config_path, read, made=True), as_json, COLUMNS)
+
+
+@bucket_group.command("show")
+@click.argument("bucket")
+@tenant_option
+@config_option
+@json_option
+def bucket_show(bucket: str, tenant: str, config_path: str | None, as_json: bool) -> None:
+    """Show BUCKET: its containers on the backends, configuration, usage and quota."""
+
+    async def read(catalog: Catalog) -> BucketDetails:
+        return details_of(catalog, found_bucket(catalog, bucket, tenant))
+
+    shown = with_catalog(config_path, read, made=True)
+    if as_json:
+        click.echo(to_json(shown))
+        return
+    for name, value in _lines(shown):
+        click.echo(f"{name:<15} {value}")
+
+
+def found_bucket(catalog: Catalog, name: str, tenant: str) -> BucketRecord:
+    """The bucket of that name.
+
+    Raises:
+        Failure: there is none.
+    """
+    found = catalog.get_bucket(name, tenant)
+    if found is None:
+        raise Failure(f"the tenant {tenant} has no bucket {name}")
+    return found
+
+
+def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
+    rules = msgspec.to_builtins(shown.placement)
+    said = (f"{name} = {value}" for name, value in rules.items() if value)
+    containers = (f"{container} on {name}" for name, container in shown.containers.items())
+    row = msgspec.to_builtins(shown)
+    quota = shown.held.quota
+    allowed = "none"
+    if quota is not None:
+        size = "any number of" if quota.bytes is None else told_bytes(quota.bytes)
+        count = "any number of" if quota.objects is None else quota.objects
+        allowed = f"{size if quota.bytes is not None else size + ' bytes'}, {count} objects"
+    held = f"{_used(row, 'bytes')}, {_used(row, 'objects')} objects"
+    return [
+        ("bucket", shown.name),
+        ("tenant", shown.tenant),
+        ("kind", shown.kind),
+        ("owner", shown.owner or "every user of the tenant"),
+        ("created", shown.created),
+        ("location", shown.location or "-"),
+        ("containers", ", ".join(containers)),
+        ("placement", "; ".join(said) or "no rules of its own"),
+        ("versioning", (shown.versioning or "-") + (", object lock" if shown.object_lock else "")),
+        ("configurations", ", ".join(shown.configurations) or "-"),
+        ("usage", held if shown.held.usage is not None else "not counted: no quota is in force"),
+        ("quota", allowed),
+    ]
 
 
 bucket_group.add_command(bucket_placement)

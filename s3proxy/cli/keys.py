@@ -11,6 +11,7 @@ from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import UnknownKey, UnknownTenant
 from s3proxy.catalog.records import KeyRecord
+from s3proxy.cli.amounts import Amount
 from s3proxy.cli.console import (
     Columns,
     Row,
@@ -25,6 +26,7 @@ from s3proxy.cli.console import (
 )
 from s3proxy.cli.users import found_user, user_name
 from s3proxy.control.api.models import key_of
+from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.tenants import MAIN
 
 COLUMNS: Columns = {
@@ -33,8 +35,10 @@ COLUMNS: Columns = {
     "user id": itemgetter("user_id"),
     "tenant": itemgetter("tenant"),
     "state": lambda key: "enabled" if key["enabled"] else "disabled",
+    "limits": lambda key: "-" if key["limits"] is None else "own",
     "created": itemgetter("created"),
 }
+RATE = Amount(units=True)
 
 
 @click.group("key", short_help="Create, list, disable, enable and delete access keys.")
@@ -112,6 +116,40 @@ def key_enable(access_key: str, config_path: str | None) -> None:
     """Accept a disabled ACCESS_KEY again."""
     change_catalog(config_path, lambda catalog: catalog.set_key_enabled(access_key, True))
     click.echo(f"enabled {access_key}")
+
+
+@key_group.command("limit")
+@click.argument("access_key")
+@click.option("--requests-per-s", type=click.FloatRange(0), default=0.0, help="In the long run.")
+@click.option("--requests-burst", type=click.FloatRange(0), default=0.0, help="At once.")
+@click.option("--bytes-per-s", type=RATE, default=0, help="Of bodies, both ways, as 50MiB.")
+@click.option("--bytes-burst", type=RATE, default=0, help="At once.")
+@click.option("--unlimited", is_flag=True, help="At any rate, whatever the server's limits are.")
+@click.option("--default", "server", is_flag=True, help="At those of the server's [limits].")
+@config_option
+def key_limit(
+    access_key: str,
+    *,
+    unlimited: bool,
+    server: bool,
+    config_path: str | None,
+    **rates: float,
+) -> None:
+    """Give ACCESS_KEY limits in place of those it had.
+
+    What is not said is not limited. A burst that is not said is that of a second.
+    """
+    said = any(rates.values())
+    if said + unlimited + server != 1:
+        raise click.UsageError("say rates, or --unlimited, or --default")
+    limits = RateLimits(**rates)
+    if said and not limits:
+        raise click.UsageError("a burst needs its rate: --requests-per-s, --bytes-per-s")
+    change_catalog(
+        config_path,
+        lambda catalog: catalog.set_key_limits(access_key, None if server else limits),
+    )
+    click.echo(f"set the limits of {access_key}")
 
 
 @key_group.command("delete")

@@ -16,6 +16,7 @@ from s3proxy.cli.events import events_group
 from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
 from s3proxy.cli.placement import placement_group
+from s3proxy.cli.quotas import quota_group
 from s3proxy.cli.replication import replication_group
 from s3proxy.cli.tenants import tenant_group
 from s3proxy.cli.tokens import token_group
@@ -111,6 +112,7 @@ main.add_command(events_group)
 main.add_command(key_group)
 main.add_command(master_key_group)
 main.add_command(placement_group)
+main.add_command(quota_group)
 main.add_command(tenant_group)
 main.add_command(replication_group)
 main.add_command(token_group)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from litestar import Router
 
-from s3proxy.control.api import backups, keys, placement, replication, tenants, users
+from s3proxy.control.api import (
+    backups,
+    buckets,
+    keys,
+    placement,
+    quotas,
+    replication,
+    tenants,
+    users,
+)
 from s3proxy.control.api.dependencies import check_document, dependencies
 from s3proxy.control.api.guard import Verifier, guard_of
 from s3proxy.control.api.problems import HANDLERS
@@ -16,6 +25,8 @@ ROUTERS = (
     users.router,
     keys.router,
     placement.router,
+    buckets.router,
+    quotas.router,
     replication.router,
     backups.router,
 )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Router, delete, get, post
+from litestar import Router, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from s3proxy.catalog.errors import UnknownKey
 from s3proxy.control.api.dependencies import After, Limit, Using, page_of
-from s3proxy.control.api.models import Key, KeyWithSecret, Page, key_of, key_with_secret
+from s3proxy.control.api.guard import ADMIN_ONLY
+from s3proxy.control.api.models import Key, KeyWithSecret, Limits, Page, key_of, key_with_secret
 from s3proxy.control.api.users import found_user
+from s3proxy.s3.limits import RateLimits
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +73,23 @@ async def enable_key(services: Using, tenant: FromPath[str], access_key: FromPat
     return key_of(await services.catalog.set_key_enabled(access_key, True, tenant))
 
 
+@put("/{access_key:str}/limits", opt=ADMIN_ONLY)
+async def set_key_limits(
+    services: Using, tenant: FromPath[str], access_key: FromPath[str], data: JSONBody[Limits]
+) -> Key:
+    """Give the key limits of its own, in place of the server's."""
+    limits = RateLimits(*astuple(data))
+    return key_of(await services.catalog.set_key_limits(access_key, limits, tenant))
+
+
+@delete("/{access_key:str}/limits", opt=ADMIN_ONLY, status_code=200)
+async def clear_key_limits(
+    services: Using, tenant: FromPath[str], access_key: FromPath[str]
+) -> Key:
+    """Leave the key to the limits of the server."""
+    return key_of(await services.catalog.set_key_limits(access_key, None, tenant))
+
+
 @delete("/{access_key:str}")
 async def delete_key(services: Using, tenant: FromPath[str], access_key: FromPath[str]) -> None:
     """Delete a key; nothing brings its secret back."""
@@ -78,5 +98,8 @@ async def delete_key(services: Using, tenant: FromPath[str], access_key: FromPat
 
 def router() -> Router:
     """The routes of this module."""
-    handlers = [list_keys, create_key, show_key, disable_key, enable_key, delete_key]
+    handlers = [
+        *(list_keys, create_key, show_key, disable_key, enable_key, delete_key),
+        *(set_key_limits, clear_key_limits),
+    ]
     return Router("/tenants/{tenant:str}/keys", route_handlers=handlers, tags=["keys"])

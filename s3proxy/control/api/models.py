@@ -1,14 +1,15 @@
 """What the API and the commands tell of tenants, users, keys and tokens; never secrets."""
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from s3proxy.catalog.records import KeyRecord, TenantRecord, TokenRecord, UserRecord
 from s3proxy.s3.time import iso8601
 
 T = TypeVar("T")
+Rate = Annotated[float, Meta(ge=0, le=1e15)]
 
 
 class Page(Struct, Generic[T], frozen=True):
@@ -41,8 +42,17 @@ class User(Struct, frozen=True):
     created: str
 
 
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How fast an access key may be used; 0: at any rate, and of a burst, that of a second."""
+
+    requests_per_s: Rate = 0.0
+    requests_burst: Rate = 0.0
+    bytes_per_s: Rate = 0.0
+    bytes_burst: Rate = 0.0
+
+
 class Key(Struct, frozen=True):
-    """An access key."""
+    """An access key; `limits` are its own, null for those of the server."""
 
     access_key: str
     user: str
@@ -50,6 +60,7 @@ class Key(Struct, frozen=True):
     tenant: str
     enabled: bool
     created: str
+    limits: Limits | None
 
 
 class KeyWithSecret(Key, frozen=True):
@@ -87,6 +98,7 @@ def user_of(record: UserRecord) -> User:
 
 def key_of(record: KeyRecord) -> Key:
     """An access key as it is told."""
+    limits = record.limits
     return Key(
         access_key=record.access_key,
         user=record.user_name,
@@ -94,6 +106,7 @@ def key_of(record: KeyRecord) -> Key:
         tenant=record.tenant,
         enabled=record.enabled,
         created=iso8601(record.created_ns),
+        limits=None if limits is None else Limits(*msgspec.structs.astuple(limits)),
     )
 
 

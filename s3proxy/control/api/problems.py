@@ -33,6 +33,7 @@ _STATUSES: dict[type[Exception], int] = {
     errors.KeyExists: 409,
     errors.DeleteConflict: 409,
     errors.LimitExceeded: 409,
+    errors.UnsupportedBucket: 409,
 }
 
 
