@@ -35,6 +35,11 @@ _CODECS: dict[str, tables.Codec[Any]] = {
 }
 
 
+def codec_of(keyspace: str) -> tables.Codec[Any] | None:
+    """What decodes the records of a keyspace; None: its values are no records."""
+    return _CODECS.get(keyspace) or getattr(tables, keyspace, None)
+
+
 class Report(msgspec.Struct):
     """What a check found.
 
@@ -90,7 +95,7 @@ class Checker:
         return self.report
 
     def _read(self, keyspace: str) -> Iterator[None]:
-        codec: tables.Codec[Any] | None = _CODECS.get(keyspace) or getattr(tables, keyspace, None)
+        codec = codec_of(keyspace)
         for key, value in self._view.scan(keyspace, b""):
             yield
             if codec is None or (keyspace in _TREES and value[:1] < bytes((_RECORD_FIRST_BYTE,))):

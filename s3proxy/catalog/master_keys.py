@@ -9,6 +9,7 @@ import fcntl
 import os
 import secrets
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ class FileSealer:
     def __init__(self, directory: Path) -> None:
         self._path = directory / MASTER_KEY_NAME
         self._known: dict[bytes, None] = {}  # a set in order
+        self._loading = threading.Lock()
         self._loaded = self._load()
 
     def seal(self, secret: bytes, *, table: str, row: str) -> bytes:
@@ -60,12 +62,13 @@ class FileSealer:
         return self._loaded[1]
 
     def _load(self) -> tuple[tuple[int, int], AesGcmSealer]:
-        current, seen = _read(self._path)
-        known = {**self._known, current: None}
-        for path in former_keys(self._path.parent):
-            with suppress(FileNotFoundError):  # taken away at this very moment
-                known[_read(path)[0]] = None
-        self._known = known
+        with self._loading:
+            current, seen = _read(self._path)
+            known = {**self._known, current: None}
+            for path in former_keys(self._path.parent):
+                with suppress(FileNotFoundError):  # taken away at this very moment
+                    known[_read(path)[0]] = None
+            self._known = known
         return seen, AesGcmSealer(current, *(key for key in known if key != current))
 
 

@@ -25,6 +25,7 @@ from s3proxy.backends.disk import Disk
 from s3proxy.backends.disk_errors import os_errors
 from s3proxy.backends.errors import BackendError, NoSuchContainer
 from s3proxy.backends.local import LocalBackend
+from s3proxy.backends.s3 import S3Backend
 from s3proxy.backends.store import Backend, PutOptions, Store
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.deployment import BackupUpload
@@ -125,16 +126,20 @@ class BackupPlace:
         Killed meanwhile, it leaves nothing that has the name of a backup; the upload of a large one
         is noted, for `end_upload` at the next start.
         """
-        if isinstance(self._backend, LocalBackend):
-            await self._backend.make_target(self.container)
-        else:
-            await self._backend.create_container(self.container)
+        await self._make_container()
         key = self.prefix + backup.name
         if backup.size <= PART_BYTES or self._backend.type == "local":
             body = FileBody(descriptor, 0, backup.size, close=False)
             await self._store.put(key, body, PutOptions(length=backup.size))
         else:
             await self._put_parts(key, backup.size, descriptor, catalog)
+
+    async def _make_container(self) -> None:
+        backend, container = self._backend, self.container
+        if isinstance(backend, LocalBackend):
+            await backend.make_target(container)
+        elif not (isinstance(backend, S3Backend) and await backend.has_container(container)):
+            await backend.create_container(container)
 
     async def _put_parts(self, key: str, size: int, descriptor: int, catalog: Catalog) -> None:
         store = self._store

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from s3proxy.catalog.checking import check_file
+from s3proxy.catalog import tables
+from s3proxy.catalog.checking import check_file, codec_of
 from s3proxy.catalog.records import BlobRef
 from s3proxy.catalog.seal import key_id
 from s3proxy.catalog.tables import INLINE, KEYSPACES, OBJECTS
@@ -110,3 +111,9 @@ async def test_check_file_that_would_kill_its_reader_is_refused(tmp_path: Path) 
     os.truncate(path, 3 * 4096)
     with pytest.raises(InvalidStore):
         await check_file(str(path), in_use=False)
+
+
+def test_every_kind_of_record_is_checked_somewhere() -> None:
+    codecs = {codec for codec in vars(tables).values() if isinstance(codec, tables.Codec)}
+    checked = {codec_of(keyspace) for keyspace in KEYSPACES} - {None}
+    assert codecs - checked == {tables.listed}

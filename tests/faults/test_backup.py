@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import httpx
 import pytest
 
 from s3proxy.ops.backups import Backup
-from tests.gateways import Gateway, s3_backend
+from tests.gateways import ROOT, Gateway, s3_backend
 
 LARGE = 100_000
 WAIT_S_MAX = 40.0
@@ -200,4 +202,36 @@ def test_copy_amid_writes_names_only_what_is_there(tmp_path: Path) -> None:
         body = text(client, entry["Key"])
         assert len(body) == entry["Size"]
         assert body.startswith(f"{entry['Key']}-".encode())
+    gateway.stop()
+
+
+def test_restore_that_is_killed_leaves_one_catalog_whole(tmp_path: Path) -> None:
+    """The old one or the restored one, and the next restore works."""
+    copy = tmp_path / "copy"
+    gateway = Gateway(tmp_path / "gateway")
+    with gateway:
+        assert gateway.run("catalog", "backup", str(copy)).returncode == 0
+        assert gateway.run("user", "create", "later").returncode == 0
+    command = [sys.executable, "-m", "s3proxy", "catalog", "restore", str(copy), "--replace"]
+    seen = set()
+    for pause_s in (0.6, 0.9, 1.2):
+        process = subprocess.Popen(
+            [*command, "--config", str(gateway.config)],
+            cwd=ROOT,
+            env=gateway.environ(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(pause_s)
+        process.kill()
+        process.wait()
+        checked = gateway.run("catalog", "check", "--json")
+        assert checked.returncode == 0, checked.stderr
+        seen.add(json.loads(checked.stdout)["rows"]["users"])
+    assert seen <= {1, 2}
+    assert gateway.run("catalog", "restore", str(copy), "--replace").returncode == 0
+    data = gateway.folder / "data"
+    assert not (data / "catalog.lmdb.restoring").exists()
+    gateway.start()
+    assert len(json.loads(gateway.run("user", "list", "--json").stdout)) == 1
     gateway.stop()
