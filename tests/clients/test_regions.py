@@ -23,6 +23,8 @@ from botocore.exceptions import ClientError
 
 from tests.gateways import ACCESS_KEY, REGION, SECRET_KEY, Gateway, client
 
+pytestmark = pytest.mark.slow
+
 NORTH = "eu-north-1"
 LARGE = 9 << 20
 AWS = str(Path(sys.executable).parent / "aws")

@@ -18,6 +18,8 @@ import pytest
 from s3proxy.ops.backups import Backup
 from tests.gateways import ROOT, Gateway, s3_backend
 
+pytestmark = pytest.mark.slow
+
 LARGE = 100_000
 WAIT_S_MAX = 40.0
 

@@ -11,8 +11,11 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import httpx
+import pytest
 
 from tests.gateways import ACCESS_KEY, REGION, SECRET_KEY, Gateway
+
+pytestmark = pytest.mark.slow
 
 LARGE = 300_000
 ROTATIONS = 4
