@@ -9,10 +9,12 @@ request is for the default tenant.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from s3proxy.catalog.remembered import Remembered
+from s3proxy.catalog.tables import TENANTS
 from s3proxy.s3.auth import Identity, anonymous_of
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.hosts import Hosts, Place, place_of
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from s3proxy.catalog.catalog import Catalog
     from s3proxy.ops.call import Services
 
+# Longer ones name nothing: a bucket has at most 255 characters, a tenant 63.
+_NAMED_MAX: Final = 320
+
 
 class Address(msgspec.Struct, frozen=True):
     """What a host name means.
@@ -29,10 +34,12 @@ class Address(msgspec.Struct, frozen=True):
     Attributes:
         bucket: "" for path style.
         nobody: who sends the request, where nobody signed it.
+        names_tenant: the host name has a tenant in it.
     """
 
     bucket: str
     nobody: Identity
+    names_tenant: bool
 
 
 class Addresses:
@@ -56,6 +63,7 @@ class Addresses:
         self._catalog = catalog
         self._hosts = hosts
         self._tenant_of = tenant_of
+        self._remembered = Remembered(catalog.engine, self._read, TENANTS)
         self.nobody = anonymous_of(default_tenant)
 
     def find(self, head: RequestHead) -> Address | None:
@@ -63,9 +71,10 @@ class Addresses:
         named = self._hosts.bucket(head.host)
         if not named:
             return None
-        own = self._tenant_of(head)
-        place = self._place(named, own)
-        return Address(place.bucket, self._anybody(own or place.tenant))
+        address = self._to_anybody(named)
+        if address.names_tenant and (own := self._tenant_of(head)) is not None:
+            return self._address(self._place(named, own), own)
+        return address
 
     def find_website(self, named: str) -> Address:
         """What the host of a website means; of a tenant alone there is none.
@@ -73,8 +82,8 @@ class Addresses:
         Args:
             named: what stands before the domain of websites.
         """
-        place = self._place(named, None)
-        return Address(place.bucket or named, self._anybody(place.tenant if place.bucket else ""))
+        address = self._to_anybody(named)
+        return address if address.bucket else self._address(Place("", named), "")
 
     def require_same(self, head: RequestHead, sender: Identity) -> None:
         """Check that the host of a form means to its sender what it meant before they were known.
@@ -91,14 +100,24 @@ class Addresses:
         """The tenant of a request whose sender is not known."""
         return self._tenant_of(head) or (nobody or self.nobody).tenant
 
+    def _to_anybody(self, named: str) -> Address:
+        """What a host name means to whoever has no key."""
+        found = self._remembered[named] if len(named) <= _NAMED_MAX else None
+        return self._read(named) if found is None else found
+
+    def _read(self, named: str) -> Address:
+        place = self._place(named, None)
+        return self._address(place, place.tenant)
+
     def _place(self, named: str, own: str | None) -> Place:
         return place_of(named, self._is_tenant if own is None else own.__eq__)
 
     def _is_tenant(self, name: str) -> bool:
         return self._catalog.get_tenant(name) is not None
 
-    def _anybody(self, tenant: str) -> Identity:
-        return anonymous_of(tenant) if tenant else self.nobody
+    def _address(self, place: Place, tenant: str) -> Address:
+        nobody = anonymous_of(tenant) if tenant else self.nobody
+        return Address(place.bucket, nobody, bool(place.tenant))
 
 
 def require_enabled(services: Services, tenant: str) -> None:

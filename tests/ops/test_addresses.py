@@ -35,14 +35,16 @@ async def addresses(lab: Lab, own: str | None = None, default: str = "main") -> 
         ("acme.s3.test", None, "", "acme"),
         ("photos.main.s3.test", None, "photos", "main"),
         # A key tells: of other tenants there is no trace.
-        ("photos.s3.test", "other", "photos", "other"),
         ("photos.other.s3.test", "other", "photos", "other"),
         ("photos.acme.s3.test", "other", "photos.acme", "other"),
-        ("photos.nobody.s3.test", "other", "photos.nobody", "other"),
         ("acme.s3.test", "other", "acme", "other"),
-        ("nobody.s3.test", "other", "nobody", "other"),
         ("other.s3.test", "other", "", "other"),
         ("photos.main.s3.test", "main", "photos", "main"),
+        # No tenant is named: who it is from is the key's to say.
+        ("photos.s3.test", "other", "photos", "main"),
+        ("photos.nobody.s3.test", "other", "photos.nobody", "main"),
+        ("nobody.s3.test", "other", "nobody", "main"),
+        (f"{'x' * 400}.acme.s3.test", None, "x" * 400, "acme"),
     ],
 )
 async def test_host_means_a_bucket_and_a_tenant(
@@ -51,6 +53,20 @@ async def test_host_means_a_bucket_and_a_tenant(
     found = (await addresses(lab, own)).find(make_head("GET", "/", host))
     assert found is not None
     assert (found.bucket, found.nobody.tenant, found.nobody.anonymous) == (bucket, tenant, True)
+
+
+async def test_host_means_another_thing_once_there_is_a_tenant(lab: Lab) -> None:
+    known, head = await addresses(lab), make_head("GET", "/", "photos.late.s3.test")
+    for change, bucket in (
+        (None, "photos.late"),
+        (lab.catalog.create_tenant, "photos"),
+        (lab.catalog.delete_tenant, "photos.late"),
+    ):
+        if change is not None:
+            await change("late")
+        found = known.find(head)
+        assert found is not None
+        assert found.bucket == bucket
 
 
 @pytest.mark.parametrize("host", ["s3.test", "127.0.0.1:9000", "elsewhere.test", "[::1]"])
