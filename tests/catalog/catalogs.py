@@ -27,14 +27,18 @@ class Clock:
 
 @asynccontextmanager
 async def open_catalog(
-    directory: Path, *, clock: Clock | None = None, garbage_delay_s: float = 0.0
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    garbage_delay_s: float = 0.0,
+    gateway: str = "here",
 ) -> AsyncIterator[Catalog]:
     """Run a catalog on `directory`; not durable, which the engine's tests are about."""
     async with running(directory, keyspaces=()) as engine:
         yield Catalog(
             engine,
             AesGcmSealer(MASTER_KEY),
-            gateway="here",
+            gateway=gateway,
             now_ns=clock or Clock(),
             garbage_delay_s=garbage_delay_s,
         )

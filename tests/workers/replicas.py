@@ -11,11 +11,13 @@ import msgspec
 import trio
 
 from s3proxy.backends.breaker import HealthSettings
+from s3proxy.backends.errors import Unavailable
 from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
 from s3proxy.catalog.settling import Owing
+from s3proxy.kv.errors import WriteFailed
 from s3proxy.ops import about
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.call import Services, Settings
@@ -24,6 +26,7 @@ from s3proxy.ops.owing import owe_bucket
 from s3proxy.placement import Facts
 from s3proxy.s3.placement import Rules
 from s3proxy.workers.collect import Collector
+from s3proxy.workers.recover import recover
 from s3proxy.workers.replicate import Replicator
 from tests.catalog.catalogs import Clock, bucket_record, open_catalog
 from tests.ops.memory_backend import MemoryBackend
@@ -53,6 +56,17 @@ class Replicas:
         self.services.facts = {name: Facts(name, country=name) for name in names}
         self.tries_max = 20
         self.workers = 4
+
+    def adopt(self, name: str, memory: MemoryBackend) -> None:
+        """Take over what an earlier run left of a backend."""
+        own = self.memories[name]
+        own.blobs_kept, own.metadata, own.uploads = (
+            memory.blobs_kept,
+            memory.metadata,
+            memory.uploads,
+        )
+        if memory.down:
+            self.go_down(name)
 
     @property
     def bucket(self) -> BucketRecord:
@@ -110,6 +124,50 @@ class Replicas:
                 nursery.cancel_scope.cancel()
         return replicator
 
+    async def settle_all(self) -> None:
+        """Settle what is due, and what waited for backends that are up by now."""
+        while any(self.catalog.due_debts(2**62, 1, name) for name in ("", *self.memories)):
+            await self.settle()
+            for name in self.memories:
+                if self.services.health.is_up(name):
+                    await self.settle_waiting(name)
+
+    async def settle_until_killed(self, calls: int) -> None:
+        """Let a replicator work until as many calls of backends, then nothing more happens."""
+        with trio.CancelScope() as scope:
+
+            async def count(op: str, key: str) -> None:
+                nonlocal calls
+                calls -= 1
+                if calls <= 0:
+                    self.catalog.drop_intent = _dead  # type: ignore[assignment]
+                    scope.cancel()
+                await trio.lowlevel.checkpoint()
+
+            for memory in self.memories.values():
+                memory.hook = memory.written = count
+            await self.settle()
+
+    async def recover(self) -> None:
+        """What a gateway does at its start."""
+        await recover(self.catalog, self.services.backends)
+        await self.catalog.release_debts()
+
+    def go_down(self, name: str) -> None:
+        """A backend stops answering, and its breaker knows."""
+        self.memories[name].down = True
+        for _ in range(9):
+            self.services.health.note_failure(name, Unavailable("put", "", "down", name))
+        assert not self.services.health.is_up(name)
+
+    def come_up(self, name: str) -> None:
+        self.memories[name].down = False
+        self.services.health.note_probe(name, trio.current_time(), None)
+
+    async def up_all(self) -> None:
+        for name in self.memories:
+            self.come_up(name)
+
     async def settle_waiting(self, name: str) -> Replicator:
         """The same, with what waits for a backend that is up again."""
         replicator = self.replicator()
@@ -139,8 +197,9 @@ class Replicas:
         await self.catalog.put_object(self.bucket, key, record, inline=data)
 
     async def collect(self) -> None:
+        self.clock.ns += 3600 * 10**9
         collector = Collector(
-            self.catalog, self.services.backends, clock=lambda: self.clock.ns / 1e9 + 3600
+            self.catalog, self.services.backends, clock=lambda: self.clock.ns / 1e9
         )
         await collector.work()
 
@@ -173,13 +232,28 @@ class Replicas:
         return {name: len(memory.blobs_kept) for name, memory in self.memories.items()}
 
 
+async def _dead(identifier: str, garbage: BlobRef | None = None) -> bool:
+    raise WriteFailed("drop_intent", "", "the process is dead")
+
+
 @asynccontextmanager
 async def open_replicas(
-    directory: Path, names: str = "abc", copies: int = 2
+    directory: Path,
+    names: str = "abc",
+    copies: int = 2,
+    *,
+    before: Replicas | None = None,
+    gateway: str = "here",
 ) -> AsyncIterator[Replicas]:
-    clock = Clock()
-    async with open_catalog(directory, clock=clock) as catalog:
+    """A run of the gateway; on the backends and the catalog of the one `before`."""
+    clock = before.clock if before else Clock()
+    async with open_catalog(directory, clock=clock, gateway=gateway) as catalog:
         replicas = Replicas(catalog, clock, names, copies)
+        if before is not None:
+            for name, memory in before.memories.items():
+                replicas.adopt(name, memory)
+            yield replicas
+            return
         record = msgspec.structs.replace(
             bucket_record(), backend="a", container="s3gw-a", placement=replicas.rules
         )

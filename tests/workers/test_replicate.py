@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from s3proxy.backends.errors import PermissionDenied, Unavailable
+from s3proxy.backends.errors import PermissionDenied
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import Owed
 from s3proxy.catalog.settling import Owing
@@ -17,21 +17,7 @@ from s3proxy.ops import replicate
 from s3proxy.ops.lanes import LaneLimits
 from s3proxy.s3.placement import Rules
 from tests.catalog.catalogs import garbage_blobs
-from tests.workers.replicas import Replicas, open_replicas
-
-
-def go_down(replicas: Replicas, name: str) -> None:
-    """A backend stops answering, and its breaker knows."""
-    replicas.memories[name].down = True
-    for _ in range(9):
-        replicas.services.health.note_failure(name, Unavailable("put", "", "down", name))
-    assert not replicas.services.health.is_up(name)
-
-
-def come_up(replicas: Replicas, name: str) -> None:
-    replicas.memories[name].down = False
-    replicas.services.health.note_probe(name, trio.current_time(), None)
-    replicas.services.health.note_probe(name, trio.current_time(), None)
+from tests.workers.replicas import open_replicas
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -73,13 +59,13 @@ async def test_replicator_where_the_ideal_one_is_down_uses_the_next_and_mends_it
     tmp_path: Path,
 ) -> None:
     async with open_replicas(tmp_path) as replicas:
-        go_down(replicas, "b")
+        replicas.go_down("b")
         await replicas.put("k", b"data", "a", ["b"])
         await replicas.settle()
         assert replicas.on("k") == "ac"
         (debt,) = replicas.catalog.list_debts()
         assert (debt.waits_for, debt.tries) == ("b", 0)
-        come_up(replicas, "b")
+        replicas.come_up("b")
         await replicas.settle_waiting("b")
         assert replicas.on("k") == "ab"
         await replicas.collect()
@@ -91,7 +77,7 @@ async def test_replicator_where_all_others_are_down_waits_and_burns_no_tries(
 ) -> None:
     async with open_replicas(tmp_path) as replicas:
         for name in "bc":
-            go_down(replicas, name)
+            replicas.go_down(name)
         await replicas.put("k", b"data", "a", ["b"])
         await replicas.settle()
         (debt,) = replicas.catalog.list_debts()
@@ -101,11 +87,11 @@ async def test_replicator_where_all_others_are_down_waits_and_burns_no_tries(
 async def test_replicator_where_the_source_is_down_waits_for_it(tmp_path: Path) -> None:
     async with open_replicas(tmp_path) as replicas:
         await replicas.put("k", b"data", "a", ["b"])
-        go_down(replicas, "a")
+        replicas.go_down("a")
         await replicas.settle()
         (debt,) = replicas.catalog.list_debts()
         assert (debt.waits_for, debt.tries) == ("a", 0)
-        come_up(replicas, "a")
+        replicas.come_up("a")
         await replicas.settle_waiting("a")
         assert replicas.on("k") == "ab"
 
@@ -116,11 +102,11 @@ async def test_replicator_moves_what_rules_forbid_only_when_enough_copies_exist(
     async with open_replicas(tmp_path) as replicas:
         await replicas.put("k", b"data", "c", [])
         await replicas.set_rules(Rules(regions=("a", "b"), replicas=2))
-        go_down(replicas, "b")
+        replicas.go_down("b")
         await replicas.owe()
         await replicas.settle()
         assert replicas.on("k") == "ac"
-        come_up(replicas, "b")
+        replicas.come_up("b")
         await replicas.settle_waiting("b")
         assert replicas.on("k") == "ab"
         await replicas.collect()
