@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s3proxy.catalog import debts, keys, tables
-from s3proxy.catalog.records import BlobRef, BucketRecord, CopiesRecord, DebtRecord, Owed
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    CopiesRecord,
+    DebtRecord,
+    ObjectRecord,
+    Owed,
+)
 from s3proxy.catalog.tables import COPIED_PARTS, COPIES, DEBTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.s3.placement import REPLICAS_TAG
 
 
 def read(view: Snapshot, blob: BlobRef) -> CopiesRecord:
@@ -71,6 +79,22 @@ def keep_owed(
             txn.put(COPIES, one.blob.id.encode(), encode(CopiesRecord(places=one.copies)))
         if one.targets:
             owe(txn, debt_of(bucket, key, one, now_ns=now_ns, version_id=version_id))
+
+
+def owe_by_tag(
+    txn: Transaction,
+    bucket: BucketRecord,
+    key: str,
+    change: tuple[ObjectRecord, ObjectRecord],
+    now_ns: int,
+) -> None:
+    """Owe for a version whose tags ask for another number of copies now than before."""
+    before, after = change
+    if before.tags.get(REPLICAS_TAG) == after.tags.get(REPLICAS_TAG):
+        return
+    for blob in after.blobs:
+        owed = Owed(blob)
+        owe(txn, debt_of(bucket, key, owed, now_ns=now_ns, version_id=after.named_version))
 
 
 def debt_of(

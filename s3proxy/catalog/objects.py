@@ -10,7 +10,7 @@ import msgspec
 
 from s3proxy.catalog import keys, manifests, tables, usage, versions
 from s3proxy.catalog.buckets import require
-from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.copies import keep_owed, owe_by_tag
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import ObjectChanged
 from s3proxy.catalog.garbage import discard
@@ -252,15 +252,16 @@ class ObjectTable:
         Raises:
             NoSuchBucket: the bucket is gone.
         """
-        encoded = key.encode()
+        encoded, now_ns = key.encode(), self._now_ns()
 
         def store(txn: Transaction) -> ObjectRecord | None:
-            require(txn, bucket)
+            now = require(txn, bucket)
             record = versions.find(txn, bucket, encoded, version_id)
             if record is None or record.delete_marker:
                 return record
             changed = change(record)
             versions.update(txn, bucket, encoded, changed)
+            owe_by_tag(txn, now, key, (record, changed), now_ns)
             if announcer is not None:
                 announcer.changed(txn, key, changed)
             return changed

@@ -133,7 +133,8 @@ class _Walk:
             return
         replicas = replicas_of(record.tags)
         decision = decision_of(self._services, self._bucket, replicas, record.storage_class)
-        for blob in record.blobs:
+        ruled = bool(replicas) or rules_of(self._services, self._bucket) is not None
+        for blob in record.blobs if ruled else [blob for blob in record.blobs if blob.backend]:
             owed = owed_for(self._services, blob, decision, replicas)
             if owed is not None:
                 yield Owing(entry.key, owed, record.named_version)

@@ -15,7 +15,7 @@ from s3proxy.catalog.errors import IntentLost, NoSuchBucket
 from s3proxy.catalog.records import BlobRef, BucketRecord, DebtRecord, ObjectRecord
 from s3proxy.catalog.settling import Settlement
 from s3proxy.ops.move_version import known_md5
-from s3proxy.ops.placing import decision_of, replicas_tag
+from s3proxy.ops.placing import decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
 from s3proxy.s3.errors import S3Error
 
@@ -87,11 +87,13 @@ class Subject(msgspec.Struct, frozen=True):
 
     Attributes:
         record: of the object; None for a part.
+        ruled: rules are in force; without, bytes may stay in the catalog.
     """
 
     bucket: BucketRecord
     record: ObjectRecord | None
     decision: Decision
+    ruled: bool
 
 
 def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
@@ -106,7 +108,8 @@ def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
     replicas, storage_class = debt.replicas, "STANDARD"
     if record is not None:
         replicas, storage_class = replicas_of(record.tags), record.storage_class
-    return Subject(bucket, record, decision_of(services, bucket, replicas, storage_class))
+    ruled = bool(replicas) or rules_of(services, bucket) is not None
+    return Subject(bucket, record, decision_of(services, bucket, replicas, storage_class), ruled)
 
 
 def replicas_of(tags: dict[str, str]) -> int:
@@ -160,7 +163,8 @@ class Settling:
         """
         places = self._services.catalog.places_of(self._debt.blob)
         subject = subject_of(self._services, self._debt)
-        if subject is None or (not self._debt.blob.backend and subject.record is None):
+        inline = not self._debt.blob.backend
+        if subject is None or (inline and (subject.record is None or not subject.ruled)):
             return Outcome(places)
         error = waits_for = ""
         while True:

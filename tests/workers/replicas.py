@@ -28,7 +28,7 @@ from s3proxy.s3.placement import Rules
 from s3proxy.workers.collect import Collector
 from s3proxy.workers.recover import recover
 from s3proxy.workers.replicate import Replicator
-from tests.catalog.catalogs import Clock, bucket_record, open_catalog
+from tests.catalog.catalogs import Clock, bucket_record, open_catalog, part_record, upload_record
 from tests.ops.memory_backend import MemoryBackend
 
 
@@ -195,6 +195,20 @@ class Replicas:
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         record = ObjectRecord(size=len(data), etag=etag, modified_ns=1, blobs=(blob,))
         await self.catalog.put_object(self.bucket, key, record, inline=data)
+
+    async def put_part(self, key: str, data: bytes, on: str) -> BlobRef:
+        """The only part of a new upload."""
+        upload_id = new_id()
+        await self.catalog.create_upload(self.bucket, upload_record(key, upload_id))
+        blob = self.place(key, data, on)
+        await self.catalog.put_part(self.bucket, key, upload_id, part_record(1, blob))
+        return blob
+
+    async def tag(self, key: str, tags: dict[str, str]) -> None:
+        def change(record: ObjectRecord) -> ObjectRecord:
+            return msgspec.structs.replace(record, tags=tags)
+
+        await self.catalog.update_object(self.bucket, key, change)
 
     async def collect(self) -> None:
         self.clock.ns += 3600 * 10**9

@@ -15,7 +15,9 @@ from s3proxy.catalog.records import Owed
 from s3proxy.catalog.settling import Owing
 from s3proxy.ops import replicate
 from s3proxy.ops.lanes import LaneLimits
+from s3proxy.ops.owing import owe_bucket
 from s3proxy.s3.placement import Rules
+from s3proxy.workers.owe import Ower
 from tests.catalog.catalogs import garbage_blobs
 from tests.workers.replicas import open_replicas
 
@@ -455,3 +457,71 @@ async def test_add_debts_of_a_version_is_settled_with_its_own_metadata(tmp_path:
         await replicas.settle()
         (copy,) = (p for p in replicas.catalog.places_of(old.blobs[0]) if p.backend == "b")
         assert replicas.beside("b", copy.name) == ({"color": "blue"}, old.blobs[0].id)
+
+
+async def test_replicator_obeys_a_tag_that_was_set_later(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "ab", [])
+        await replicas.tag("k", {"replica-count": "3"})
+        await replicas.settle()
+        assert replicas.on("k") == "abc"
+        await replicas.tag("k", {})
+        await replicas.settle()
+        assert replicas.on("k") == "ab"
+
+
+async def test_replicator_leaves_bytes_in_the_catalog_where_no_rules_are(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.set_rules(None)
+        await replicas.put_inline("k", b"small")
+        await replicas.tag("k", {"replica-count": "2"})
+        await replicas.tag("k", {})
+        await replicas.settle()
+        assert replicas.blob("k").backend == ""
+        assert await replicas.owe() == 0
+
+
+async def test_ower_walks_a_bucket_once_for_each_change_of_rules(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        for number in range(600):
+            await replicas.put(f"k{number:03d}", b"", "ab", [])
+        ower = Ower(replicas.services, objects_per_s=10**6)
+        assert await ower.work()
+        assert not await ower.work()
+        await replicas.set_rules(Rules(regions=("c", "b"), replicas=2))
+        assert await ower.work()
+        assert replicas.catalog.debt_counts()["c"].objects == 600
+        assert not await ower.work()
+
+
+async def test_ower_walks_when_a_backend_is_said_to_be_elsewhere(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "ab", [])
+        ower = Ower(replicas.services)
+        await ower.work()
+        facts = replicas.services.facts
+        moved = msgspec.structs.replace(facts["b"], read_only=True)
+        replicas.services.facts = {**facts, "b": moved}
+        assert await ower.work()
+        assert replicas.catalog.list_debts() == []
+
+
+async def test_owe_bucket_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        for number in range(700):
+            await replicas.put(f"k{number:03d}", b"", "a", [])
+        with trio.move_on_after(0.2):
+            await owe_bucket(replicas.services, replicas.bucket, "drain", objects_per_s=2000)
+        owed = replicas.catalog.debt_counts()["b"].objects
+        assert 0 < owed < 700
+        await owe_bucket(replicas.services, replicas.bucket, "drain", objects_per_s=10**6)
+        assert replicas.catalog.debt_counts()["b"].objects == 700
+
+
+async def test_owe_bucket_with_parts_of_uploads_owes_for_them(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        part = await replicas.put_part("up", b"part", "a")
+        assert await replicas.owe() == 1
+        await replicas.settle()
+        places = replicas.catalog.places_of(part)
+        assert [place.backend for place in places] == ["a", "b"]
