@@ -133,6 +133,7 @@ class HealthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     failures_to_open: Count = 3  # attempts in a row that failed: it is down
     open_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0  # how long it is left alone then
     hedge_reads: bool = False  # ask a second copy where the first takes longer than 95 of 100 do
+    held_bytes_max: Annotated[int, Meta(ge=0, le=1 << 40)] = 64 << 20  # to be sent again elsewhere
 
     def settings(self) -> HealthSettings:
         """The same as the breakers take it."""

@@ -226,6 +226,7 @@ class Service:
             sosapi=config.s3.sosapi,
             sse_c_over_http=config.s3.sse_c_over_http,
             default_ownership=config.s3.default_ownership,
+            held_bytes_max=config.health.held_bytes_max,
         )
         targets = targets_of(config, parts.client)
         health = Health(backends, config.health.settings())

@@ -9,14 +9,14 @@ settled: so a write that was cancelled while it was being committed keeps its bl
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from s3proxy.backends.store import Backend, PutOptions, Stat, Store
-from s3proxy.catalog.records import BlobRef, BucketRecord
+from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.about import Beside, Described, about_of, describe
 from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
@@ -34,6 +34,8 @@ class WrittenBlob(msgspec.Struct, frozen=True):
         inline: the bytes, where the catalog is to keep them.
         intents: what the transaction that points at the blob has to settle.
         written_ns: the time that is kept beside the blob; 0: none is.
+        copies: further places that hold the bytes, each with an intent.
+        owed: what that transaction has to note of the places.
     """
 
     blob: BlobRef
@@ -42,6 +44,8 @@ class WrittenBlob(msgspec.Struct, frozen=True):
     inline: bytes | None = None
     intents: tuple[str, ...] = ()
     written_ns: int = 0
+    copies: tuple[BlobRef, ...] = ()
+    owed: Owed | None = None
 
 
 # Blobs are never changed: one of another size was cut, or replaced, behind the gateway's back.
@@ -69,6 +73,10 @@ class BlobWriter(msgspec.Struct, eq=False):
         """Whether a blob is where this writer would put it."""
         if not blob.backend:
             return blob.size <= self._inline_bytes_max
+        return self.holds(blob)
+
+    def holds(self, blob: BlobRef) -> bool:
+        """Whether a blob is in this writer's container."""
         return (blob.backend, blob.container) == (self._backend.name, self._container)
 
     def new_blob(self, key: str, size: int) -> BlobRef:
@@ -91,6 +99,21 @@ class BlobWriter(msgspec.Struct, eq=False):
         """
         if payload.length <= self._inline_bytes_max:
             return await self._read_inline(payload)
+        return await self.write_blob(key, payload, write)
+
+    async def write_blob(
+        self,
+        key: str,
+        payload: Payload,
+        write: ObjectWrite | None = None,
+        *,
+        original: WrittenBlob | None = None,
+    ) -> WrittenBlob:
+        """As `write`, whatever the length: to the backend.
+
+        Args:
+            original: the blob that records point at, where this is to be a copy of it.
+        """
         store = self.store
         source: ByteSource = payload
         if not payload.length:
@@ -102,6 +125,8 @@ class BlobWriter(msgspec.Struct, eq=False):
         blob = self.new_blob(key, payload.length)
         now_ns = self._services.now_ns() if store.features.metadata else 0
         beside = Beside(now_ns, payload.checksum)
+        if original is not None:
+            beside = Beside(original.written_ns or now_ns, payload.checksum, original.blob)
         stat = await self.stored(
             key, blob, options, write, lambda: store.put(blob.name, source, options), beside=beside
         )
@@ -112,9 +137,15 @@ class BlobWriter(msgspec.Struct, eq=False):
         etag = digests.md5.hex()
         return WrittenBlob(blob, etag, digests.checksums, intents=intents, written_ns=now_ns)
 
-    async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> WrittenBlob:
-        """Copy the one blob of `source`, which is on this backend, to a new blob."""
-        old = source.record.blobs[0]
+    async def copy(
+        self, source: CopyFrom, key: str, write: ObjectWrite, place: BlobRef | None = None
+    ) -> WrittenBlob:
+        """Copy the one blob of `source` to a new blob.
+
+        Args:
+            place: where it lies on this backend, if not where the record says.
+        """
+        old = place or source.record.blobs[0]
         blob = self.new_blob(key, old.size)
         options = PutOptions(length=old.size)
 
@@ -134,7 +165,7 @@ class BlobWriter(msgspec.Struct, eq=False):
     async def abandon(self, written: WrittenBlob) -> None:
         """Queue a blob for deletion unless a record points at it by now; not cancellable."""
         if written.intents:
-            await self._abandon(written.blob)
+            await abandon_blobs(self._services, (written.blob, *written.copies))
 
     async def stored(
         self,
@@ -161,22 +192,25 @@ class BlobWriter(msgspec.Struct, eq=False):
         try:
             return await store()
         except BaseException:
-            await self._abandon(blob)
+            await abandon_blobs(self._services, (blob,))
             raise
-
-    async def _abandon(self, blob: BlobRef) -> None:
-        with trio.CancelScope(shield=True):
-            try:
-                await self._services.catalog.drop_intent(blob.id, garbage=blob)
-            except KvError:
-                # The first error is the one to tell; recovery settles the intent at the next start.
-                return
 
     async def _read_inline(self, payload: Payload) -> WrittenBlob:
         data = await payload.read_all()
         digests = await payload.digests()
         blob = BlobRef(ordered_id(self._services.now_ns()), "", "", "", len(data))
         return WrittenBlob(blob, digests.md5.hex(), digests.checksums, inline=data)
+
+
+async def abandon_blobs(services: Services, blobs: Iterable[BlobRef]) -> None:
+    """Queue blobs for deletion whose intents are still open; not cancellable."""
+    with trio.CancelScope(shield=True):
+        try:
+            for blob in blobs:
+                await services.catalog.drop_intent(blob.id, garbage=blob)
+        except KvError:
+            # The first error is the one to tell; recovery settles the intents at the next start.
+            return
 
 
 def new_id() -> str:

@@ -14,6 +14,7 @@ import msgspec
 from s3proxy.backends.health import Health
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.ops.bucket_access import Access, AccessTable
+from s3proxy.ops.held_payload import HeldBytes
 from s3proxy.ops.key_locks import KeyLocks
 from s3proxy.ops.region_table import PREFIX, Region, relaying_backend
 from s3proxy.placement import Facts
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
     sse_c_over_http: bool = False
     encrypted_chunk_bytes: int = 64 * 1024  # as stored; at most what chunk_cipher.py takes
+    held_bytes_max: int = 64 * MIB  # of payloads that are kept until a backend has them
     default_ownership: str = ENFORCED  # of new buckets, which decides on their other defaults, too
 
 
@@ -63,12 +65,13 @@ class Services:
         targets: whom buckets may tell of events, by ARN.
         health: which backends work.
         regions: of other gateways, by name.
+        held: memory for payloads of placed writes.
         draining: backends that are to hold nothing; what they have is owed to others.
     """
 
     __slots__ = (
         *("access", "backends", "backups", "catalog", "client", "clock_ns", "default_rules"),
-        *("draining", "facts", "health", "key_locks", "regions", "settings", "targets"),
+        *("draining", "facts", "health", "held", "key_locks", "regions", "settings", "targets"),
     )
 
     def __init__(
@@ -97,6 +100,7 @@ class Services:
         self.health = health or Health(backends)
         self.regions = regions or {}
         self.backups = backups
+        self.held = HeldBytes(settings.held_bytes_max)
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
         self.draining: set[str] = set()

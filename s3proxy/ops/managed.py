@@ -22,6 +22,8 @@ from s3proxy.ops.blob_writer import WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Change, Completion, CopyFrom, ObjectWrite, Payload
+from s3proxy.ops.placed_writer import copy_placed, owed_for, write_placed
+from s3proxy.ops.placing import Plan, plan_of
 from s3proxy.ops.replica_reader import Mender, open_place, open_replica
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
@@ -71,8 +73,12 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         if write.cipher is not None:
             stream = write.cipher.whole(payload.length)
             stored = EncryptingPayload(payload, write.cipher, stream)
-        writer = await class_writer(self._services, self.bucket, write.storage_class)
-        written = await writer.write(key, stored, write)
+        plan = plan_of(self._services, self.bucket, write.tags, write.storage_class)
+        if plan is None:
+            writer = await class_writer(self._services, self.bucket, write.storage_class)
+            written = await writer.write(key, stored, write)
+        else:
+            written = await write_placed(self._services, self.bucket, key, stored, write, plan)
         record = self._record(written, write, payload.length)
         return await self._commit(key, written, record, write.condition)
 
@@ -90,16 +96,21 @@ class ManagedNamespace(msgspec.Struct, eq=False):
             return None
         if self.bucket.counted:
             self._services.catalog.require_room(self.bucket, key, record.size)
-        writer = await class_writer(self._services, self.bucket, write.storage_class)
-        stays = all(writer.keeps(blob) for blob in record.blobs)
-        if source.key == key and stays and not self.bucket.versioning:
-            return await self._rewrite(key, record, write)
-        whole = len(record.blobs) == 1 and not record.parts and "-" not in record.etag
-        if not whole or not stays or not record.blobs[0].backend:
+        plan = plan_of(self._services, self.bucket, write.tags, write.storage_class)
+        if plan is not None:
+            if source.key == key and not self.bucket.versioning:
+                return await self._rewrite(key, record, write, plan)
+            written = await copy_placed(self._services, self.bucket, (source, key), write, plan)
+        else:
+            writer = await class_writer(self._services, self.bucket, write.storage_class)
+            stays = all(writer.keeps(blob) for blob in record.blobs)
+            if source.key == key and stays and not self.bucket.versioning:
+                return await self._rewrite(key, record, write)
+            if not stays or not is_whole(record) or not writer.store.features.copy:
+                return None
+            written = await writer.copy(source, key, write)
+        if written is None:
             return None
-        if not writer.store.features.copy:
-            return None
-        written = await writer.copy(source, key, write)
         copied = self._record(written, write, record.size)
         copied = msgspec.structs.replace(copied, encryption=record.encryption)
         return await self._commit(key, written, copied, write.condition)
@@ -147,8 +158,12 @@ class ManagedNamespace(msgspec.Struct, eq=False):
 
     async def create_upload(self, upload: UploadRecord) -> None:
         """See `Namespace.create_upload`."""
-        writer = await class_writer(self._services, self.bucket, upload.storage_class)
-        await ManagedUploads(self._services, self.bucket, writer).create(upload)
+        plan = plan_of(self._services, self.bucket, upload.tags, upload.storage_class)
+        if plan is None:
+            writer = await class_writer(self._services, self.bucket, upload.storage_class)
+        else:
+            writer = bucket_writer(self._services, self.bucket)
+        await ManagedUploads(self._services, self.bucket, writer, None, plan).create(upload)
 
     async def put_part(
         self,
@@ -195,11 +210,14 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         await self._services.catalog.abort_upload(self.bucket, upload.key, upload.upload_id)
 
     async def _uploads(self, upload: UploadRecord) -> ManagedUploads:
+        plan = plan_of(self._services, self.bucket, upload.tags, upload.storage_class)
         if upload.blob is not None:
             writer = blob_writer(self._services, self.bucket, upload.blob)
+        elif plan is not None:
+            writer = bucket_writer(self._services, self.bucket)
         else:
             writer = await class_writer(self._services, self.bucket, upload.storage_class)
-        return ManagedUploads(self._services, self.bucket, writer, self._announcer)
+        return ManagedUploads(self._services, self.bucket, writer, self._announcer, plan)
 
     def _current_etag(self, key: str) -> str | None:
         record = self._services.catalog.get_object(self.bucket, key)
@@ -250,12 +268,15 @@ class ManagedNamespace(msgspec.Struct, eq=False):
                 intents=written.intents,
                 inline=written.inline,
                 announcer=self._announcer,
+                owed=() if written.owed is None else (written.owed,),
             )
         except BaseException:
             await bucket_writer(self._services, self.bucket).abandon(written)
             raise
 
-    async def _rewrite(self, key: str, old: ObjectRecord, write: ObjectWrite) -> ObjectRecord:
+    async def _rewrite(
+        self, key: str, old: ObjectRecord, write: ObjectWrite, plan: Plan | None = None
+    ) -> ObjectRecord:
         record = msgspec.structs.replace(
             old,
             modified_ns=self._services.now_ns(),
@@ -273,7 +294,14 @@ class ManagedNamespace(msgspec.Struct, eq=False):
             condition=write.condition,
             replaces=old,
             announcer=self._announcer,
+            owed=() if plan is None else owed_for(self._services, old.blobs, plan),
         )
+
+
+def is_whole(record: ObjectRecord) -> bool:
+    """Whether an object is one blob at a backend, whose ETag a copy of it has, too."""
+    whole = len(record.blobs) == 1 and not record.parts and "-" not in record.etag
+    return whole and bool(record.blobs[0].backend)
 
 
 def _kind(encryption: Encryption | None) -> str:

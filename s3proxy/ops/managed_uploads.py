@@ -7,6 +7,7 @@ Elsewhere each part is a blob, and the completed object's record lists them as s
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,21 +20,24 @@ from s3proxy.catalog.records import (
     BucketRecord,
     Encryption,
     ObjectRecord,
+    Owed,
     PartRecord,
     PartSize,
     UploadRecord,
 )
 from s3proxy.ops.about import Beside, about_of, describe
-from s3proxy.ops.blob_writer import BlobWriter
+from s3proxy.ops.blob_writer import BlobWriter, WrittenBlob
 from s3proxy.ops.chunk_cipher import SALT_BYTES, ObjectCipher, stored_size
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
+from s3proxy.ops.placed_writer import owed_for, write_placed
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
     from s3proxy.catalog.outbox import Announcer
     from s3proxy.ops.call import Services
+    from s3proxy.ops.placing import Plan
 
 _CONDITION_FAILED = frozenset({"PreconditionFailed", "NoSuchKey", "QuotaExceeded"})
 
@@ -47,19 +51,21 @@ class ManagedUploads:
         bucket: BucketRecord,
         writer: BlobWriter,
         announcer: Announcer | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self._services = services
         self._announcer = announcer
         self._catalog = services.catalog
         self._bucket = bucket
         self._writer = writer
+        self._plan = plan
 
     async def create(self, upload: UploadRecord) -> None:
         """See `Namespace.create_upload`.
 
         A crash before the record is kept leaves an upload without parts at the backend.
         """
-        if not self._writer.store.features.multipart:
+        if self._plan is not None or not self._writer.store.features.multipart:
             await self._catalog.create_upload(self._bucket, upload)
             return
         store = self._writer.store
@@ -92,9 +98,9 @@ class ManagedUploads:
         if upload.blob is not None:
             part = await self._put_native_part(upload, upload.blob, number, stored)
             part = msgspec.structs.replace(part, size=payload.length, salt=salt)
-            await self._keep_part(upload, part, (), None)
+            await self._keep_part(upload, part, None)
             return part
-        written = await self._writer.write(upload.key, stored)
+        written = await self._write(upload.key, stored)
         part = PartRecord(
             number=number,
             size=payload.length,
@@ -105,7 +111,7 @@ class ManagedUploads:
             salt=salt,
         )
         try:
-            await self._keep_part(upload, part, written.intents, written.inline)
+            await self._keep_part(upload, part, written)
         except BaseException:
             await self._writer.abandon(written)
             raise
@@ -132,6 +138,7 @@ class ManagedUploads:
                 parts=completion.named,
                 condition=completion.condition,
                 announcer=self._announcer,
+                owed=self._owed(upload, blobs),
             )
         except S3Error as error:
             if upload.blob is not None and error.code in _CONDITION_FAILED:
@@ -139,6 +146,12 @@ class ManagedUploads:
                 await self._catalog.abort_upload(self._bucket, upload.key, upload.upload_id)
             raise
         return msgspec.structs.replace(record, version_id=done.version_id)
+
+    def _owed(self, upload: UploadRecord, blobs: tuple[BlobRef, ...]) -> Sequence[Owed]:
+        """Owed for what a native upload became, that was begun before the bucket had rules."""
+        if self._plan is None or upload.blob is None:
+            return ()
+        return owed_for(self._services, blobs, self._plan)
 
     async def _put_native_part(
         self, upload: UploadRecord, blob: BlobRef, number: int, payload: Payload
@@ -169,12 +182,22 @@ class ManagedUploads:
         self,
         upload: UploadRecord,
         part: PartRecord,
-        intents: tuple[str, ...],
-        inline: bytes | None,
+        written: WrittenBlob | None,
     ) -> None:
         await self._catalog.put_part(
-            self._bucket, upload.key, upload.upload_id, part, intents=intents, inline=inline
+            self._bucket,
+            upload.key,
+            upload.upload_id,
+            part,
+            intents=() if written is None else written.intents,
+            inline=None if written is None else written.inline,
+            owed=() if written is None or written.owed is None else (written.owed,),
         )
+
+    async def _write(self, key: str, payload: Payload) -> WrittenBlob:
+        if self._plan is None:
+            return await self._writer.write(key, payload)
+        return await write_placed(self._services, self._bucket, key, payload, None, self._plan)
 
     async def _complete_native(
         self, upload: UploadRecord, blob: BlobRef, completion: Completion

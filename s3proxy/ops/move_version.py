@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3proxy.catalog.expiry import Candidate, Moved
+from s3proxy.catalog.settling import Owing
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.notification import announcer_for
 from s3proxy.ops.payload_source import ObjectPayload
+from s3proxy.ops.placed_writer import owed_for
+from s3proxy.ops.placing import Plan, plan_of
 from s3proxy.ops.storage_classes import class_writer
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.events import LIFECYCLE
@@ -32,7 +35,11 @@ async def move_version(services: Services, bucket: BucketRecord, candidate: Cand
         S3Error: its bytes are missing or damaged.
         BackendError, TransportError: a backend failed; what was copied becomes garbage.
     """
-    writer = await class_writer(services, bucket, candidate.verdict.storage_class)
+    tags, storage_class = candidate.record.tags, candidate.verdict.storage_class
+    plan = plan_of(services, bucket, tags, storage_class)
+    if plan is not None:
+        return await _move_placed(services, bucket, candidate, plan)
+    writer = await class_writer(services, bucket, storage_class)
     namespace = ManagedNamespace(services, bucket)
     written: list[WrittenBlob] = []
     blobs: list[BlobRef] = []
@@ -58,6 +65,22 @@ async def move_version(services: Services, bucket: BucketRecord, candidate: Cand
         for one in () if moved else written:
             await writer.abandon(one)
     return moved
+
+
+async def _move_placed(
+    services: Services, bucket: BucketRecord, candidate: Candidate, plan: Plan
+) -> bool:
+    """Change the class alone: the bytes follow as a debt, by the bucket's rules."""
+    record = candidate.record
+    announcer = announcer_for(services, bucket, "LifecycleTransition", LIFECYCLE)
+    moved = Moved(record.blobs)
+    if not await services.catalog.move_version(bucket, candidate, moved, announcer):
+        return False
+    owed = owed_for(services, record.blobs, plan)
+    found = [Owing(candidate.key, one, record.named_version) for one in owed]
+    if found:
+        await services.catalog.add_debts(bucket, found)
+    return True
 
 
 async def _copied(

@@ -31,6 +31,7 @@ class Provider:
         end: how a cut one ends: "close", "reset" or "hang".
         frozen: nothing is answered, and nothing more is sent.
         status: answered to everything but probes, in place of doing it; 0: none.
+        refuse_bodies: `status` is answered before a body was taken, which then ends the connection.
         delay_s: before a GET is answered.
         chunked: bodies have no length.
         took: bytes of bodies that came.
@@ -44,6 +45,7 @@ class Provider:
     end: str = "close"
     frozen: bool = False
     status: int = 0
+    refuse_bodies: bool = False
     delay_s: float = 0.0
     chunked: bool = False
     took: int = 0
@@ -83,6 +85,9 @@ class Provider:
                     return
                 data += more
                 continue
+            if self.refuse_bodies and head.content_length > 0:
+                await stream.send_all(_head(self.status, 0, "Connection: close\r\n"))
+                return
             body = bytearray(data[head.head_bytes :])
             self.took += len(body)
             while len(body) < head.content_length:
