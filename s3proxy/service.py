@@ -80,13 +80,12 @@ from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.owe import Ower
-from s3proxy.workers.probe import Prober
+from s3proxy.workers.probe import Prober, states_of
 from s3proxy.workers.recover import recover
 from s3proxy.workers.remove_containers import ContainerRemover
 from s3proxy.workers.replicate import Replicator
 from s3proxy.workers.worker import Supervised, Worker
 
-READY_TIMEOUT_S = 5.0
 LAST_LOGS_S = 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -285,20 +284,17 @@ class Service:
         listen = self._config.control.listen
         if not listen:
             return ""
-        app = build_app(self._metrics, lambda: self._ready(services.backends), services)
+        app = build_app(self._metrics, lambda: self._ready(services), services)
         try:
             bound = await nursery.start(serve_control, app, listen)
         except OSError as error:
             raise StartError(f"control.listen {listen}: {reason_of(error)}") from error
         return str(bound[0])
 
-    async def _ready(self, backends: Mapping[str, Backend]) -> dict[str, str]:
-        parts = {"server": "draining" if self._draining.is_set() else "ok"}
-        for name, backend in backends.items():
-            parts[f"backend {name}"] = "no answer in time"
-            with trio.move_on_after(READY_TIMEOUT_S):
-                parts[f"backend {name}"] = await _check(backend)
-        return parts
+    async def _ready(self, services: Services) -> tuple[bool, dict[str, str]]:
+        draining = self._draining.is_set()
+        ready, parts = await states_of(services)
+        return ready and not draining, {"server": "draining" if draining else "ok", **parts}
 
 
 @dataclass(frozen=True)
@@ -360,14 +356,6 @@ def _reload(tls: TlsContext | None) -> None:
         logger.info("certificate loaded again")
     except TlsConfigError as error:
         logger.error("certificate not loaded, the old one stays", error=str(error))
-
-
-async def _check(backend: Backend) -> str:
-    try:
-        await backend.check()
-    except (BackendError, OSError) as error:
-        return str(error)
-    return "ok"
 
 
 def _url(listener: socket.socket, tls: TlsContext | None) -> str:

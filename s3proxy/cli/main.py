@@ -9,6 +9,7 @@ import click
 import trio
 
 from s3proxy import config_loading, log
+from s3proxy.cli.backends import backend_group
 from s3proxy.cli.buckets import bucket_group
 from s3proxy.cli.catalog import catalog_group
 from s3proxy.cli.console import config_option, guard, json_option, load_config, to_json
@@ -106,6 +107,7 @@ def config_show(config_path: str | None, as_json: bool) -> None:
     click.echo(to_json(data) if as_json else config_loading.to_toml(data))
 
 
+main.add_command(backend_group)
 main.add_command(bucket_group)
 main.add_command(catalog_group)
 main.add_command(events_group)

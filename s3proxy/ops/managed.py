@@ -78,7 +78,9 @@ class ManagedNamespace(msgspec.Struct, eq=False):
             writer = await class_writer(self._services, self.bucket, write.storage_class)
             written = await writer.write(key, stored, write)
         else:
-            written = await write_placed(self._services, self.bucket, key, stored, write, plan)
+            written = await write_placed(
+                self._services, self.bucket, key, stored, write=write, plan=plan
+            )
         record = self._record(written, write, payload.length)
         return await self._commit(key, written, record, write.condition)
 

@@ -197,7 +197,9 @@ class ManagedUploads:
     async def _write(self, key: str, payload: Payload) -> WrittenBlob:
         if self._plan is None:
             return await self._writer.write(key, payload)
-        return await write_placed(self._services, self._bucket, key, payload, None, self._plan)
+        return await write_placed(
+            self._services, self._bucket, key, payload, write=None, plan=self._plan
+        )
 
     async def _complete_native(
         self, upload: UploadRecord, blob: BlobRef, completion: Completion

@@ -36,6 +36,7 @@ async def write_placed(
     bucket: BucketRecord,
     key: str,
     payload: Payload,
+    *,
     write: ObjectWrite | None,
     plan: Plan,
 ) -> WrittenBlob:

@@ -15,12 +15,12 @@ from s3proxy.control.server import serve_control
 from s3proxy.metrics import Metrics
 
 
-async def all_well() -> dict[str, str]:
-    return {"server": "ok", "backend disk": "ok"}
+async def all_well() -> tuple[bool, dict[str, str]]:
+    return True, {"server": "ok", "backend disk": "ok"}
 
 
-async def one_down() -> dict[str, str]:
-    return {"server": "ok", "backend far": "connection refused"}
+async def one_down() -> tuple[bool, dict[str, str]]:
+    return False, {"server": "ok", "backend far": "connection refused"}
 
 
 @asynccontextmanager
@@ -41,13 +41,13 @@ async def test_healthz_running_is_ok() -> None:
 async def test_readyz_all_parts_well_is_ok() -> None:
     async with control() as client:
         answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()) == (200, await all_well())
+        assert (answer.status_code, answer.json()) == (200, (await all_well())[1])
 
 
 async def test_readyz_one_part_down_is_unavailable_and_names_it() -> None:
     async with control(one_down) as client:
         answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()) == (503, await one_down())
+        assert (answer.status_code, answer.json()) == (503, (await one_down())[1])
 
 
 async def test_head_answers_as_get_does_without_a_body() -> None:

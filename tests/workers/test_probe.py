@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import trio
@@ -10,8 +11,12 @@ from trio.testing import MockClock
 from s3proxy.backends.errors import PermissionDenied, Unavailable
 from s3proxy.backends.health import Health, HealthSettings
 from s3proxy.backends.store import Backend
-from s3proxy.workers.probe import Prober, probe
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.ops.call import Services, Settings
+from s3proxy.placement import Facts
+from s3proxy.workers.probe import Prober, probe, states_of
 from s3proxy.workers.worker import Supervised
+from tests.catalog.catalogs import open_catalog
 
 
 class Probed:
@@ -73,3 +78,32 @@ async def test_prober_takes_a_refusal_for_an_answer(autojump_clock: MockClock) -
     with trio.move_on_after(60):
         await Supervised(Prober(as_backend(probed), health)).run()
     assert health.is_up("a")
+
+
+def services_of(catalog: Catalog, *names: str, read_only: str = "") -> Services:
+    backends = {name: as_backend(Probed()) for name in names}
+    facts = {name: Facts(name, read_only=name == read_only) for name in names}
+    return Services(catalog, backends, Settings(), facts=facts)
+
+
+async def test_states_one_backend_alone_is_asked(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        services = services_of(catalog, "a")
+        assert await states_of(services) == (True, {"catalog": "ok", "backend a": "ok"})
+        cast(Probed, services.backends["a"]).fails = Unavailable("check", hint="gone")
+        ready, parts = await states_of(services)
+        assert (ready, parts["backend a"]) == (False, "Unavailable: check: gone")
+
+
+async def test_states_one_writable_backend_of_several_is_enough(tmp_path: Path) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        services = services_of(catalog, "a", "b", "c", read_only="c")
+        assert (await states_of(services))[0]
+        error = Unavailable("check", hint="gone")
+        for name in ("a", "b"):
+            for _ in range(2):
+                services.health.note_probe(name, trio.current_time(), error)
+            ready, parts = await states_of(services)
+            assert ready == (name == "a")
+            assert parts[f"backend {name}"] == "open: gone"
+        assert parts["backend c"] == "ok"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from s3proxy.control.api import (
+    backends,
     backups,
     buckets,
     keys,
@@ -29,6 +30,7 @@ ROUTERS = (
     quotas.router,
     replication.router,
     backups.router,
+    backends.router,
 )
 
 

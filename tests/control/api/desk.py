@@ -17,8 +17,8 @@ from s3proxy.ops.call import Services
 from tests.ops.lab import Lab, open_lab
 
 
-async def _ready() -> dict[str, str]:
-    return {}
+async def _ready() -> tuple[bool, dict[str, str]]:
+    return True, {}
 
 
 class Desk:

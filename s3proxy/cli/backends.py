@@ -1,0 +1,96 @@
+"""`s3proxy backend`: the places where bytes live, and whether they answer."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Any
+
+import click
+import trio
+
+from s3proxy.backends.registry import open_backends
+from s3proxy.backends.store import Backend
+from s3proxy.cli.console import (
+    Columns,
+    config_option,
+    guard,
+    json_option,
+    load_config,
+    print_list,
+)
+from s3proxy.config import Config
+from s3proxy.http.client import Client
+from s3proxy.http.readiness import Readiness
+from s3proxy.resources import backend_options, upstream_trust
+from s3proxy.workers.probe import probe
+
+COLUMNS: Columns = {
+    "backend": itemgetter("name"),
+    "type": itemgetter("type"),
+    "provider": itemgetter("provider"),
+    "region": itemgetter("region"),
+    "country": itemgetter("country"),
+    "read-only": lambda backend: "yes" if backend["read_only"] else "no",
+    "state": itemgetter("state"),
+    "latency": lambda backend: f"{backend['latency_ms']:.1f} ms",
+}
+
+
+@click.group("backend", short_help="The places where bytes live, and whether they answer.")
+def backend_group() -> None:
+    """Look at backends."""
+
+
+@backend_group.command("list")
+@config_option
+@json_option
+def backend_list(config_path: str | None, as_json: bool) -> None:
+    """List the backends of the configuration, each asked once whether it answers.
+
+    What a running gateway knows of them is at /api/v1/backends of its control port.
+    """
+    config = load_config(config_path)
+    print_list(guard(lambda: trio.run(_asked, config)), as_json, COLUMNS)
+
+
+async def _asked(config: Config) -> list[dict[str, Any]]:
+    """What the configuration says of each backend, and what a probe found."""
+    readiness = Readiness()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(readiness.run)
+        client = Client(readiness, config.upstream.limits(), upstream_trust(config))
+        backends = open_backends(map(backend_options, config.backends()), client)
+        rows = {entry.name: _row(config, entry.name) for entry in config.backends()}
+        async with trio.open_nursery() as asking:
+            for backend in backends.values():
+                asking.start_soon(_ask, backend, config.health.probe_timeout_s, rows)
+        for backend in backends.values():
+            await backend.aclose()
+        await client.aclose()
+        nursery.cancel_scope.cancel()
+    return list(rows.values())
+
+
+def _row(config: Config, name: str) -> dict[str, Any]:
+    (entry,) = (found for found in config.backends() if found.name == name)
+    facts = entry.facts()
+    return {
+        "name": name,
+        "type": facts.type,
+        "provider": facts.provider,
+        "region": facts.region,
+        "country": facts.country,
+        "jurisdiction": facts.jurisdiction,
+        "features": sorted(facts.features),
+        "certifications": sorted(facts.certifications),
+        "weight": facts.weight,
+        "read_only": facts.read_only,
+    }
+
+
+async def _ask(backend: Backend, timeout_s: float, rows: dict[str, dict[str, Any]]) -> None:
+    began_s = trio.current_time()
+    error = await probe(backend, timeout_s)
+    latency_ms = round((trio.current_time() - began_s) * 1000, 3)
+    state = "up" if error is None else str(error)
+    rows[backend.name].update(state=state, latency_ms=latency_ms)
