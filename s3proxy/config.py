@@ -179,6 +179,16 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         )
 
 
+class ScrubConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How what the catalog has is compared with what backends hold."""
+
+    interval_s: Seconds = 7 * 86_400.0  # 0: never by itself
+    objects_per_s: Count = 500  # places looked at, at most
+    deep: bool = False  # read all bytes, and compare them
+    remove_unknown: bool = False  # else blobs nobody knows are only reported
+    unknown_grace_s: Annotated[float, Meta(ge=3600)] = 86_400.0  # longer than any write takes
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Structured logs on standard error and, for requests, a file of their own."""
 
@@ -331,6 +341,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bucket_logging: BucketLoggingConfig = field(default_factory=BucketLoggingConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
     lifecycle: LifecycleConfig = field(default_factory=LifecycleConfig)
+    scrub: ScrubConfig = field(default_factory=ScrubConfig)
     inventory: InventoryConfig = field(default_factory=InventoryConfig)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)

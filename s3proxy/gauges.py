@@ -22,6 +22,7 @@ from s3proxy.workers.describe import Describer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.replicate import Replicator
+from s3proxy.workers.scrub import Scrubber
 from s3proxy.workers.worker import Supervised
 
 MANIFESTS_COUNTED_MAX = 10_000
@@ -160,6 +161,12 @@ def of_inventory(worker: InventoryWorker) -> Iterator[Reading]:
     """Reports that were written, and those that could not be."""
     for outcome, count in worker.counts.items():
         yield "counter", "inventory_reports", "Inventory reports", count, {"outcome": outcome}
+
+
+def of_scrub(scrubber: Scrubber) -> Iterator[Reading]:
+    """What comparing the catalog with the backends found."""
+    for outcome, count in scrubber.counts.items():
+        yield "counter", "scrub", "Found by scrubs, by outcome", count, {"outcome": outcome}
 
 
 def of_describer(catalog: Catalog, describer: Describer) -> Iterator[Reading]:

@@ -31,6 +31,7 @@ from s3proxy.log import AccessLog, get_logger
 from s3proxy.ops.backups import BackupPlace, Backups
 from s3proxy.ops.lanes import LaneLimits, Lanes
 from s3proxy.ops.region_table import Region, backend_name
+from s3proxy.ops.scrub import ScrubOptions
 from s3proxy.placement import known_places
 from s3proxy.s3.proxies import Networks
 
@@ -135,6 +136,16 @@ def replication_lanes(config: Config) -> Lanes:
         for backend in config.backends()
     }
     return Lanes(config.replication.workers, limits)
+
+
+def scrub_options(config: Config) -> ScrubOptions:
+    """How the gateway scrubs by itself."""
+    return ScrubOptions(
+        deep=config.scrub.deep,
+        remove_unknown=config.scrub.remove_unknown,
+        objects_per_s=config.scrub.objects_per_s,
+        unknown_grace_s=config.scrub.unknown_grace_s,
+    )
 
 
 def server_limits(config: Config) -> ServerLimits:

@@ -63,6 +63,7 @@ from s3proxy.resources import (
     reason_of,
     region_table,
     replication_lanes,
+    scrub_options,
     server_limits,
     server_tls,
     signed_regions,
@@ -77,6 +78,7 @@ from s3proxy.workers.collect import Collector
 from s3proxy.workers.count_usage import UsageCounter
 from s3proxy.workers.deliver_logs import LogDelivery
 from s3proxy.workers.describe import Describer
+from s3proxy.workers.drain import Drainer
 from s3proxy.workers.inventory import InventoryWorker
 from s3proxy.workers.lifecycle import LifecycleWorker
 from s3proxy.workers.owe import Ower
@@ -84,6 +86,7 @@ from s3proxy.workers.probe import Prober, states_of
 from s3proxy.workers.recover import recover
 from s3proxy.workers.remove_containers import ContainerRemover
 from s3proxy.workers.replicate import Replicator
+from s3proxy.workers.scrub import Scrubber
 from s3proxy.workers.worker import Supervised, Worker
 
 LAST_LOGS_S = 5.0
@@ -176,6 +179,8 @@ class Service:
         replicator, ower = self._replication(services)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
         work += [replicator, ower, counter]
+        scrubber = Scrubber(services, scrub_options(config), interval_s=config.scrub.interval_s)
+        work += [scrubber, Drainer(services)]
         if services.backups is not None:
             work.append(BackupWorker(services.backups, interval_s=config.backup.interval_s))
         # One backend alone has none to fall over to: it is asked whatever a probe would say.
@@ -185,6 +190,7 @@ class Service:
         self._metrics.add_source(lambda: gauges.of_workers(workers))
         self._metrics.add_source(lambda: gauges.of_describer(catalog, describer))
         self._metrics.add_source(lambda: gauges.of_usage(catalog))
+        self._metrics.add_source(lambda: gauges.of_scrub(scrubber))
         self._metrics.add_source(lambda: gauges.of_lifecycle(lifecycle))
         self._metrics.add_source(lambda: gauges.of_inventory(inventory))
         self._metrics.add_source(lambda: gauges.of_events(catalog, deliverers))

@@ -23,6 +23,7 @@ ROWS = (
     ("config_rules",),
     ("config_loading", "bootstrap", "gauges", "event_targets"),
     ("config_files", "resources", "restoring"),
+    ("offline",),
     ("service",),
     ("cli",),
     ("__main__",),

@@ -15,14 +15,16 @@ from s3proxy.backends.errors import (
     Conflict,
     NotFound,
     PermissionDenied,
+    Unavailable,
 )
 from s3proxy.backends.options import S3Options
 from s3proxy.backends.s3_headers import length_line
 from s3proxy.backends.s3_request import Ask, S3Requests
 from s3proxy.backends.s3_store import S3Store
-from s3proxy.backends.s3_xml import write_location
+from s3proxy.backends.s3_xml import read_buckets, write_location
 from s3proxy.http.client import Client
 
+OURS = "s3gw-"  # what the names of all our containers begin with
 KEY_BYTES_MAX = 1024  # S3: of a key, encoded
 _PREFIX_BYTES_MAX = 64  # of a bucket's name and a slash
 _BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
@@ -79,6 +81,29 @@ class S3Backend:
     def container(self, name: str) -> str:
         """See `Backend.container`."""
         return f"{self._physical}/{name}/" if self._physical else name
+
+    async def containers(self) -> list[str]:
+        """All containers at the endpoint that a gateway may have made, by their names.
+
+        Raises:
+            BackendError: the endpoint does not tell.
+        """
+        if self._physical:
+            store = self._store(self._physical, "")
+            found, after = [], ""
+            while True:
+                page = await store.list(OURS, delimiter="/", after=after, limit=1000)
+                found += [self.container(name.rstrip("/")) for name in page.common_prefixes]
+                if not page.truncated:
+                    return found
+                after = page.next_after
+        ask = Ask(op="containers", method="GET")
+        answer = await self.requests.call(ask, bytes_max=_BUCKETS_BYTES_MAX)
+        try:
+            return [name for name in read_buckets(answer.body) if name.startswith(OURS)]
+        except ValueError as error:
+            hint = f"the endpoint's answer: {error}"
+            raise Unavailable("containers", ask.path, hint, self.name) from error
 
     async def has_container(self, container: str) -> bool:
         """Whether there is a bucket of that name, of whatever account.

@@ -89,6 +89,13 @@ def read_list(body: bytes) -> ListPage:
     return ListPage(objects, prefixes, truncated and bool(last), last if truncated else "")
 
 
+def read_buckets(body: bytes) -> list[str]:
+    """The names in a ListAllMyBucketsResult; ValueError."""
+    root = _parse(body, "ListAllMyBucketsResult", LIST_BYTES_MAX)
+    buckets = [child for child in root.children if child.name == "Buckets"]
+    return [_required(bucket, "Name") for found in buckets for bucket in found.children]
+
+
 def write_complete(parts: Sequence[tuple[int, str]]) -> bytes:
     """A CompleteMultipartUpload document for (number, etag) pairs."""
     rows = "".join(

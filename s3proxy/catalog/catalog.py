@@ -24,9 +24,11 @@ from s3proxy.catalog.describing import ManifestTable
 from s3proxy.catalog.expiry import ExpiryTable
 from s3proxy.catalog.garbage import GarbageTable
 from s3proxy.catalog.intents import IntentTable
+from s3proxy.catalog.marks import MarkTable
 from s3proxy.catalog.objects import ObjectTable
 from s3proxy.catalog.outbox import OutboxTable
 from s3proxy.catalog.progress import ProgressTable
+from s3proxy.catalog.rebuilding import RebuildTable
 from s3proxy.catalog.resealing import Resealer
 from s3proxy.catalog.seal import Sealer
 from s3proxy.catalog.settling import SettlingTable
@@ -86,7 +88,8 @@ class Catalog:
             SettlingTable(engine, now_ns, garbage.due_ns),
             TransferTable(engine, now_ns, garbage.due_ns, self.gateway),
         )
-        self._join_manifests(ManifestTable(engine))
+        self._join_manifests(ManifestTable(engine), RebuildTable(engine, garbage.due_ns))
+        self._join_marks(MarkTable(engine))
         self._join_events(OutboxTable(engine))
         self._join_tenants(TenantTable(engine, now_ns), TokenTable(engine, now_ns))
         self._join_counting(CountingTable(engine))
@@ -127,6 +130,7 @@ class Catalog:
         self.claim_container = containers.claim_container
         self.disown_container = containers.disown_container
         self.adopt_containers = containers.adopt_containers
+        self.leave_backend = containers.leave_backend
         self.leftover_containers = containers.leftover_containers
         self.forget_container = containers.forget_container
 
@@ -195,12 +199,18 @@ class Catalog:
         self.end_transfer = transfers.end_transfer
         self.drop_transfer = transfers.drop_transfer
 
-    def _join_manifests(self, manifests: ManifestTable) -> None:
+    def _join_manifests(self, manifests: ManifestTable, rebuilding: RebuildTable) -> None:
         self.due_manifests = manifests.due_manifests
         self.count_due_manifests = manifests.count_due_manifests
         self.settle_manifests = manifests.settle_manifests
         self.note_versions = manifests.note_versions
         self.note_sealed_manifests = manifests.note_sealed
+        self.adopt_bucket = rebuilding.adopt_bucket
+        self.adopt_version = rebuilding.adopt_version
+        self.adopt_place = rebuilding.adopt_place
+        self.blobs_of_key = rebuilding.blobs_of_key
+        self.versions_of_key = rebuilding.versions_of_key
+        self.drop_unknown = rebuilding.drop_unknown
 
     def _join_counting(self, counting: CountingTable) -> None:
         self.get_usage = counting.get_usage
@@ -213,6 +223,13 @@ class Catalog:
         self.is_counting = counting.is_counting
         self.count_step = counting.count_step
         self.on_counting = counting.on_counting
+
+    def _join_marks(self, marks: MarkTable) -> None:
+        self.get_mark = marks.get_mark
+        self.put_mark = marks.put_mark
+        self.draining = marks.draining
+        self.draining_since = marks.draining_since
+        self.set_draining = marks.set_draining
 
     def _join_events(self, outbox: OutboxTable) -> None:
         self.pending_events = outbox.pending_events

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from s3proxy.catalog import tables
-from s3proxy.catalog.buckets import bucket_key, place_key, places_of, store
+from s3proxy.catalog.buckets import bucket_key, place_key, places_of, require, store
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.tables import BUCKETS, CONTAINERS, META, PHYSICAL
 from s3proxy.kv.engine import Engine, Transaction
@@ -97,6 +97,31 @@ class ContainerTable:
                 LeftoverContainer(*_named(key), *_named(owner))
                 for key, owner in view.scan(CONTAINERS, b"")
             ]
+
+    async def leave_backend(
+        self, bucket: BucketRecord, backend: str, home: tuple[str, str]
+    ) -> BucketRecord:
+        """Have a bucket leave a backend, where it has no bytes; its container there is a leftover.
+
+        Args:
+            home: backend and container that are its own from then on.
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+
+        def change(txn: Transaction) -> BucketRecord:
+            before = require(txn, bucket)
+            names = {before.backend: before.container, **before.names}
+            left = names.pop(backend, "")
+            names.pop(home[0], None)
+            after = msgspec.structs.replace(before, backend=home[0], container=home[1], names=names)
+            store(txn, after)
+            if left:
+                owner = bucket_key(bucket.tenant, bucket.name)
+                txn.put(CONTAINERS, place_key(backend, left), owner)
+            return after
+
+        return await self._engine.commit(change)
 
     async def forget_container(self, backend: str, container: str, *, removed: bool) -> None:
         """Drop a leftover that is in use again, or `removed`; then its name is free, too."""

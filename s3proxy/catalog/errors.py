@@ -49,6 +49,10 @@ class UnknownToken(Refused):
     """There is no such token."""
 
 
+class UnknownBackend(Refused):
+    """There is no such backend."""
+
+
 class TenantExists(Refused):
     """The name of the tenant is taken."""
 

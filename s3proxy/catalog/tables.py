@@ -35,6 +35,7 @@ from s3proxy.catalog.usage_records import UsageRecord
 from s3proxy.kv.engine import Transaction
 
 META = "meta"
+MARKS = "marks"
 BUCKETS = "buckets"
 BUCKET_CONFIGS = "bucket_configs"
 OBJECTS = "objects"
@@ -71,6 +72,7 @@ USER_KEYS = "user_keys"
 
 KEYSPACES = (
     META,
+    MARKS,
     BUCKETS,
     BUCKET_CONFIGS,
     OBJECTS,
@@ -107,7 +109,7 @@ KEYSPACES = (
 )
 
 ID_BYTES = 8
-_LAST_ID = b"last_id"
+LAST_ID = b"last_id"
 
 R = TypeVar("R", bound="ListedFields | Record")
 Record = (
@@ -204,8 +206,8 @@ attributes = Codec(AttributesRecord)
 
 def allocate_id(txn: Transaction) -> bytes:
     """Return an id (8 bytes, big-endian) that was never given before."""
-    last = txn.get(META, _LAST_ID)
+    last = txn.get(META, LAST_ID)
     number = 1 + (int.from_bytes(last, "big") if last else 0)
     identifier = number.to_bytes(ID_BYTES, "big")
-    txn.put(META, _LAST_ID, identifier)
+    txn.put(META, LAST_ID, identifier)
     return identifier

@@ -10,6 +10,7 @@ import trio
 
 from s3proxy.backends.registry import open_backends
 from s3proxy.backends.store import Backend
+from s3proxy.cli.backend_work import backend_drain, backend_test
 from s3proxy.cli.console import (
     Columns,
     config_option,
@@ -38,7 +39,7 @@ COLUMNS: Columns = {
 
 @click.group("backend", short_help="The places where bytes live, and whether they answer.")
 def backend_group() -> None:
-    """Look at backends."""
+    """Look at backends, empty them, and try them out."""
 
 
 @backend_group.command("list")
@@ -94,3 +95,7 @@ async def _ask(backend: Backend, timeout_s: float, rows: dict[str, dict[str, Any
     latency_ms = round((trio.current_time() - began_s) * 1000, 3)
     state = "up" if error is None else str(error)
     rows[backend.name].update(state=state, latency_ms=latency_ms)
+
+
+backend_group.add_command(backend_drain)
+backend_group.add_command(backend_test)

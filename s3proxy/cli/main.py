@@ -18,6 +18,7 @@ from s3proxy.cli.keys import key_group
 from s3proxy.cli.master_key import master_key_group
 from s3proxy.cli.placement import placement_group
 from s3proxy.cli.quotas import quota_group
+from s3proxy.cli.rebuild import reindex, scrub
 from s3proxy.cli.replication import replication_group
 from s3proxy.cli.tenants import tenant_group
 from s3proxy.cli.tokens import token_group
@@ -107,7 +108,6 @@ def config_show(config_path: str | None, as_json: bool) -> None:
     click.echo(to_json(data) if as_json else config_loading.to_toml(data))
 
 
-main.add_command(backend_group)
 main.add_command(bucket_group)
 main.add_command(catalog_group)
 main.add_command(events_group)
@@ -119,3 +119,6 @@ main.add_command(tenant_group)
 main.add_command(replication_group)
 main.add_command(token_group)
 main.add_command(user_group)
+main.add_command(backend_group)
+main.add_command(reindex)
+main.add_command(scrub)

@@ -13,6 +13,7 @@ import msgspec
 
 from s3proxy.backends.health import Health
 from s3proxy.catalog.records import ObjectRecord
+from s3proxy.catalog.tables import MARKS
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.held_payload import HeldBytes
 from s3proxy.ops.key_locks import KeyLocks
@@ -103,7 +104,11 @@ class Services:
         self.held = HeldBytes(settings.held_bytes_max)
         self.clock_ns = clock_ns
         self.key_locks = KeyLocks()
-        self.draining: set[str] = set()
+        self.draining = catalog.draining()
+        catalog.engine.on_change(self._look_for_draining, MARKS)
+
+    def _look_for_draining(self) -> None:
+        self.draining = self.catalog.draining()
 
     def backend(self, name: str) -> Backend:
         """The backend of that name, or by which the buckets of another gateway are reached.

@@ -62,6 +62,7 @@ class VersionManifest(msgspec.Struct, frozen=True):
     key: str
     version: dict[str, Any]
     places: dict[str, tuple[BlobRef, ...]]
+    revision: int = 0
 
 
 class BucketManifest(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class BucketManifest(msgspec.Struct, frozen=True):
     format: int
     bucket: dict[str, Any]
     configs: dict[str, bytes]
+    revision: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -80,6 +82,15 @@ class Found(msgspec.Struct, frozen=True):
     key: str
     record: ObjectRecord
     places: Mapping[str, tuple[BlobRef, ...]]
+    revision: int
+
+
+class FoundBucket(msgspec.Struct, frozen=True):
+    """A bucket as a manifest tells it."""
+
+    record: BucketRecord
+    configs: Mapping[str, bytes]
+    revision: int
 
 
 def version_name(key: str, sequence: int) -> str:
@@ -88,21 +99,18 @@ def version_name(key: str, sequence: int) -> str:
     return f"{VERSIONS_PREFIX}{name_of(key.encode()).hex()}/{order}"
 
 
-def encode_version(
-    bucket: BucketRecord, key: str, record: ObjectRecord, places: Mapping[str, tuple[BlobRef, ...]]
-) -> bytes:
+def encode_version(found: Found) -> bytes:
     """The manifest of a version."""
-    manifest = VersionManifest(
-        FORMAT, bucket.tenant, bucket.name, key, msgspec.structs.asdict(record), dict(places)
-    )
-    return msgspec.json.encode(manifest)
+    version = msgspec.structs.asdict(found.record)
+    named = (found.tenant, found.bucket, found.key)
+    places = dict(found.places)
+    return msgspec.json.encode(VersionManifest(FORMAT, *named, version, places, found.revision))
 
 
-def encode_bucket(bucket: BucketRecord, configs: Mapping[str, bytes]) -> bytes:
+def encode_bucket(found: FoundBucket) -> bytes:
     """The manifest of a bucket."""
-    return msgspec.json.encode(
-        BucketManifest(FORMAT, msgspec.structs.asdict(bucket), dict(configs))
-    )
+    bucket = msgspec.structs.asdict(found.record)
+    return msgspec.json.encode(BucketManifest(FORMAT, bucket, dict(found.configs), found.revision))
 
 
 def decode_version(data: bytes, name: str) -> Found:
@@ -114,7 +122,7 @@ def decode_version(data: bytes, name: str) -> Found:
     try:
         manifest = msgspec.json.decode(data, type=VersionManifest)
         record = _record(ObjectRecord, manifest.version)
-        _check_named(manifest.format, manifest.tenant, manifest.bucket)
+        _check_named(manifest.format, manifest.revision, manifest.tenant, manifest.bucket)
         check_key(manifest.key)
         _check_record(record)
         _check_blobs(record, manifest.places)
@@ -122,10 +130,11 @@ def decode_version(data: bytes, name: str) -> Found:
         raise NotSound(str(error)) from error
     if name != version_name(manifest.key, record.sequence):
         raise NotSound("it is under the name of another version")
-    return Found(manifest.tenant, manifest.bucket, manifest.key, record, manifest.places)
+    named = (manifest.tenant, manifest.bucket, manifest.key)
+    return Found(*named, record, manifest.places, manifest.revision)
 
 
-def decode_bucket(data: bytes) -> tuple[BucketRecord, dict[str, bytes]]:
+def decode_bucket(data: bytes) -> FoundBucket:
     """What a manifest tells of a bucket.
 
     Raises:
@@ -134,7 +143,7 @@ def decode_bucket(data: bytes) -> tuple[BucketRecord, dict[str, bytes]]:
     try:
         manifest = msgspec.json.decode(data, type=BucketManifest)
         record = _record(BucketRecord, manifest.bucket)
-        _check_named(manifest.format, record.tenant, record.name)
+        _check_named(manifest.format, manifest.revision, record.tenant, record.name)
         _require(record.kind == "managed", "its bucket is no managed one")
         _require(record.versioning in _STATES, "versioning")
         _require(not record.object_lock or record.versioning == "Enabled", "object lock")
@@ -144,7 +153,7 @@ def decode_bucket(data: bytes) -> tuple[BucketRecord, dict[str, bytes]]:
         _require(0 <= record.created_ns <= _TIME_NS_MAX, "time")
     except (msgspec.DecodeError, msgspec.ValidationError, TypeError, ValueError) as error:
         raise NotSound(str(error)) from error
-    return record, manifest.configs
+    return FoundBucket(record, manifest.configs, manifest.revision)
 
 
 def _record(kind: type[R], fields: dict[str, Any]) -> R:
@@ -162,7 +171,8 @@ def _record(kind: type[R], fields: dict[str, Any]) -> R:
     )
 
 
-def _check_named(version: int, tenant: str, bucket: str) -> None:
+def _check_named(version: int, revision: int, tenant: str, bucket: str) -> None:
+    _require(0 <= revision < 1 << 63, "revision")
     _require(version == FORMAT, f"format {version} is not supported")
     _require(is_tenant_name(tenant), "tenant")
     _require(is_creatable_bucket(bucket), "bucket")

@@ -59,6 +59,7 @@ async def owe_bucket(
     *,
     rules: bytes = b"",
     objects_per_s: int = OBJECTS_PER_S,
+    on: str = "",
 ) -> int:
     """Write a debt for every blob of a bucket that is not where its rules want it.
 
@@ -68,6 +69,7 @@ async def owe_bucket(
     Args:
         reason: names the walk: "placement", or the drain or scrub that it is for.
         rules: digest of what is walked for.
+        on: only for blobs that have a place on this backend; "" for all.
     Returns:
         How many debts were written by this call.
 
@@ -75,14 +77,18 @@ async def owe_bucket(
         NoSuchBucket: the bucket is gone.
         KvError: the catalog failed.
     """
-    walk = _Walk(services, bucket, reason, rules)
+    walk = _Walk(services, bucket, (reason, rules), on)
     return await walk.run(objects_per_s)
 
 
 class _Walk:
     """One walk over the versions of a bucket, then over the parts of its uploads."""
 
-    def __init__(self, services: Services, bucket: BucketRecord, reason: str, rules: bytes) -> None:
+    def __init__(
+        self, services: Services, bucket: BucketRecord, walked_for: tuple[str, bytes], on: str
+    ) -> None:
+        reason, rules = walked_for
+        self._on = on
         self._services = services
         self._catalog = services.catalog
         self._bucket = bucket
@@ -127,6 +133,14 @@ class _Walk:
         await self._catalog.put_progress(self._bucket, self._task, progress)
         self._saved_s = trio.current_time()
 
+    def _owed_for(self, blob: BlobRef, decision: Decision, replicas: int) -> Owed | None:
+        if self._on and not self._is_on(blob):
+            return None
+        return owed_for(self._services, blob, decision, replicas)
+
+    def _is_on(self, blob: BlobRef) -> bool:
+        return any(place.backend == self._on for place in self._catalog.places_of(blob))
+
     def _of_version(self, entry: VersionEntry) -> Iterator[Owing]:
         record = entry.record
         if record.delete_marker:
@@ -135,7 +149,7 @@ class _Walk:
         decision = decision_of(self._services, self._bucket, replicas, record.storage_class)
         ruled = bool(replicas) or rules_of(self._services, self._bucket) is not None
         for blob in record.blobs if ruled else [blob for blob in record.blobs if blob.backend]:
-            owed = owed_for(self._services, blob, decision, replicas)
+            owed = self._owed_for(blob, decision, replicas)
             if owed is not None:
                 yield Owing(entry.key, owed, record.named_version)
 
@@ -147,7 +161,7 @@ class _Walk:
                 blob = part.blob
                 if blob is None or not blob.backend:
                     continue
-                owed = owed_for(self._services, blob, decision, 0)
+                owed = self._owed_for(blob, decision, 0)
                 if owed is not None:
                     yield Owing(upload.key, owed, "", upload.upload_id, part.number)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.containers import make_container
-from s3proxy.placement import Decision, decide, known_places, unsatisfied
+from s3proxy.placement import Decision, Facts, decide, known_places, unsatisfied
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
 
@@ -65,7 +65,7 @@ def plan_of(
     """
     rules = rules_of(services, bucket)
     replicas = replicas_tag(tags) if tags else 0
-    if rules is None and not replicas:
+    if rules is None and not replicas and bucket.backend not in services.draining:
         return None
     decision = decision_of(services, bucket, replicas, storage_class)
     check(decision)
@@ -95,7 +95,14 @@ def decision_by(
     """The same by rules that no bucket has yet; the arguments are as in `decide`."""
     if replicas:
         rules = msgspec.structs.replace(rules, replicas=replicas)
-    return decide(rules, tuple(services.facts.values()), spread, first=first)
+    facts = tuple(services.facts.values())
+    if services.draining:
+        facts = tuple(_drained(one) if one.name in services.draining else one for one in facts)
+    return decide(rules, facts, spread, first=first)
+
+
+def _drained(facts: Facts) -> Facts:
+    return msgspec.structs.replace(facts, read_only=True)
 
 
 def check(decision: Decision) -> None:

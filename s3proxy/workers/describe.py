@@ -25,6 +25,8 @@ from s3proxy.log import get_logger
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
+    Found,
+    FoundBucket,
     containers_for,
     encode_bucket,
     encode_version,
@@ -163,15 +165,17 @@ class Describer:
         if not manifest.key:
             places = [place for place in containers_of(bucket) if self._keeps(place)]
             configs = self._catalog.all_bucket_configs(bucket)
-            return name, encode_bucket(bucket, configs), tuple(places)
+            told = FoundBucket(bucket, configs, manifest.revision)
+            return name, encode_bucket(told), tuple(places)
         record = self._catalog.get_object(bucket, manifest.key, manifest.version_id)
         if record is None or record.sequence != manifest.sequence:
             return name, b"", ()
         if not (manifest.changed or needs_manifest(record)):
             return name, b"", ()
         record = self._catalog.renewed(record)
-        data = encode_version(bucket, manifest.key, record, places_of(self._services, record))
-        return name, data, containers_for(self._services, bucket, record)
+        held = places_of(self._services, record)
+        version = Found(bucket.tenant, bucket.name, manifest.key, record, held, manifest.revision)
+        return name, encode_version(version), containers_for(self._services, bucket, record)
 
     def _possible(self, manifest: ManifestRecord) -> set[Container]:
         """Where a manifest may be that was written and never noted."""

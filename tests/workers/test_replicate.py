@@ -128,7 +128,7 @@ async def test_replicator_removes_copies_that_are_one_too_many(tmp_path: Path) -
 async def test_replicator_takes_a_drained_backend_for_none(tmp_path: Path) -> None:
     async with open_replicas(tmp_path) as replicas:
         await replicas.put("k", b"data", "ab", [])
-        replicas.services.draining.add("a")
+        await replicas.services.catalog.set_draining("a", 1)
         await replicas.owe()
         await replicas.settle()
         assert replicas.on("k") == "bc"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from s3proxy.control.api import (
+    backend_work,
     backends,
     backups,
     buckets,
@@ -30,6 +31,7 @@ ROUTERS = (
     quotas.router,
     replication.router,
     backups.router,
+    backend_work.router,
     backends.router,
 )
 

@@ -28,6 +28,7 @@ _STATUSES: dict[type[Exception], int] = {
     errors.UnknownUser: 404,
     errors.UnknownKey: 404,
     errors.UnknownToken: 404,
+    errors.UnknownBackend: 404,
     errors.TenantExists: 409,
     errors.UserExists: 409,
     errors.KeyExists: 409,

@@ -1,0 +1,328 @@
+"""Putting back into the catalog what was found at providers: adds what is missing, loses nothing.
+
+What the catalog knows already stays, unless it came from an older telling of the same version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from s3proxy.catalog import copies, keys, manifests, tables, uploads, usage, versions
+from s3proxy.catalog.buckets import bucket_key, current, place_key, require, store
+from s3proxy.catalog.garbage import queue
+from s3proxy.catalog.manifest_records import Container, ManifestRecord
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    ConfigRecord,
+    CopiesRecord,
+    ObjectRecord,
+    TenantRecord,
+)
+from s3proxy.catalog.tables import (
+    BUCKET_CONFIGS,
+    CONTAINERS,
+    COPIES,
+    INTENTS,
+    MANIFESTS,
+    META,
+    OBJECTS,
+    PHYSICAL,
+    TENANTS,
+    UPLOADS,
+    allocate_id,
+    encode,
+)
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.s3.tenants import MAIN
+
+Places = Mapping[str, Sequence[BlobRef]]
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """A version as something at a provider tells it.
+
+    Attributes:
+        places: of each of its blobs, those that were seen.
+        manifest: where the manifest lies that tells it; None: its blob does.
+        revision: of the manifest.
+        newest: it is put behind all versions that there are, as one of its own.
+    """
+
+    key: str
+    record: ObjectRecord
+    places: Places
+    manifest: Container | None = None
+    revision: int = 0
+    newest: bool = False
+
+
+class RebuildTable:
+    """Adds buckets, versions and places."""
+
+    def __init__(self, engine: Engine, due_ns: Callable[[], int]) -> None:
+        self._engine = engine
+        self._due_ns = due_ns
+
+    async def adopt_bucket(
+        self, told: BucketRecord, configs: Mapping[str, bytes], place: Container
+    ) -> BucketRecord | None:
+        """Have a bucket, with a container that was found to be its own; returns it as it is.
+
+        Returns:
+            None where the container is another bucket's here.
+        """
+        owner = bucket_key(told.tenant, told.name)
+        backend, container = place
+
+        def change(txn: Transaction) -> BucketRecord | None:
+            if txn.get(PHYSICAL, place_key(*place)) not in (None, b"", owner):
+                return None
+            found = current(txn, told.tenant, told.name)
+            if found is None:
+                found = _create(txn, told, configs, place)
+            elif found.kind != "managed":
+                return None
+            elif backend != found.backend and backend not in found.names:
+                names = {**found.names, backend: container}
+                found = msgspec.structs.replace(found, names=names)
+                store(txn, found)
+            elif container not in (found.container, found.names.get(backend)):
+                return None
+            if found.counted:  # anew, by the walk of the next gateway
+                usage.end(txn, found)
+                usage.begin(txn, found)
+            txn.put(PHYSICAL, place_key(*place), owner)
+            txn.delete(CONTAINERS, place_key(*place))
+            return found
+
+        return await self._engine.commit(change)
+
+    async def adopt_version(self, bucket: BucketRecord, told: Telling) -> str:
+        """Have a version, and its places.
+
+        Returns:
+            "added"; "updated": it was told newer than it was known; "known"; "older": its place is
+            taken by a newer one.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+        return await self._engine.commit(lambda txn: _adopt(txn, require(txn, bucket), told))
+
+    async def adopt_place(self, blob_id: str, place: BlobRef) -> None:
+        """Add a place of a blob that records point at."""
+
+        def change(txn: Transaction) -> None:
+            _add_places(txn, blob_id, place, [place])
+
+        await self._engine.commit(change)
+
+    def versions_of_key(self, bucket: BucketRecord, key: str) -> list[ObjectRecord]:
+        """Return all versions of a key, the current object first."""
+        with self._engine.read() as view:
+            return list(all_versions(view, bucket, key.encode()))
+
+    async def drop_unknown(self, bucket: BucketRecord, key: str, blob: BlobRef) -> bool:
+        """Make garbage of a blob under the name of a key that nothing has to do with.
+
+        Returns:
+            False where something has: a version, a part, a copy or write under way.
+        """
+        due_ns = self._due_ns()
+
+        def change(txn: Transaction) -> bool:
+            if is_referred_to(txn, require(txn, bucket), key, blob.id):
+                return False
+            queue(txn, blob, due_ns)
+            return True
+
+        return await self._engine.commit(change)
+
+    def blobs_of_key(self, bucket: BucketRecord, key: str) -> dict[str, str]:
+        """Return, by the ids of all places of all blobs of a key, the blob that each is one of.
+
+        Versions, parts of uploads, and copies under way are included. Cost: all of it is read.
+        """
+        with self._engine.read() as view:
+            return blobs_of_key(view, bucket, key)
+
+
+def blobs_of_key(view: Snapshot, bucket: BucketRecord, key: str) -> dict[str, str]:
+    """See `RebuildTable.blobs_of_key`."""
+    found: dict[str, str] = {}
+    for blob in _blobs(view, bucket, key):
+        record = copies.read(view, blob)
+        found[blob.id] = blob.id
+        found.update((place.id, blob.id) for place in record.places)
+        found.update((transfer.copy.id, blob.id) for transfer in record.transfers)
+    return found
+
+
+def _blobs(view: Snapshot, bucket: BucketRecord, key: str) -> Iterator[BlobRef]:
+    for record in all_versions(view, bucket, key.encode()):
+        yield from record.blobs
+    node = keys.get(view, UPLOADS, bucket.id, key.encode())
+    if node is None:
+        return
+    for _, value in view.scan(UPLOADS, node, keys.successor(node)):
+        upload = tables.uploads.decode(value)
+        if upload.blob is not None:
+            yield upload.blob
+        for _, part in uploads.stored_parts(view, bucket, upload.upload_id):
+            if part.blob is not None:
+                yield part.blob
+
+
+def all_versions(view: Snapshot, bucket: BucketRecord, key: bytes) -> Iterator[ObjectRecord]:
+    """Yield all versions of a key."""
+    found = versions.find(view, bucket, key)
+    if found is not None:
+        yield found
+    node = versions.find_node(view, bucket, key)
+    if node is not None:
+        yield from versions.older(view, node)
+
+
+def is_referred_to(view: Snapshot, bucket: BucketRecord, key: str, blob_id: str) -> bool:
+    """Whether a write under way, or anything of a key, has to do with a blob."""
+    if view.get(INTENTS, blob_id.encode()) is not None:
+        return True
+    return blob_id in blobs_of_key(view, bucket, key)
+
+
+def _create(
+    txn: Transaction, told: BucketRecord, configs: Mapping[str, bytes], place: Container
+) -> BucketRecord:
+    value = txn.get(TENANTS, told.tenant.encode())
+    tenant = TenantRecord(name=told.tenant, created_ns=told.created_ns)
+    if value is not None:
+        tenant = tables.tenants.decode(value)
+    elif told.tenant != MAIN:
+        txn.put(TENANTS, told.tenant.encode(), encode(tenant))
+    kinds = {name.partition("\0")[0] for name in configs}
+    backend, container = place
+    bucket = msgspec.structs.replace(
+        told,
+        id=allocate_id(txn),
+        backend=backend,
+        container=container,
+        names={},
+        configs=tuple(sorted(kinds)),
+        counted=bool(told.quota or tenant.quota),
+    )
+    store(txn, bucket)
+    for name, document in configs.items():
+        txn.put(BUCKET_CONFIGS, bucket.id + name.encode(), encode(ConfigRecord(document=document)))
+    return bucket
+
+
+def _adopt(txn: Transaction, bucket: BucketRecord, told: Telling) -> str:
+    key, record = told.key.encode(), told.record
+    if told.newest:
+        record = versions.stamped(txn, bucket, record)
+    _count_beyond(txn, max(record.sequence, told.revision))
+    old = versions.find(txn, bucket, key, record.named_version)
+    outcome = "added"
+    if old is not None and old.sequence == record.sequence and _same_blobs(old, record):
+        outcome = _retell(txn, bucket, told, old)
+    elif old is not None and _is_newer(old, record):
+        return "older"
+    else:
+        _insert(txn, bucket, key, record, old)
+    for blob in record.blobs:
+        _add_places(txn, blob.id, blob, told.places.get(blob.id, ()))
+    _note(txn, bucket, told, record)
+    return outcome
+
+
+def _retell(txn: Transaction, bucket: BucketRecord, told: Telling, old: ObjectRecord) -> str:
+    """Take a newer telling of a version that is known."""
+    if old == told.record or told.manifest is None:
+        return "known"
+    known = manifests.find(
+        txn, manifests.row_of(bucket.id, told.key.encode(), told.record.sequence)
+    )
+    if known is not None and known.revision >= told.revision:
+        return "known"
+    versions.update(txn, bucket, told.key.encode(), told.record)
+    return "updated"
+
+
+def _insert(
+    txn: Transaction,
+    bucket: BucketRecord,
+    key: bytes,
+    record: ObjectRecord,
+    old: ObjectRecord | None,
+) -> None:
+    """Put a version in its place among those of its key; `old` has its id, and goes."""
+    now = versions.find(txn, bucket, key)
+    if old is not None and old == now:
+        keys.delete(txn, OBJECTS, bucket.id, key)
+        now = None
+    elif old is not None:
+        versions.take(txn, bucket, key, old.named_version)
+    latest = now or versions.find_latest(txn, bucket, key)
+    if latest is not None and _is_newer(latest, record):
+        versions.insert(txn, bucket, key, record)
+        return
+    if now is not None:
+        keys.delete(txn, OBJECTS, bucket.id, key)
+        versions.insert(txn, bucket, key, now)
+    if record.delete_marker:
+        versions.insert(txn, bucket, key, record)
+    else:
+        keys.put(txn, OBJECTS, bucket.id, key, encode(record))
+
+
+def _note(txn: Transaction, bucket: BucketRecord, told: Telling, record: ObjectRecord) -> None:
+    """Keep where a version's manifest is, as one that is as it should be."""
+    key = told.key.encode()
+    if told.manifest is None:
+        manifests.note(txn, bucket, key, record)
+        return
+    row = manifests.row_of(bucket.id, key, record.sequence)
+    known = manifests.find(txn, row) or ManifestRecord(
+        bucket_id=bucket.id,
+        tenant=bucket.tenant,
+        bucket=bucket.name,
+        key=told.key,
+        version_id=record.named_version,
+        sequence=record.sequence,
+        changed=not manifests.needs_manifest(record),
+    )
+    written = tuple(dict.fromkeys((*known.written, told.manifest)))
+    revision = max(known.revision, told.revision)
+    txn.put(
+        MANIFESTS,
+        row,
+        encode(msgspec.structs.replace(known, written=written, revision=revision)),
+    )
+
+
+def _add_places(txn: Transaction, blob_id: str, blob: BlobRef, seen: Sequence[BlobRef]) -> None:
+    value = txn.get(COPIES, blob_id.encode())
+    known = CopiesRecord(places=()) if value is None else tables.copies.decode(value)
+    there = {place.id for place in known.places}
+    places = (*known.places, *(place for place in seen if place.id not in there))
+    if value is None and places in ((), (blob,)):
+        return
+    txn.put(COPIES, blob_id.encode(), encode(msgspec.structs.replace(known, places=places)))
+
+
+def _is_newer(one: ObjectRecord, other: ObjectRecord) -> bool:
+    return (one.sequence, one.modified_ns) > (other.sequence, other.modified_ns)
+
+
+def _same_blobs(one: ObjectRecord, other: ObjectRecord) -> bool:
+    return [blob.id for blob in one.blobs] == [blob.id for blob in other.blobs]
+
+
+def _count_beyond(txn: Transaction, number: int) -> None:
+    """Never give a number again that was given before the catalog was lost."""
+    last = int.from_bytes(txn.get(META, tables.LAST_ID) or b"", "big")
+    if last < number:
+        txn.put(META, tables.LAST_ID, number.to_bytes(tables.ID_BYTES, "big"))

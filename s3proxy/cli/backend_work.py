@@ -1,0 +1,126 @@
+"""`s3proxy backend drain` and `backend test`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+import msgspec
+import trio
+from rich.table import Table
+
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.cli.console import (
+    Failure,
+    config_option,
+    guard,
+    json_option,
+    load_config,
+    print_table,
+    to_json,
+    with_catalog,
+)
+from s3proxy.config import Config
+from s3proxy.offline import open_all_backends, open_services
+from s3proxy.ops.backend_checks import BackendReport, check_backend
+from s3proxy.ops.call import Services
+from s3proxy.ops.drain import Left, cancel_drain, left_on, start_drain
+
+FOLLOW_S = 2.0
+
+
+@click.group("backend", short_help="Empty and try out the places where bytes live.")
+def backend_group() -> None:
+    """Work on backends."""
+
+
+@backend_group.command(
+    "drain", short_help="Empty a backend: no new data; what it has goes elsewhere."
+)
+@click.argument("name")
+@click.option("--cancel", is_flag=True, help="Let it have data again.")
+@click.option("--wait", is_flag=True, help="Return once nothing is left.")
+@config_option
+@json_option
+def backend_drain(
+    name: str, cancel: bool, wait: bool, config_path: str | None, as_json: bool
+) -> None:
+    """Empty the backend NAME, or show how far that is; the running gateway moves the data.
+
+    It gets no new data from now on, and what it has goes where the rules of each bucket allow it.
+    Once nothing is left, it may be taken out of the configuration. Until `--cancel` it stays so.
+    """
+    config = load_config(config_path)
+
+    async def run(catalog: Catalog) -> Left:
+        async with open_services(config, catalog) as services:
+            if cancel:
+                await cancel_drain(services, name)
+            else:
+                await start_drain(services, name)
+            left = await left_on(services, name)
+            return await _followed(services, left, as_json) if wait and not cancel else left
+
+    left = with_catalog(config_path, run, made=True)
+    if as_json:
+        click.echo(to_json({**msgspec.structs.asdict(left), "done": left.done}))
+    else:
+        click.echo(_line(left))
+
+
+async def _followed(services: Services, left: Left, quiet: bool) -> Left:
+    while not left.done:
+        if not quiet:
+            click.echo(_line(left), err=True)
+        began_s = trio.current_time()
+        await trio.sleep(FOLLOW_S)
+        left = await left_on(services, left.backend)
+        # Counting takes no more than a tenth of the time.
+        await trio.sleep(9 * max(0.0, trio.current_time() - began_s - FOLLOW_S))
+    return left
+
+
+def _line(left: Left) -> str:
+    if left.done:
+        return f"{left.backend} is empty"
+    state = "is being drained" if left.since_ns else "is in use"
+    parts = [f"{left.blobs} blobs, {left.bytes} bytes in {left.buckets} buckets"]
+    if left.uploads:
+        parts.append(f"{left.uploads} uploads under way, which have to end by themselves")
+    if left.stuck and left.since_ns:
+        parts.append(f"no other backend is allowed to {', '.join(left.stuck)}")
+    if left.attached:
+        parts.append(f"attached, and not moved: {', '.join(left.attached)}")
+    return f"{left.backend} {state}: {'; '.join(parts)}"
+
+
+@backend_group.command(
+    "test", short_help="Try out a backend: credentials, permissions, round trip."
+)
+@click.argument("name")
+@config_option
+@json_option
+def backend_test(name: str, config_path: str | None, as_json: bool) -> None:
+    """Try out the backend NAME in a container of its own, which is removed again.
+
+    Exit status 1: something that is needed failed.
+    """
+    config = load_config(config_path)
+    report = guard(lambda: trio.run(_tested, config, name))
+    if as_json:
+        click.echo(to_json({**msgspec.structs.asdict(report), "passed": report.passed}))
+    else:
+        table = Table("tried", "result", "found", "took", box=None)
+        for check in report.checks:
+            table.add_row(check.name, check.state, check.detail, f"{check.ms:.1f} ms")
+        print_table(table)
+    if not report.passed:
+        failed = ", ".join(check.name for check in report.checks if check.state == "failed")
+        raise Failure(f"backend {name}: {failed}")
+
+
+async def _tested(config: Config, name: str) -> BackendReport:
+    async with open_all_backends(config) as (backends, _):
+        if name not in backends:
+            raise Failure(f"there is no backend {name}")
+        return await check_backend(backends[name], time.time_ns)

@@ -1,0 +1,162 @@
+"""Draining a backend: it gets no new data, and what it has is owed to others until nothing is left.
+
+That it is drained is a mark in the catalog, seen by the gateway at once. What lies there is found
+by a walk over each bucket, which writes debts; the replicator settles these. A bucket that has
+nothing there any more leaves the backend, which may be its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from s3proxy.catalog.errors import UnknownBackend
+from s3proxy.ops.containers import containers_of
+from s3proxy.ops.owing import OBJECTS_PER_S, TASK, owe_bucket
+from s3proxy.ops.placing import container_on, decision_of
+from s3proxy.ops.walks import uploads_of, versions_of
+
+if TYPE_CHECKING:
+    from s3proxy.catalog.records import BlobRef, BucketRecord
+    from s3proxy.ops.call import Services
+
+STUCK_MAX: Final = 100
+
+
+class Left(msgspec.Struct):
+    """What a backend that is drained still holds.
+
+    Attributes:
+        since_ns: when draining began; 0: it is not drained.
+        blobs, bytes: places there.
+        buckets: managed ones that have a container there.
+        uploads: unfinished ones that the backend itself keeps; they end by themselves alone.
+        attached: buckets there that are not the gateway's to move.
+        stuck: managed buckets whose rules allow no other backend.
+    """
+
+    backend: str
+    since_ns: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    buckets: int = 0
+    uploads: int = 0
+    attached: list[str] = msgspec.field(default_factory=list)
+    stuck: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of the gateway's is left."""
+        return bool(self.since_ns) and not (self.blobs or self.buckets or self.uploads)
+
+
+async def start_drain(services: Services, backend: str) -> None:
+    """Have a backend drained; one that is already goes on.
+
+    Raises:
+        UnknownBackend: it is not configured.
+    """
+    _require(services, backend)
+    if services.catalog.draining_since(backend) is None:
+        await services.catalog.set_draining(backend, services.clock_ns())
+
+
+async def cancel_drain(services: Services, backend: str) -> None:
+    """Let a backend have data again; copies that were made elsewhere stay as its rules want.
+
+    Raises:
+        UnknownBackend: it is not configured.
+    """
+    _require(services, backend)
+    await services.catalog.set_draining(backend, None)
+
+
+async def left_on(services: Services, backend: str) -> Left:
+    """Count what a backend holds; reads the records of all buckets that have something there.
+
+    Raises:
+        UnknownBackend: it is not configured.
+    """
+    _require(services, backend)
+    left = Left(backend, services.catalog.draining_since(backend) or 0)
+    for bucket in services.catalog.scan_buckets():
+        if bucket.kind != "managed":
+            if bucket.backend == backend:
+                left.attached.append(bucket.name)
+            continue
+        if not _is_on(bucket, backend):
+            continue
+        left.buckets += 1
+        others = [name for name in decision_of(services, bucket).writable if name != backend]
+        if not others and len(left.stuck) < STUCK_MAX:
+            left.stuck.append(bucket.name)
+        await _count(services, bucket, left)
+    return left
+
+
+async def drain_bucket(services: Services, bucket: BucketRecord, backend: str) -> bool:
+    """Do what is to be done for one bucket; True when it has left the backend.
+
+    Raises:
+        NoSuchBucket: it is gone.
+        BackendError: its new home could not be made.
+    """
+    if not _is_on(bucket, backend):
+        return True
+    since_ns = services.catalog.draining_since(backend)
+    if since_ns is None:
+        return True
+    rules, reason = str(since_ns).encode(), f"drain\0{backend}"
+    progress = services.catalog.get_progress(bucket, f"{TASK}\0{reason}")
+    if progress is None or not progress.done or progress.rules != rules:
+        await owe_bucket(
+            services, bucket, reason, rules=rules, objects_per_s=OBJECTS_PER_S, on=backend
+        )
+    left = Left(backend)
+    await _count(services, bucket, left)
+    if left.blobs or left.uploads:
+        return False
+    return await _leave(services, bucket, backend)
+
+
+async def _leave(services: Services, bucket: BucketRecord, backend: str) -> bool:
+    """Give up a bucket's container there; a bucket whose own it is gets another home."""
+    home = bucket.backend
+    if home == backend:
+        others = [name for name in decision_of(services, bucket).writable if name != backend]
+        if not others:
+            return False
+        home = others[0]
+    container = await container_on(services, bucket, home)
+    await services.catalog.leave_backend(bucket, backend, (home, container))
+    return True
+
+
+async def _count(services: Services, bucket: BucketRecord, left: Left) -> None:
+    async for entry in versions_of(services, bucket):
+        for blob in entry.record.blobs:
+            _add(services, blob, left)
+    async for upload in uploads_of(services, bucket):
+        if upload.blob is not None:
+            left.uploads += upload.blob.backend == left.backend
+            continue
+        for part in services.catalog.list_parts(bucket, upload.upload_id):
+            if part.blob is not None:
+                _add(services, part.blob, left)
+
+
+def _add(services: Services, blob: BlobRef, left: Left) -> None:
+    for place in services.catalog.places_of(blob) if blob.backend else ():
+        if place.backend == left.backend:
+            left.blobs += 1
+            left.bytes += place.size
+
+
+def _is_on(bucket: BucketRecord, backend: str) -> bool:
+    return bucket.kind == "managed" and any(name == backend for name, _ in containers_of(bucket))
+
+
+def _require(services: Services, backend: str) -> None:
+    if backend not in services.backends:
+        raise UnknownBackend(f"there is no backend {backend}")

@@ -1,0 +1,63 @@
+"""Drains the backends that are marked for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from s3proxy.backends.errors import BackendError
+from s3proxy.catalog.errors import CatalogError
+from s3proxy.catalog.tables import MARKS
+from s3proxy.log import get_logger
+from s3proxy.ops.drain import drain_bucket
+
+if TYPE_CHECKING:
+    from s3proxy.ops.call import Services
+
+POLL_S_MIN: Final = 2.0
+POLL_S_MAX: Final = 600.0
+# Of the time that a round takes, for the next to wait.
+PAUSE: Final = 10.0
+
+logger = get_logger("drain")
+
+
+class Drainer:
+    """Worker that has what lies at backends to be drained owed to others, until nothing is left."""
+
+    name = "drain"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._changed = trio.Event()
+        self._pause_s = POLL_S_MIN
+        services.catalog.engine.on_change(self._wake, MARKS)
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def work(self) -> bool:
+        """Look at each bucket on each backend that is drained."""
+        self._changed = trio.Event()
+        began_s = trio.current_time()
+        for backend in sorted(self._services.draining & self._services.backends.keys()):
+            for bucket in self._services.catalog.scan_buckets():
+                try:
+                    await drain_bucket(self._services, bucket, backend)
+                except (CatalogError, BackendError) as error:
+                    logger.warning(
+                        "bucket not drained yet",
+                        backend=backend,
+                        bucket=bucket.name,
+                        error=str(error),
+                    )
+        took_s = trio.current_time() - began_s
+        self._pause_s = min(max(POLL_S_MIN, took_s * PAUSE), POLL_S_MAX)
+        return False
+
+    async def wait_for_work(self) -> None:
+        """Return when the marks have changed; while backends are drained, after a while, too."""
+        pause_s = self._pause_s if self._services.draining else POLL_S_MAX
+        with trio.move_on_after(pause_s):
+            await self._changed.wait()

@@ -1,0 +1,161 @@
+"""The catalog against what a real endpoint lists."""
+
+from __future__ import annotations
+
+import random
+from urllib.parse import quote
+
+import msgspec
+
+from s3proxy.backends.store import PutOptions
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
+from s3proxy.http.body import BytesBody
+from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.replicate import copy_to
+from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
+from s3proxy.ops.scrub_names import ExpectedNames
+from s3proxy.s3.placement import Rules
+from tests.catalog.catalogs import garbage_blobs
+from tests.ops.lab import Lab
+
+RULES = Rules(replicas=2)
+DAY_NS = 86_400 * 10**9
+
+
+def far(lab: Lab) -> BucketRecord:
+    bucket = lab.catalog.get_bucket("far")
+    assert isinstance(bucket, BucketRecord)
+    return bucket
+
+
+def record_of(lab: Lab, key: str = "key") -> ObjectRecord:
+    record = lab.catalog.get_object(far(lab), key)
+    assert record is not None
+    return record
+
+
+def store(lab: Lab):  # type: ignore[no-untyped-def]
+    return lab.services.backend("moto").blobs(far(lab).container)
+
+
+async def scrubbed(lab: Lab, **options: object) -> ScrubReport:
+    """A scrub of `far` at the endpoint, a week from now."""
+    lab.clock.ns = max(lab.clock.ns, 2_000_000_000 * 10**9)
+    fixed = {"backends": ["moto"], "objects_per_s": 1e6, **options}
+    return await Scrub(lab.services, msgspec.convert(fixed, ScrubOptions)).run()
+
+
+async def with_copy(lab: Lab, data: bytes = b"x" * 5000) -> BlobRef:
+    """The object `key` with a second place on `disk`; returns the blob."""
+    await lab.put("/far/key", data)
+    (blob,) = record_of(lab).blobs
+    copy = await copy_to(lab.services, far(lab), "key", [blob], "disk")
+    bucket, record = far(lab), record_of(lab)
+    owed = [Owed(blob, copies=(blob, copy))]
+    await lab.catalog.put_object(
+        bucket, "key", record, intents=[copy.id], replaces=record, owed=owed
+    )
+    assert lab.catalog.places_of(blob) == (blob, copy)
+    return blob
+
+
+async def put_raw(lab: Lab, name: str, data: bytes) -> None:
+    await store(lab).put(name, BytesBody(data), PutOptions(length=len(data)))
+
+
+async def test_scrub_of_a_sound_bucket_finds_nothing(s3_lab: Lab) -> None:
+    for key in ("a", "a/b", "a~b", "a!", "ключ", "k" * 1020):
+        await s3_lab.put(f"/far/{quote(key)}", b"data")
+    report = await scrubbed(s3_lab, deep=True)
+    assert report.problems == []
+    assert report.counts == {"checked": 6, "read": 6}
+
+
+async def test_scrub_missing_copy_is_owed_and_its_place_is_gone(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = RULES
+    blob = await with_copy(s3_lab)
+    await store(s3_lab).delete(blob.name)
+    report = await scrubbed(s3_lab, heal=False)
+    assert report.counts["missing"] == 1
+    assert len(s3_lab.catalog.places_of(blob)) == 2
+    report = await scrubbed(s3_lab)
+    assert report.counts["healed"] == 1
+    (place,) = s3_lab.catalog.places_of(blob)
+    assert place.backend == "disk"
+    debt = s3_lab.catalog.get_debt(blob.id)
+    assert debt is not None
+    assert debt.targets == ("moto",)
+
+
+async def test_scrub_only_place_that_is_missing_is_reported_lost(s3_lab: Lab) -> None:
+    await s3_lab.put("/far/key", b"data")
+    (blob,) = record_of(s3_lab).blobs
+    await store(s3_lab).delete(blob.name)
+    report = await scrubbed(s3_lab)
+    assert report.counts == {"checked": 1, "missing": 1, "lost": 1}
+    assert "LOST" in report.problems[0]
+    assert record_of(s3_lab).blobs == (blob,)
+
+
+async def test_scrub_damaged_copy_is_found_by_its_etag_and_replaced(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = RULES
+    blob = await with_copy(s3_lab)
+    await put_raw(s3_lab, blob.name, b"y" * 5000)
+    report = await scrubbed(s3_lab)
+    assert report.counts["wrong_hash"] == report.counts["healed"] == 1
+    assert blob.id in garbage_blobs(s3_lab.catalog)
+
+
+async def test_scrub_damaged_copy_stays_while_no_other_is_sound(s3_lab: Lab) -> None:
+    blob = await with_copy(s3_lab)
+    await put_raw(s3_lab, blob.name, b"short")
+    _, copy = s3_lab.catalog.places_of(blob)
+    await s3_lab.services.backend("disk").blobs(copy.container).delete(copy.name)
+    report = await scrubbed(s3_lab)
+    assert report.counts["wrong_size"] == report.counts["lost"] == 1
+    assert len(s3_lab.catalog.places_of(blob)) == 2
+
+
+async def test_scrub_unknown_blob_is_garbage_once_it_is_old(s3_lab: Lab) -> None:
+    name = f"key~{new_id()}"
+    await put_raw(s3_lab, name, b"nobody's")
+    await put_raw(s3_lab, "README", b"somebody's")
+    young = await scrubbed(s3_lab, unknown_grace_s=1e10)
+    assert young.counts == {"young": 1, "foreign": 1}
+    reported = await scrubbed(s3_lab, remove_unknown=False)
+    assert reported.counts == {"unknown": 1, "foreign": 1}
+    assert garbage_blobs(s3_lab.catalog) == set()
+    removed = await scrubbed(s3_lab)
+    assert removed.counts["removed"] == 1
+    assert garbage_blobs(s3_lab.catalog) == {name[-32:]}
+
+
+async def test_scrub_blob_of_a_write_under_way_is_nobodys_to_remove(s3_lab: Lab) -> None:
+    blob = BlobRef(new_id(), "moto", far(s3_lab).container, "", 4)
+    blob = msgspec.structs.replace(blob, name=f"key~{blob.id}")
+    await s3_lab.catalog.intend(blob, far(s3_lab), "key").wait()
+    await put_raw(s3_lab, blob.name, b"data")
+    report = await scrubbed(s3_lab)
+    assert "removed" not in report.counts
+    assert garbage_blobs(s3_lab.catalog) == set()
+
+
+async def test_scrub_names_come_in_the_order_of_listings(s3_lab: Lab) -> None:
+    rng = random.Random(1)
+    keys = {
+        "".join(rng.choice("ab~!}é/0") for _ in range(rng.randint(1, 6))) for _ in range(300)
+    } | {"k" * 1000, "k" * 1001, "k" * 1002 + "x"}
+    bucket, backend = far(s3_lab), s3_lab.services.backend("moto")
+    names = []
+    for key in keys:
+        blob_id = new_id()
+        name = backend.blob_name(key, blob_id)
+        blob = BlobRef(blob_id, "moto", bucket.container, name, 1)
+        record = ObjectRecord(size=1, etag="", modified_ns=1, blobs=(blob,))
+        await s3_lab.catalog.put_object(bucket, key, record)
+        names.append(name.encode())
+    names.sort()
+    for start in (b"", names[100], names[200], names[-1]):
+        expected = ExpectedNames(s3_lab.services, bucket, "moto", bucket.container)
+        found = [one.place.name.encode() async for one in expected.after(start.decode())]
+        assert found == [name for name in names if name > start]
