@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import contextlib
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from tests.faults.providers import Provider, Watcher, providers, watched
+from tests.faults.placed import PLACES, placed_gateway, settled
+from tests.faults.providers import Provider
 from tests.faults.wire import wait_until
-from tests.gateways import Gateway
+from tests.gateways import ROOT, Gateway
 
-PLACES = [
-    ("fi", 'country = "fi"\nregion = "fi"\nsigning_region = "us-east-1"\n'),
-    ("de", 'country = "de"\nregion = "de"\nsigning_region = "us-east-1"\n'),
-    ("us", 'country = "us"\nregion = "us"\nsigning_region = "us-east-1"\n'),
-]
-RULES = '[placement]\nregions = ["fi", "de", "us"]\nreplicas = 2\n'
 PART = b"p" * (5 << 20)
 LONG = "long/" + "k" * 1015
 CORS = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://a.example"]}]}
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def placed_gateway(folder: Path, rules: str = RULES) -> Iterator[tuple[Gateway, list[Provider]]]:
-    with Watcher() as watcher, providers(folder, PLACES) as found:
-        extra = "".join(one.toml() for one in found) + rules
-        gateway = watched(watcher, Gateway(folder / "gateway", extra))
-        try:
-            yield gateway, found
-        finally:
-            gateway.kill()
-
-
-def settled(gateway: Gateway) -> bool:
-    """Whether nothing is to be told to providers, and nothing is owed."""
-    text = httpx.get(f"{gateway.control_url}/metrics", timeout=10).text
-    rows = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] not in ("", "#"))
-    waiting = [value for name, value in rows.items() if "manifests_due" in name or "_owed" in name]
-    return all(float(value) == 0 for value in waiting)
 
 
 def lose_catalog(gateway: Gateway) -> None:
@@ -142,3 +119,76 @@ def test_catalog_that_was_deleted_is_rebuilt_from_providers(tmp_path: Path) -> N
         assert state(s3) == before
         s3.put_object(Bucket="versions", Key="key", Body=b"after")
         assert s3.get_object(Bucket="versions", Key="key")["Body"].read() == b"after"
+
+
+def test_reindex_that_is_killed_goes_on(tmp_path: Path) -> None:
+    with placed_gateway(tmp_path) as (gateway, _):
+        s3 = gateway.client()
+        fill(s3)
+        before = state(s3)
+        wait_until(lambda: settled(gateway), 60)
+        gateway.stop()
+        lose_catalog(gateway)
+        names = [word for name, _ in PLACES for word in ("--backend", name)]
+        command = [sys.executable, "-m", "s3proxy", "reindex", *names]
+        for seconds in (0.6, 0.9, 1.2, 1.5):
+            process = subprocess.Popen(
+                [*command, "--config", str(gateway.config)],
+                cwd=ROOT,
+                env=gateway.environ(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            process.kill()
+            process.wait()
+        reindex(gateway)
+        gateway.start()
+        assert state(gateway.client()) == before
+
+
+def test_reindex_takes_no_providers_word_for_what_cannot_be(tmp_path: Path) -> None:
+    with placed_gateway(tmp_path) as (gateway, places):
+        s3 = gateway.client()
+        fill(s3)
+        before = state(s3)
+        wait_until(lambda: settled(gateway), 60)
+        gateway.stop()
+        lose_catalog(gateway)
+        planted = sum(plant(one) for one in places)
+        names = [word for name, _ in PLACES for word in ("--backend", name)]
+        done = gateway.run("reindex", *names, "--json")
+        assert done.returncode == 1
+        found = msgspec.json.decode(done.stdout)
+        assert found["problems_count"] >= planted, found
+        assert found["counts"]["added"] == len(before) - 3 + 1, found
+        gateway.start()
+        assert state(gateway.client()) == before
+
+
+def plant(provider: Provider) -> int:
+    """Put lies into each container at a provider; how many have to be told of."""
+    s3 = provider.client()
+    planted = 0
+    for bucket in s3.list_buckets()["Buckets"]:
+        name = bucket["Name"]
+        listed = s3.list_objects_v2(Bucket=name)["Contents"]
+        versions = [one["Key"] for one in listed if one["Key"].startswith(".s3gw/versions/")]
+        lies = [b"", b"{}", b"[" * 10_000, b'{"format": 2}', b"\xff" * 100]
+        for number, lie in enumerate(lies):
+            s3.put_object(Bucket=name, Key=f".s3gw/versions/lie/{number}", Body=lie)
+            planted += 1
+        for key in versions[:1]:
+            # The manifest of one version as that of another.
+            body = s3.get_object(Bucket=name, Key=key)["Body"].read()
+            s3.put_object(Bucket=name, Key=key + "0", Body=body)
+            planted += 1
+        for about in ("f=1&t=other&b=bucket&w=1", "f=1&t=main&b=nobody&w=1"):
+            blob = f"lie~{secrets.token_hex(16)}"
+            s3.put_object(Bucket=name, Key=blob, Body=b"x", Metadata={"s3gw-blob": about})
+            planted += 1
+        s3.put_object(Bucket=name, Key="README", Body=b"no name of ours")
+        s3.put_object(Bucket=name, Key=f"~{secrets.token_hex(16)}", Body=b"no key")
+        planted += 1
+    return planted

@@ -1,0 +1,43 @@
+"""`s3proxy reindex`, `scrub`, `backend drain` and `backend test`, on the disk of the default."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.commands import created, refusal, run
+
+
+def test_reindex_of_a_local_backend_is_refused_and_says_why() -> None:
+    assert "a local backend keeps neither keys nor metadata" in refusal(
+        "reindex", "--backend", "disk"
+    )
+    assert refusal("reindex", "--backend", "none") == "there is no backend none"
+
+
+def test_reindex_dry_run_leaves_no_copy_of_the_catalog() -> None:
+    created()
+    refusal("reindex", "--backend", "disk", "--dry-run")
+    assert [path.name for path in Path("data").glob("*dry-run*")] == []
+
+
+def test_scrub_of_nothing_finds_nothing() -> None:
+    created()
+    assert json.loads(run("scrub", "--json").stdout)["problems_count"] == 0
+
+
+def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:
+    created()
+    shown = json.loads(run("backend", "drain", "disk", "--json").stdout)
+    assert shown["done"]
+    assert run("backend", "drain", "disk", "--wait").output == "disk is empty\n"
+    assert "disk is in use" in run("backend", "drain", "disk", "--cancel").output
+    assert refusal("backend", "drain", "none") == "there is no backend none"
+
+
+def test_backend_test_prints_what_was_tried() -> None:
+    result = run("backend", "test", "disk")
+    assert result.exit_code == 0
+    assert "credentials" in result.output
+    assert json.loads(run("backend", "test", "disk", "--json").stdout)["passed"]
+    assert refusal("backend", "test", "none") == "there is no backend none"
