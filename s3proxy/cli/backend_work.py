@@ -29,14 +29,7 @@ from s3proxy.ops.drain import Left, cancel_drain, left_on, start_drain
 FOLLOW_S = 2.0
 
 
-@click.group("backend", short_help="Empty and try out the places where bytes live.")
-def backend_group() -> None:
-    """Work on backends."""
-
-
-@backend_group.command(
-    "drain", short_help="Empty a backend: no new data; what it has goes elsewhere."
-)
+@click.command("drain", short_help="Empty a backend: no new data; what it has goes elsewhere.")
 @click.argument("name")
 @click.option("--cancel", is_flag=True, help="Let it have data again.")
 @click.option("--wait", is_flag=True, help="Return once nothing is left.")
@@ -94,9 +87,7 @@ def _line(left: Left) -> str:
     return f"{left.backend} {state}: {'; '.join(parts)}"
 
 
-@backend_group.command(
-    "test", short_help="Try out a backend: credentials, permissions, round trip."
-)
+@click.command("test", short_help="Try out a backend: credentials, permissions, round trip.")
 @click.argument("name")
 @config_option
 @json_option
