@@ -40,8 +40,8 @@ MIB = 1 << 20
 
 CONSEQUENCES = """\
 The gateway knows now what it knew when that copy was made. Since then:
-  objects that were written are unknown; their bytes are still at the backends: run
-    `s3proxy reindex --backend NAME` before any scrub that heals
+  objects that were written are unknown; their bytes are still at the backends: where these are
+    S3's, run `s3proxy reindex --backend NAME` before the gateway starts and before any scrub
   objects that were replaced or deleted are back; their bytes are there as long as the copy is no
     older than [data] garbage_grace_s, or [backup] protect_s where that is longer
   access keys, users and policies are those of then: disable again what was disabled since
