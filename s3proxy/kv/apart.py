@@ -60,7 +60,7 @@ async def run_apart(
         stderr=subprocess.PIPE,
         check=False,
         pass_fds=tuple(descriptors),
-        env={**os.environ, "PYTHONPATH": _ROOT},
+        env={**os.environ, "PYTHONPATH": _module_path()},
     )
     said, told = bytearray(), bytearray()
     async with trio.open_nursery() as nursery:
@@ -73,6 +73,12 @@ async def run_apart(
             await _gather(process.stdout, said)
             await process.wait()
     return _outcome(process.returncode or 0, path, bytes(said), bytes(told))
+
+
+def _module_path() -> str:
+    """Where the child finds what the parent has found."""
+    given = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join(filter(None, (_ROOT, given)))
 
 
 async def _gather(
