@@ -209,3 +209,28 @@ def _intent(gateway: Gateway) -> str:
     data = str(gateway.folder / "data")
     subprocess.run([sys.executable, "-c", script, data], check=True, cwd=ROOT)
     return "ab" * 16
+
+
+def test_restore_of_a_copy_from_before_a_rotation_needs_the_former_key() -> None:
+    key = created()
+    run("catalog", "backup", "copy")
+    run("master-key", "rotate")
+    (former,) = Path("data").glob("master.key.*")
+    former.rename("kept")
+    assert former.name in refusal("catalog", "restore", "copy", "--replace")
+    Path("kept").rename(former)
+    assert run("catalog", "restore", "copy", "--replace").exit_code == 0
+    assert run("master-key", "reseal").stdout == "sealed anew: 1\n"
+    former.unlink()
+    assert [found["access_key"] for found in listed()] == [key["access_key"]]
+    (current,) = json.loads(run("catalog", "check", "--json").stdout)["master_keys"]
+    assert not former.name.endswith(current)
+
+
+def test_restore_without_keys_says_that_it_is_asked_to() -> None:
+    created()
+    run("catalog", "backup", "copy")
+    Path("data/master.key").unlink()
+    assert "--without-keys" in refusal("catalog", "restore", "copy", "--replace")
+    assert run("catalog", "restore", "copy", "--replace", "--without-keys").exit_code == 0
+    assert len(listed()) == 1
