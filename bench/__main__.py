@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench import cases_encryption as encryption
+from bench import cases_placed as placed
 from bench import cases_process as process
 from bench import cases_transfer as transfer
 from bench.lab import open_lab
@@ -27,13 +28,21 @@ CASES: dict[str, transfer.Case] = {
     "put-64m-chunked": transfer.put_local(chunked=True),
     "get-64m-encrypted": encryption.get_encrypted(8),
     "put-64m-encrypted": encryption.put_encrypted(2),
+    "get-one-down": placed.one_down("GET"),
+    "put-one-down": placed.one_down("PUT"),
+    "get-placed": placed.placed("GET"),
+    "put-placed": placed.placed("PUT"),
+    "replicate": placed.replicate,
+    "replicate-rclone": placed.replicate_rclone,
     "list": process.list_objects,
     "sigv4": process.verify_signature,
     "idle": process.idle_memory,
     "idle-connections": process.idle_connections,
     "large-readers": process.large_readers,
 }
-ONCE = {"list", "sigv4", "idle", "idle-connections", "large-readers"}  # rounds tell nothing more
+# Rounds tell nothing more.
+ONCE = {"replicate", "replicate-rclone"}
+ONCE |= {"list", "sigv4", "idle", "idle-connections", "large-readers"}
 
 
 def main() -> int:
@@ -42,6 +51,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one run")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs; the median counts")
+    parser.add_argument("--objects", type=int, default=5000, help="how many are replicated")
     parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"))
     parser.add_argument("--dir", type=Path, help="where to keep data meanwhile (default: here)")
     arguments = parser.parse_args()
@@ -51,6 +61,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(dir=base, prefix=".bench-") as folder,
         open_lab(Path(folder)) as lab,
     ):
+        lab.objects = arguments.objects
         for name in arguments.only:
             rounds = 1 if name in ONCE else arguments.rounds
             print(f"{name} …", file=sys.stderr, flush=True)

@@ -60,7 +60,8 @@ backend = "sink"
 class Lab:
     """The running servers.
 
-    Files of SIZES lie on the origin in /www and in the buckets `managed` and `encrypted`.
+    Files of SIZES lie on the origin in /www and in the buckets `managed` and `encrypted`;
+    `objects` are what the cases about copies have.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class Lab:
     nginx_streaming: Process
     haproxy: Process
     gateway: Process
+    objects: int = 5000
 
     def client(self) -> object:
         """A boto3 client of the gateway."""

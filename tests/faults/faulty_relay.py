@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -180,7 +180,10 @@ class FaultyRelay:
         return self._ask(client, head, body, fault)
 
     def _ask(self, client: _Stream, head: bytes, body: bytes, fault: Fault) -> bool:
-        pace = fault.bytes_per_s
+        def pace() -> int:
+            # Mended, a link is fast for what is already on it, too.
+            return self.fault.bytes_per_s if fault.bytes_per_s else 0
+
         with ExitStack() as stack:
             target = stack.enter_context(socket.create_connection(("127.0.0.1", self._target_port)))
             target.settimeout(STUCK_S_MAX)
@@ -219,11 +222,13 @@ class _Stream:
                 raise EOFError
         return self.socket.recv(RECEIVE_BYTES)
 
-    def send(self, data: bytes, bytes_per_s: int) -> None:
-        """Send all, at most that fast; 0: as fast as it goes. EOFError where the relay stops."""
-        step = bytes_per_s // PACES_PER_S or len(data) or 1
-        for start in range(0, len(data), step):
-            self.socket.sendall(data[start : start + step])
+    def send(self, data: bytes, pace: Callable[[], int]) -> None:
+        """Send all, at most so many bytes a second; 0: any. EOFError where the relay stops."""
+        while data:
+            bytes_per_s = pace()
+            step = bytes_per_s // PACES_PER_S or len(data)
+            self.socket.sendall(data[:step])
+            data = data[step:]
             if bytes_per_s and self._stopping.wait(1 / PACES_PER_S):
                 raise EOFError
 

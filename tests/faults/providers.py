@@ -24,6 +24,8 @@ from tests.faults.faulty_relay import FaultyRelay
 from tests.gateways import ACCESS_KEY, SECRET_KEY, Gateway, client, free_port
 
 START_S_MAX = 60.0
+# What gateways keep beside blobs; of a bucket as long as it is there.
+MANIFESTS, BUCKET_MANIFEST = ".s3gw/", ".s3gw/bucket"
 WATCHED_S_MAX = 3600
 _WATCHER = f"""
 import os, select, signal, sys
@@ -206,12 +208,16 @@ class Provider:
         return client(f"http://127.0.0.1:{self.server.port}")
 
     def objects(self) -> list[Stored]:
-        """All objects at the provider, as its own listings show them."""
+        """All objects at the provider, as its own listings show them, but what says whose it is."""
         s3 = self.client()
         try:
             return list(_objects(s3))
         finally:
             s3.close()
+
+    def blobs(self) -> list[Stored]:
+        """Of these what holds bytes of clients."""
+        return [item for item in self.objects() if not item.name.startswith(MANIFESTS)]
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,8 @@ def _objects(s3: Any) -> Iterator[Stored]:
     for bucket in s3.list_buckets()["Buckets"]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
             for item in page.get("Contents", ()):
+                if item["Key"] == BUCKET_MANIFEST:
+                    continue
                 yield Stored(
                     bucket["Name"],
                     item["Key"],
