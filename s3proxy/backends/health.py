@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 # A backend that asks to slow down is alive: it takes a row of these to count as down.
 THROTTLED_WEIGHT: Final = 0.25
+# How long writes go elsewhere first after one has failed, whatever it failed with: a client's next
+# tries come within a second, and find another backend.
+_AVOIDED_S: Final = 5.0
 # Latencies that differ by less than this factor are the same: the order then stays as it is given.
 _CLASS_FACTOR: Final = 4.0
 _CLASS_S_MIN: Final = 0.010
@@ -74,6 +77,8 @@ class Health:
         self.settings = settings or HealthSettings()
         self.counts = Counts()
         self._breakers = {name: Breaker(self.settings) for name in names}
+        # Until when writes go elsewhere first.
+        self._avoided_s: dict[str, float] = {}
         # What ends at once when a breaker opens: when it began, by what ends it.
         self._active: dict[str, dict[Callable[[], None], float]] = {
             name: {} for name in self._breakers
@@ -83,6 +88,23 @@ class Health:
         """Whether a backend works, as far as is known; one that is being tried does not yet."""
         breaker = self._breakers.get(backend)
         return breaker is not None and breaker.since_s is None
+
+    def order_to_write(self, backends: Iterable[str]) -> list[str]:
+        """Backends in the order to write to: those up first, of these those that took the last."""
+        now_s = trio.current_time() if self._avoided_s else 0.0
+
+        def rank(backend: str) -> tuple[bool, float]:
+            until_s = self._avoided_s.get(backend, 0.0)
+            return not self.is_up(backend), until_s if until_s > now_s else 0.0
+
+        return sorted(backends, key=rank)
+
+    def note_write(self, backend: str, *, failed: bool) -> None:
+        """Have writes go elsewhere first for a while after one that failed, until one succeeds."""
+        if failed:
+            self._avoided_s[backend] = trio.current_time() + _AVOIDED_S
+        else:
+            self._avoided_s.pop(backend, None)
 
     def state(self, backend: str) -> State:
         """The breaker's state; KeyError for a backend that is not configured."""

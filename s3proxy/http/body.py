@@ -157,15 +157,18 @@ class SegmentsBody:
     """Bodies one after the other, each opened when its turn comes.
 
     Args:
-        openers: each gives the next body; it is closed here.
+        first: what the others follow.
+        openers: each gives the next body; BodyCutShort where it cannot. All are closed here.
         length: of all together.
     """
 
     __slots__ = ("_current", "_openers", "length")
 
-    def __init__(self, openers: Sequence[Callable[[], Awaitable[Body]]], length: int) -> None:
+    def __init__(
+        self, first: Body, openers: Sequence[Callable[[], Awaitable[Body]]], length: int
+    ) -> None:
         self._openers = iter(openers)
-        self._current: Body | None = None
+        self._current: Body | None = first
         self.length = length
 
     async def read_into(self, buffer: memoryview) -> int:

@@ -16,7 +16,6 @@ from s3proxy.ops.placing import (
     is_read_only,
     rules_of,
     unknown_places,
-    up_first,
 )
 from s3proxy.placement import choose_backend
 from s3proxy.s3.errors import S3Error
@@ -58,7 +57,8 @@ async def make_home(services: Services, record: BucketRecord) -> BucketRecord:
     """
     backends = [record.backend]
     if rules_of(services, record) is not None:
-        backends = up_first(services, decision_of(services, record).writable)
+        writable = decision_of(services, record).writable
+        backends = services.health.order_to_write(writable)
     for backend in backends:
         last = backend == backends[-1]
         make = partial(make_container, services, record.tenant, record.name, backend)

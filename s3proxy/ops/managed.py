@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import (
     BlobRef,
@@ -17,7 +18,8 @@ from s3proxy.catalog.records import (
     UploadRecord,
 )
 from s3proxy.catalog.version_listing import VersionPage
-from s3proxy.http.body import Body, SegmentsBody
+from s3proxy.http.body import Body, BytesBody, SegmentsBody
+from s3proxy.http.errors import BodyCutShort
 from s3proxy.ops.blob_writer import WrittenBlob
 from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
@@ -29,6 +31,7 @@ from s3proxy.ops.retention import lock_of_new
 from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
 from s3proxy.s3.conditions import WriteCondition
 from s3proxy.s3.encryption import SSE_C
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.listing import ListPage, ListVersionsParameters
 
 if TYPE_CHECKING:
@@ -57,10 +60,13 @@ class ManagedNamespace(msgspec.Struct, eq=False):
     async def open(self, key: str, record: ObjectRecord, first: int, last: int) -> Body:
         """See `Namespace.open`; of a segmented object only what the range touches is opened."""
         pieces = _pieces(record.blobs, first, last)
+        if not pieces:
+            return BytesBody(b"")
+        body = await self._open_blob((key, record), *pieces[0])
         if len(pieces) == 1:
-            return await self._open_blob((key, record), *pieces[0])
-        openers = [partial(self._open_blob, (key, record), *piece) for piece in pieces]
-        return SegmentsBody(openers, last - first + 1)
+            return body
+        openers = [partial(self._open_next, (key, record), *piece) for piece in pieces[1:]]
+        return SegmentsBody(body, openers, last - first + 1)
 
     async def put(self, key: str, payload: Payload, write: ObjectWrite) -> ObjectRecord:
         """See `Namespace.put`."""
@@ -235,6 +241,15 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         key, record = owner
         mender = Mender(services, self.bucket, key, record.named_version, blob)
         return await open_replica(services, places, first, last, damaged=mender)
+
+    async def _open_next(
+        self, owner: tuple[str, ObjectRecord], blob: BlobRef, first: int, last: int
+    ) -> Body:
+        """The same amid an answer, where no error can be told any more."""
+        try:
+            return await self._open_blob(owner, blob, first, last)
+        except (BackendError, S3Error, OSError) as error:
+            raise BodyCutShort(f"the next blob cannot be opened: {error}") from error
 
     def _record(self, written: WrittenBlob, write: ObjectWrite, size: int) -> ObjectRecord:
         return ObjectRecord(

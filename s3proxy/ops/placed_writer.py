@@ -2,8 +2,8 @@
 
 A backend that fails is passed over, without the client noticing as long as the payload can be read
 again. That is so for every payload that is held in memory (held_payload.py), and for others until
-their first MiB was read; after that the client is told to try again, and its next try finds the
-backend's breaker open. What is not where it should be in the end is owed: `WrittenBlob.owed`.
+their first MiB was read; after that the client is told to try again, and its next try goes to
+another backend first. What is not where it should be in the end is owed: `WrittenBlob.owed`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from s3proxy.backends.errors import BackendError, CodedError, Throttled, Unavailable
+from s3proxy.backends.errors import BackendError, CodedError, Throttled
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
 from s3proxy.http.errors import TransportError
 from s3proxy.ops.blob_writer import BlobWriter, WrittenBlob, abandon_blobs
@@ -26,6 +26,14 @@ from s3proxy.s3.errors import S3Error
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services
     from s3proxy.ops.namespace import CopyFrom, ObjectWrite, Payload
+
+# What a backend says of bytes that were verified here.
+_SPOILED: Final = frozenset(
+    {
+        *("BadDigest", "InvalidDigest", "IncompleteBody"),
+        *("XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
+    }
+)
 
 BROKE_OFF: Final = "A backend failed while the data was written to it. Please try again."
 NONE_UP: Final = "None of the backends that may hold the data takes it. Please try again."
@@ -158,13 +166,13 @@ class PlacedWrite(msgspec.Struct, frozen=True, eq=False):
             try:
                 written = await self._write_to(target, payload)
             except BackendError as error:
-                if not isinstance(error, Unavailable | Throttled) and not payload.rewind():
-                    raise  # not of the backend alone: such as a body that it rejects
+                if _is_of_request(error) and not payload.rewind():
+                    raise
                 failure = error
                 continue
             self.services.health.counts.write_failovers += failure is not None
             return written
-        if isinstance(failure, CodedError):
+        if failure is not None and _is_of_request(failure):
             raise failure  # they all say the same, and why
         if not payload.rewind():
             raise _broke_off(failure) from failure
@@ -233,11 +241,23 @@ class PlacedWrite(msgspec.Struct, frozen=True, eq=False):
         self, target: str, payload: Payload, *, original: WrittenBlob | None = None
     ) -> WrittenBlob:
         services = self.services
-        container = await container_on(services, self.bucket, target)
-        writer = BlobWriter(services, self.bucket, services.backend(target), container)
-        # Targets that are down come last: then there is nowhere else to go.
-        write = partial(writer.write_blob, self.key, payload, self.write, original=original)
-        return await services.health.attempt(target, write, last_resort=True)
+        try:
+            container = await container_on(services, self.bucket, target)
+            writer = BlobWriter(services, self.bucket, services.backend(target), container)
+            # Targets that are down come last: then there is nowhere else to go.
+            write = partial(writer.write_blob, self.key, payload, self.write, original=original)
+            written = await services.health.attempt(target, write, last_resort=True)
+        except BackendError as error:
+            if not _is_of_request(error):
+                services.health.note_write(target, failed=True)
+            raise
+        services.health.note_write(target, failed=False)
+        return written
+
+
+def _is_of_request(error: Exception) -> bool:
+    """Whether no backend would take it; bytes that were right here were wrong on their way only."""
+    return isinstance(error, CodedError) and error.code not in _SPOILED
 
 
 def _broke_off(failure: Exception | None) -> S3Error:

@@ -72,7 +72,7 @@ def plan_of(
     home = services.settings.storage_classes.get(storage_class)
     if home is not None and home not in decision.writable:
         raise refused_class(storage_class)
-    return Plan(decision, replicas, tuple(up_first(services, decision.writable)))
+    return Plan(decision, replicas, tuple(services.health.order_to_write(decision.writable)))
 
 
 def decision_of(
@@ -142,11 +142,6 @@ def refused_class(storage_class: str) -> S3Error:
     """The refusal of a class whose backend may not hold the bucket's objects."""
     message = f"The bucket's rules of placement do not allow the backend of {storage_class}."
     return S3Error("InvalidStorageClass", message, StorageClassRequested=storage_class)
-
-
-def up_first(services: Services, backends: Iterable[str]) -> list[str]:
-    """Backends in their order, those that are down behind all others."""
-    return sorted(backends, key=lambda name: not services.health.is_up(name))
 
 
 def spread_of(bucket: BucketRecord) -> str:

@@ -208,7 +208,10 @@ class _Copying(Struct, frozen=True, eq=False):
 
     async def attempt(self, copy: BlobRef, do: Callable[[], Awaitable[Stat]]) -> Stat:
         """Do something at the copy's backend, under the eyes of its breaker."""
-        return await self.services.health.attempt(copy.backend, do)
+        health = self.services.health
+        stat = await health.attempt(copy.backend, do)
+        health.note_write(copy.backend, failed=False)
+        return stat
 
 
 class _Transferring:

@@ -144,9 +144,9 @@ async def test_file_and_segments_bodies_arrive_and_are_closed(readiness: Readine
 
     async def answer(request: Request) -> Response:
         half = len(data) // 2
-        openers = [lambda: part(0, half), lambda: part(half, half)]
         if request.head.target == b"/segments":
-            return Response(200, (), SegmentsBody(openers, len(data)))
+            second = [lambda: part(half, half)]
+            return Response(200, (), SegmentsBody(await part(0, half), second, len(data)))
         return Response(200, (), await part(0, len(data)))
 
     async with serving(readiness, answer) as served, served.client() as client:
