@@ -19,7 +19,9 @@ from tests.gateways import Gateway, client
 
 BUCKET = "chaos"
 KIB, MIB = 1 << 10, 1 << 20
-SIZES = (0, 10, 2 * KIB, 2 * KIB, 20 * KIB, 20 * KIB, 100 * KIB, 300 * KIB, 3 * MIB)
+SIZES = (0, 10, 2 * KIB, 2 * KIB, 20 * KIB, 20 * KIB, 100 * KIB, 300 * KIB)
+LARGE, LARGE_SHARE = 3 * MIB, 0.03  # more than the gateway keeps to send it once more
+MULTIPART_SHARE = 0.01
 OWN_KEYS_READ = 0.7  # of the reads; the others are of keys that somebody else is writing
 AFTER_FAILURE_S = 0.2  # as somebody would who is not a test
 # What botocore raises from a body that ends too early, beside its own errors.
@@ -88,7 +90,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         weighted = {
-            self._put_new: 6,
+            self._put_new: 12,
             self._put_again: 3,
             self._get: 6,
             self._get_range: 3,
@@ -101,7 +103,7 @@ class Client(threading.Thread):
         try:
             while not self.stopping.wait(self.pause_s * self._random.random() * 2):
                 chosen = self._random.choices(actions, weights)[0]
-                (self._multipart if self._random.random() < 0.01 else chosen)()
+                (self._multipart if self._random.random() < MULTIPART_SHARE else chosen)()
         except Exception as error:  # a thread tells its error by the test
             self._record.wrong.append(f"{self.name} ended: {error!r}")
             raise
@@ -155,7 +157,8 @@ class Client(threading.Thread):
         self._put(self._own_key())
 
     def _put(self, key: str) -> None:
-        state = self._new_state(key, (self._random.choice(SIZES),))
+        large = self._random.random() < LARGE_SHARE
+        state = self._new_state(key, (LARGE if large else self._random.choice(SIZES),))
         put = {"Bucket": BUCKET, "Key": key, "Body": state.body}
         self._change("put", key, state, lambda: self._s3.put_object(**put))
 
