@@ -9,7 +9,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, NamedTuple
+
+import trio
 
 from s3proxy.catalog import tables, tenants
 from s3proxy.catalog.errors import InvalidName, UnknownToken
@@ -64,7 +67,7 @@ class TokenTable:
             role=role,
             tenant=tenant,
             salt=salt,
-            hash=_hash(secret, salt, _COST),
+            hash=await trio.to_thread.run_sync(_hash, secret, salt, _COST),
             cost=_COST,
             created_ns=self._now_ns(),
         )
@@ -85,10 +88,17 @@ class TokenTable:
         value = self._engine.get(TOKENS, encoded)
         return None if value is None else tables.tokens.decode(value)
 
-    def list_tokens(self) -> list[TokenRecord]:
-        """Return all tokens by id."""
+    def list_tokens(self, after: str = "", limit: int | None = None) -> list[TokenRecord]:
+        """Return tokens by id.
+
+        Args:
+            after: only ids behind this one.
+            limit: at most so many; None: all.
+        """
+        start = after.encode(errors="replace")[:_TOKEN_CHARACTERS_MAX]
         with self._engine.read() as view:
-            return [tables.tokens.decode(value) for _, value in view.scan(TOKENS, b"")]
+            rows = view.scan(TOKENS, start + b"\x00" if start else b"")
+            return [tables.tokens.decode(value) for _, value in islice(rows, limit)]
 
     async def delete_token(self, identifier: str) -> None:
         """Refuse the token from now on.
@@ -97,8 +107,11 @@ class TokenTable:
             UnknownToken.
         """
 
+        encoded = identifier.encode(errors="replace")
+
         def change(txn: Transaction) -> None:
-            if not identifier or not txn.delete(TOKENS, identifier.encode()):
+            fits = 0 < len(encoded) <= _TOKEN_CHARACTERS_MAX
+            if not (fits and txn.delete(TOKENS, encoded)):
                 raise UnknownToken(f"there is no token {identifier}")
 
         await self._engine.commit(change)

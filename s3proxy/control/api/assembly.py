@@ -14,6 +14,7 @@ from s3proxy.control.api import (
     quotas,
     replication,
     tenants,
+    tokens,
     users,
 )
 from s3proxy.control.api.dependencies import check_document, dependencies
@@ -25,6 +26,7 @@ BODY_BYTES_MAX = 1 << 20
 ROUTERS = (
     tenants.router,
     users.router,
+    tokens.router,
     keys.router,
     placement.router,
     buckets.router,

@@ -78,6 +78,12 @@ class Token(Struct, frozen=True):
     created: str
 
 
+class TokenWithSecret(Token, frozen=True):
+    """A token as its making answers it: it is not shown again."""
+
+    token: str
+
+
 def tenant_of(record: TenantRecord) -> Tenant:
     """A tenant as it is told."""
     created = iso8601(record.created_ns) if record.created_ns else ""
@@ -120,3 +126,8 @@ def token_of(record: TokenRecord) -> Token:
     """A token as it is told."""
     created = iso8601(record.created_ns)
     return Token(id=record.id, role=record.role, tenant=record.tenant, created=created)
+
+
+def token_with_secret(record: TokenRecord, text: str) -> TokenWithSecret:
+    """A token as its making tells it."""
+    return TokenWithSecret(**msgspec.structs.asdict(token_of(record)), token=text)
