@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -99,7 +100,11 @@ class BlobWriter(msgspec.Struct, eq=False):
         """
         if payload.length <= self._inline_bytes_max:
             return await self._read_inline(payload)
-        return await self.write_blob(key, payload, write)
+        if len(self._services.backends) == 1:
+            return await self.write_blob(key, payload, write)
+        # There is nowhere else to go; but it ends when the backend stops answering.
+        attempt = partial(self.write_blob, key, payload, write)
+        return await self._services.health.attempt(self._backend.name, attempt, last_resort=True)
 
     async def write_blob(
         self,

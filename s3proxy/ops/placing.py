@@ -42,7 +42,10 @@ def rules_of(services: Services, bucket: BucketRecord) -> Rules | None:
     """The rules in force for a bucket: its own over its tenant's over the server's; None: none."""
     tenant = services.catalog.get_tenant(bucket.tenant)
     middle = None if tenant is None else tenant.placement
-    return _over(bucket.placement, _over(middle, services.default_rules))
+    own, default = bucket.placement, services.default_rules
+    if own is None and middle is None and default is None:
+        return None
+    return _over(own, _over(middle, default))
 
 
 def _over(rules: Rules | None, base: Rules | None) -> Rules | None:

@@ -45,7 +45,10 @@ class Placed:
 
     @property
     def bucket(self) -> BucketRecord:
-        found = self.lab.catalog.get_bucket("placed")
+        return self.bucket_of("placed")
+
+    def bucket_of(self, name: str) -> BucketRecord:
+        found = self.lab.catalog.get_bucket(name)
         assert found is not None
         return found
 
@@ -74,6 +77,10 @@ class Placed:
             and not any(report.active for report in self.health.report())
             and not any(pool.active for pool in self.region.client.pools.values())
         )
+
+    async def open_when_stuck(self, name: str) -> None:
+        await self.providers[name].stuck.wait()
+        self.open_breaker(name)
 
     def open_breaker(self, name: str) -> None:
         for _ in range(2):
@@ -214,6 +221,20 @@ async def test_put_to_a_backend_that_froze_ends_as_its_breaker_opens(
         await (placed.providers["a"].stuck if data is SMALL else body.gone).wait()
         placed.open_breaker("a")
     assert codes == ["stored" if data is SMALL else "ServiceUnavailable"]
+    assert placed.settled()
+
+
+async def test_put_without_rules_ends_as_the_breaker_of_its_backend_opens(placed: Placed) -> None:
+    await placed.lab.ask("PUT", "/plain", location_document("a"))
+    await placed.lab.catalog.update_bucket(
+        placed.bucket_of("plain"), lambda now: msgspec.structs.replace(now, placement=None)
+    )
+    assert (await placed.lab.put("/plain/key", SMALL)).etag == md5(SMALL)
+    placed.providers["a"].frozen = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(placed.open_when_stuck, "a")
+        with raises_s3("ServiceUnavailable"):
+            await placed.lab.put("/plain/key", SMALL)
     assert placed.settled()
 
 
