@@ -112,13 +112,18 @@ class RebuildTable:
         """
         return await self._engine.commit(lambda txn: _adopt(txn, require(txn, bucket), told))
 
-    async def adopt_place(self, blob_id: str, place: BlobRef) -> None:
-        """Add a place of a blob that records point at."""
+    async def adopt_place(
+        self, bucket: BucketRecord, key: str, blob_id: str, place: BlobRef
+    ) -> bool:
+        """Add a place of a blob that something of a key points at; False where nothing does."""
 
-        def change(txn: Transaction) -> None:
-            _add_places(txn, blob_id, place, [place])
+        def change(txn: Transaction) -> bool:
+            blob = next((one for one in _blobs(txn, bucket, key) if one.id == blob_id), None)
+            if blob is not None:
+                _add_places(txn, blob, [place], is_known=True)
+            return blob is not None
 
-        await self._engine.commit(change)
+        return await self._engine.commit(change)
 
     def versions_of_key(self, bucket: BucketRecord, key: str) -> list[ObjectRecord]:
         """Return all versions of a key, the current object first."""
@@ -233,7 +238,7 @@ def _adopt(txn: Transaction, bucket: BucketRecord, told: Telling) -> str:
     else:
         _insert(txn, bucket, key, record, old)
     for blob in record.blobs:
-        _add_places(txn, blob.id, blob, told.places.get(blob.id, ()))
+        _add_places(txn, blob, told.places.get(blob.id, ()), is_known=outcome != "added")
     _note(txn, bucket, told, record)
     return outcome
 
@@ -303,14 +308,23 @@ def _note(txn: Transaction, bucket: BucketRecord, told: Telling, record: ObjectR
     )
 
 
-def _add_places(txn: Transaction, blob_id: str, blob: BlobRef, seen: Sequence[BlobRef]) -> None:
-    value = txn.get(COPIES, blob_id.encode())
-    known = CopiesRecord(places=()) if value is None else tables.copies.decode(value)
+def _add_places(
+    txn: Transaction, blob: BlobRef, seen: Sequence[BlobRef], *, is_known: bool
+) -> None:
+    """Note where a blob was seen.
+
+    Args:
+        is_known: it was in the catalog already, so that without a row it is its own only place.
+    """
+    value = txn.get(COPIES, blob.id.encode())
+    known = CopiesRecord(places=(blob,) if is_known else ())
+    if value is not None:
+        known = tables.copies.decode(value)
     there = {place.id for place in known.places}
     places = (*known.places, *(place for place in seen if place.id not in there))
-    if value is None and places in ((), (blob,)):
+    if value is None and places == (blob,):
         return
-    txn.put(COPIES, blob_id.encode(), encode(msgspec.structs.replace(known, places=places)))
+    txn.put(COPIES, blob.id.encode(), encode(msgspec.structs.replace(known, places=places)))
 
 
 def _is_newer(one: ObjectRecord, other: ObjectRecord) -> bool:

@@ -283,7 +283,7 @@ class Reindex:
         known = {*self._catalog.blobs_of_key(bucket, key).values()}
         if logical in known:
             self.report.count("places")
-            await self._catalog.adopt_place(logical, place)
+            await self._catalog.adopt_place(bucket, key, logical, place)
             return
         if about.PART in said.flags:
             self.report.count("parts")

@@ -112,11 +112,14 @@ def test_catalog_that_was_deleted_is_rebuilt_from_providers(tmp_path: Path) -> N
         assert dry["counts"]["added"] > 0
         first = reindex(gateway)
         assert first["counts"]["added"] == len(before) - 3 + 1, first
+        assert first["counts"]["places"] > 0, first
         again = reindex(gateway)
         assert "added" not in again["counts"], again
         gateway.start()
         s3 = gateway.client()
         assert state(s3) == before
+        done = gateway.run("scrub", "--deep", "--json")
+        assert done.returncode == 0, done.stdout
         s3.put_object(Bucket="versions", Key="key", Body=b"after")
         assert s3.get_object(Bucket="versions", Key="key")["Body"].read() == b"after"
 
