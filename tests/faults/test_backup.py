@@ -237,3 +237,22 @@ def test_restore_that_is_killed_leaves_one_catalog_whole(tmp_path: Path) -> None
     gateway.start()
     assert len(json.loads(gateway.run("user", "list", "--json").stdout)) == 1
     gateway.stop()
+
+
+def test_what_was_written_after_the_backup_comes_back_by_reindex(
+    tmp_path: Path, provider: Gateway
+) -> None:
+    copy = tmp_path / "copy"
+    gateway = Gateway(tmp_path / "gateway", s3_backend("far", provider.url))
+    with gateway:
+        client = gateway.client()
+        client.create_bucket(Bucket="www")
+        client.put_object(Bucket="www", Key="before", Body=b"b" * LARGE)
+        assert gateway.run("catalog", "backup", str(copy)).returncode == 0
+        client.put_object(Bucket="www", Key="after", Body=b"a" * LARGE)
+    assert gateway.run("catalog", "restore", str(copy), "--replace").returncode == 0
+    done = gateway.run("reindex", "--backend", "far")
+    assert done.returncode == 0, done.stderr
+    with gateway:
+        assert text(client, "before") == b"b" * LARGE
+        assert text(client, "after") == b"a" * LARGE
