@@ -220,6 +220,7 @@ class Catalog:
         self.require_part_room = counting.require_part_room
         self.set_bucket_quota = counting.set_bucket_quota
         self.set_tenant_quota = counting.set_tenant_quota
+        self.recount = counting.recount
         self.is_counting = counting.is_counting
         self.count_step = counting.count_step
         self.on_counting = counting.on_counting

@@ -129,6 +129,25 @@ class CountingTable:
 
         return await self._engine.commit(change)
 
+    async def recount(self, bucket: BucketRecord) -> bool:
+        """Count a bucket anew, as after changes that no transaction of an object made.
+
+        Returns:
+            False: it has no quota in force, so nothing of it is counted.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+
+        def change(txn: Transaction) -> bool:
+            now = require(txn, bucket)
+            if now.counted:
+                usage.end(txn, now)
+                _begin(txn, now)
+            return now.counted
+
+        return await self._engine.commit(change)
+
     def is_counting(self, tenant: str) -> bool:
         """Whether a count of one of the tenant's buckets, or of which there are, goes on."""
         start = bucket_key(tenant, "")
@@ -191,14 +210,17 @@ def _look_at_buckets(txn: Transaction, name: str, after: bytes) -> None:
 def _settled(txn: Transaction, bucket: BucketRecord, tenant: TenantRecord) -> BucketRecord:
     """Return a bucket that is counted from now on if that is to be."""
     wanted = bucket.quota is not None or tenant.quota is not None
-    row = BUCKET_ROWS + bucket.id
     if wanted and not bucket.counted:
-        usage.begin(txn, bucket)
-        txn.put(COUNTING, row, bucket_key(bucket.tenant, bucket.name))
+        _begin(txn, bucket)
     elif bucket.counted and not wanted:
         usage.end(txn, bucket)
-        txn.delete(COUNTING, row)
+        txn.delete(COUNTING, BUCKET_ROWS + bucket.id)
     return msgspec.structs.replace(bucket, counted=wanted)
+
+
+def _begin(txn: Transaction, bucket: BucketRecord) -> None:
+    usage.begin(txn, bucket)
+    txn.put(COUNTING, BUCKET_ROWS + bucket.id, bucket_key(bucket.tenant, bucket.name))
 
 
 def _walk_on(txn: Transaction, bucket: BucketRecord) -> None:

@@ -117,6 +117,24 @@ def quota_clear(tenant: str, bucket: str | None, config_path: str | None) -> Non
     click.echo(f"cleared the quota of {_name(tenant, bucket)}")
 
 
+@quota_group.command("recount")
+@tenant_option
+@bucket_option
+@config_option
+def quota_recount(tenant: str, bucket: str | None, config_path: str | None) -> None:
+    """Count anew what is held, and wait until that is done; writes go on meanwhile."""
+
+    async def change(catalog: Catalog) -> None:
+        found = [found_bucket(catalog, bucket, tenant)] if bucket else catalog.list_buckets(tenant)
+        for record in found:
+            await catalog.recount(record)
+        while await catalog.count_step():
+            pass
+
+    change_catalog(config_path, change)
+    click.echo(f"counted {_name(tenant, bucket)}")
+
+
 async def _set(catalog: Catalog, tenant: str, bucket: str | None, quota: Quota | None) -> None:
     if bucket is None:
         await catalog.set_tenant_quota(tenant, quota)

@@ -18,6 +18,7 @@ from s3proxy.catalog.errors import UnsupportedBucket
 from s3proxy.catalog.expiry import Candidate, Moved
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.usage import version_item
 from s3proxy.catalog.usage_records import UsageRecord
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import Expiration, Filter, Lifecycle, Rule, Verdict
@@ -34,7 +35,7 @@ from tests.catalog.catalogs import (
 )
 
 COUNT = Quota()
-KEYS = ("a", "a/b", "b", "p" * 481, "p" * 1024, "z")
+KEYS = ("a", "a/b", "p" * 481, "p" * 1024)
 BUCKETS = ("bucket", "other")
 EXPIRING = Rule(id="r", enabled=True, filter=Filter(), expiration=Expiration(days=1))
 DAY_NS = 86_400_000_000_000
@@ -156,6 +157,24 @@ class Model:
     async def set_tenant_quota(self, bucket: BucketRecord, first: int, second: int) -> None:
         await self.catalog.set_tenant_quota("main", COUNT if first % 3 else None)
 
+    async def change_at_cursor(self, bucket: BucketRecord, first: int, second: int) -> None:
+        """Remove the version that the count has passed last, or write its key."""
+        usage = self.catalog.get_usage(bucket)
+        key = usage.cursor[0].decode() if usage is not None and usage.cursor is not None else ""
+        if not key:
+            return
+        entries = self.catalog.list_versions(bucket, limit=1000).entries
+        for entry in entries if first % 3 else ():
+            place = version_item(key.encode(), entry.record).position
+            if entry.key == key and usage is not None and place == usage.cursor:
+                name = entry.record.named_version
+                await self.catalog.delete_object(bucket, Deletion(key, name))
+                return
+        await self.catalog.put_object(bucket, key, object_record(blob(), size=second))
+
+    async def recount(self, bucket: BucketRecord, first: int, second: int) -> None:
+        await self.catalog.recount(bucket)
+
     async def count(self, bucket: BucketRecord, first: int, second: int) -> None:
         await self.catalog.count_step()
 
@@ -192,12 +211,13 @@ ACTIONS: list[Callable[[Model, BucketRecord, int, int], Awaitable[None]]] = [
     Model.move,
     Model.set_quota,
     Model.set_tenant_quota,
+    Model.change_at_cursor,
+    Model.recount,
+    Model.count,
     Model.count,
     Model.count,
 ]
-STEPS = st.lists(
-    st.tuples(st.sampled_from(ACTIONS), st.integers(0, 11), st.integers(0, 30)), max_size=50
-)
+ACTION = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 11), st.integers(0, 30))
 
 
 @pytest.fixture
@@ -208,11 +228,11 @@ def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_steps")
 @settings(
-    max_examples=150,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(before=STEPS, steps=STEPS)
+@given(before=st.lists(ACTION, min_size=8, max_size=60), steps=st.lists(ACTION, max_size=50))
 def test_usage_whatever_is_done_is_what_is_there(
     before: list[tuple[Callable[..., Awaitable[None]], int, int]],
     steps: list[tuple[Callable[..., Awaitable[None]], int, int]],
@@ -224,10 +244,10 @@ def test_usage_whatever_is_done_is_what_is_there(
             for name in BUCKETS:
                 await catalog.create_bucket(bucket_record(name))
             for action, first, second in before:
-                await action(model, model.bucket(first // 6), first, second)
+                await action(model, model.bucket(first // 9), first, second)
             await catalog.set_bucket_quota(model.bucket(0), COUNT)
             for action, first, second in steps:
-                await action(model, model.bucket(first // 6), first, second)
+                await action(model, model.bucket(first // 9), first, second)
                 model.check()
             await count_all(catalog)
             model.check()

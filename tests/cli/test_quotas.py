@@ -75,6 +75,14 @@ def test_quota_of_a_tenant_counts_its_buckets_before_it_returns() -> None:
     assert shown("quota", "show", "--bucket", "bucket") == {"quota": None, "usage": None}
 
 
+def test_quota_recounted_says_the_same() -> None:
+    run("quota", "set", "--bytes", "1KiB")
+    before = shown("quota", "show")
+    assert run("quota", "recount").output == "counted the tenant main\n"
+    assert run("quota", "recount", "--bucket", "bucket").exit_code == 0
+    assert shown("quota", "show") == before
+
+
 def test_quota_that_cannot_be_is_refused() -> None:
     assert "say --bytes" in run("quota", "set").output
     assert "no amount" in run("quota", "set", "--bytes", "-1").output
