@@ -64,8 +64,18 @@ def check(config: Config, origin: Origin) -> None:
     _check_buckets(config, origin)
     _check_regions(config, origin)
     _check_backup(config, origin)
+    _check_limits(config, origin)
     _check_storage_classes(config, origin)
     _check_event_targets(config, origin)
+
+
+def _check_limits(config: Config, origin: Origin) -> None:
+    idle = config.limits.rate_limits().idle_burst
+    if idle:
+        key = f"limits.{idle}"
+        rate = idle.replace("burst", "per_s")
+        found = str(getattr(config.limits, idle))
+        raise ConfigError(origin(key), key, found, f"0, where limits.{rate} is 0")
 
 
 def variable_name(name: object) -> str:

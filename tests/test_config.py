@@ -167,6 +167,8 @@ QUEUE = f"{TARGET}type='sqs'\narn='{ARN}"
             "",
             "",
         ),
+        ("[limits]\nbytes_burst = 5\n", "limits.bytes_burst", "5.0", "limits.bytes_per_s"),
+        ("[limits]\nrequests_per_s = -1\n", "limits.requests_per_s", "-1", ">= 0"),
         ("server = 3\n", "server", "3 (int)", "[server]"),
         ("[server\n", "file", "", "TOML"),
     ],

@@ -143,7 +143,7 @@ def key_limit(
     if said + unlimited + server != 1:
         raise click.UsageError("say rates, or --unlimited, or --default")
     limits = RateLimits(**rates)
-    if said and not limits:
+    if limits.idle_burst:
         raise click.UsageError("a burst needs its rate: --requests-per-s, --bytes-per-s")
     change_catalog(
         config_path,

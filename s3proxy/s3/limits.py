@@ -39,5 +39,12 @@ class RateLimits(msgspec.Struct, frozen=True, array_like=True):
     bytes_per_s: float = 0
     bytes_burst: float = 0
 
+    @property
+    def idle_burst(self) -> str:
+        """The name of a burst that means nothing, since its rate is not limited; "" for none."""
+        if self.requests_burst and not self.requests_per_s:
+            return "requests_burst"
+        return "bytes_burst" if self.bytes_burst and not self.bytes_per_s else ""
+
     def __bool__(self) -> bool:
         return self.requests_per_s > 0 or self.bytes_per_s > 0

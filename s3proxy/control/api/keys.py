@@ -13,6 +13,7 @@ from s3proxy.catalog.errors import UnknownKey
 from s3proxy.control.api.dependencies import After, Limit, Using, page_of
 from s3proxy.control.api.guard import ADMIN_ONLY
 from s3proxy.control.api.models import Key, KeyWithSecret, Limits, Page, key_of, key_with_secret
+from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.users import found_user
 from s3proxy.s3.limits import RateLimits
 
@@ -79,6 +80,8 @@ async def set_key_limits(
 ) -> Key:
     """Give the key limits of its own, in place of the server's."""
     limits = RateLimits(*astuple(data))
+    if limits.idle_burst:
+        raise ApiError(400, "BadRequest", f"{limits.idle_burst} needs its rate, which is 0.")
     return key_of(await services.catalog.set_key_limits(access_key, limits, tenant))
 
 

@@ -91,5 +91,6 @@ async def test_key_limits_are_set_by_administrators_of_everything(desk: Desk) ->
     assert await desk.refusal("DELETE", path, token=token) == "403 Forbidden"
     assert (await desk.ask("DELETE", path)).json()["limits"] is None
     assert await desk.refusal("PUT", path, {"requests_per_s": -1}) == "400 BadRequest"
+    assert await desk.refusal("PUT", path, {"bytes_burst": 1}) == "400 BadRequest"
     unknown = "/tenants/main/keys/AKIANOBODY/limits"
     assert await desk.refusal("PUT", unknown, {}) == "404 UnknownKey"
