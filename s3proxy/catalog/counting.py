@@ -143,7 +143,7 @@ class CountingTable:
             now = require(txn, bucket)
             if now.counted:
                 usage.end(txn, now)
-                _begin(txn, now)
+                usage.begin(txn, now)
             return now.counted
 
         return await self._engine.commit(change)
@@ -211,27 +211,20 @@ def _settled(txn: Transaction, bucket: BucketRecord, tenant: TenantRecord) -> Bu
     """Return a bucket that is counted from now on if that is to be."""
     wanted = bucket.quota is not None or tenant.quota is not None
     if wanted and not bucket.counted:
-        _begin(txn, bucket)
+        usage.begin(txn, bucket)
     elif bucket.counted and not wanted:
         usage.end(txn, bucket)
-        txn.delete(COUNTING, BUCKET_ROWS + bucket.id)
     return msgspec.structs.replace(bucket, counted=wanted)
-
-
-def _begin(txn: Transaction, bucket: BucketRecord) -> None:
-    usage.begin(txn, bucket)
-    txn.put(COUNTING, BUCKET_ROWS + bucket.id, bucket_key(bucket.tenant, bucket.name))
 
 
 def _walk_on(txn: Transaction, bucket: BucketRecord) -> None:
     cursor = usage.read_bucket(txn, bucket).cursor
-    items: list[Item] = []
-    if cursor is not None:
-        items = list(islice(_items(txn, bucket, cursor), STEP_ITEMS))
-        cursor = items[-1].position if len(items) == STEP_ITEMS else None
-        usage.advance(txn, bucket, items, cursor)
     if cursor is None:
-        txn.delete(COUNTING, BUCKET_ROWS + bucket.id)
+        txn.delete(COUNTING, usage.bucket_row(bucket))
+        return
+    items = list(islice(_items(txn, bucket, cursor), STEP_ITEMS))
+    last = items[-1].position if len(items) == STEP_ITEMS else None
+    usage.advance(txn, bucket, items, last)
 
 
 def _items(view: Snapshot, bucket: BucketRecord, after: Position) -> Iterator[Item]:

@@ -26,7 +26,7 @@ from s3proxy.catalog.records import (
     PartRecord,
     TenantRecord,
 )
-from s3proxy.catalog.tables import USAGE, encode
+from s3proxy.catalog.tables import COUNTING, USAGE, encode
 from s3proxy.catalog.usage_records import BUCKET_ROWS, TENANT_ROWS, Position, UsageRecord
 from s3proxy.kv.engine import Snapshot, Transaction
 from s3proxy.s3.errors import S3Error
@@ -123,7 +123,7 @@ def part_place(upload_id: str, number: int) -> bytes:
 
 
 def bucket_row(bucket: BucketRecord) -> bytes:
-    """The key of a bucket in USAGE."""
+    """The key of a bucket in USAGE and COUNTING."""
     return BUCKET_ROWS + bucket.id
 
 
@@ -146,20 +146,23 @@ def begin(txn: Transaction, bucket: BucketRecord, *, empty: bool = False) -> Non
     record = UsageRecord(tenant=bucket.tenant, bucket=bucket.name)
     if empty:
         record = msgspec.structs.replace(record, cursor=None)
+    else:
+        txn.put(COUNTING, bucket_row(bucket), f"{bucket.tenant}\0{bucket.name}".encode())
     txn.put(USAGE, bucket_row(bucket), encode(record))
 
 
 def end(txn: Transaction, bucket: BucketRecord) -> None:
     """Forget what a bucket holds."""
     held = read_bucket(txn, bucket)
-    txn.delete(USAGE, bucket_row(bucket))
+    for table in (USAGE, COUNTING):
+        txn.delete(table, bucket_row(bucket))
     _add_to_tenant(txn, bucket.tenant, -held.bytes, -held.objects)
 
 
 def advance(
     txn: Transaction, bucket: BucketRecord, items: Iterable[Item], cursor: Position | None
 ) -> None:
-    """Count what the walk has met, up to `cursor`."""
+    """Count what the walk has met, up to `cursor`; None: that was all."""
     found = list(items)
     size, objects = _sums(found)
     before = read_bucket(txn, bucket)
@@ -167,6 +170,8 @@ def advance(
         before, bytes=before.bytes + size, objects=before.objects + objects, cursor=cursor
     )
     txn.put(USAGE, bucket_row(bucket), encode(record))
+    if cursor is None:
+        txn.delete(COUNTING, bucket_row(bucket))
     _add_to_tenant(txn, bucket.tenant, size, objects)
 
 
