@@ -8,7 +8,7 @@ gives only what could have been written.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -142,23 +142,26 @@ def beside(user: Mapping[str, str], about: About) -> dict[str, str]:
 
     What the client sent is kept in any case, but for a value under our own name.
     """
-    own = {name: value for name, value in user.items() if name != NAME}
-    fields = {
-        "f": FORMAT,
-        "t": about.tenant,
-        "b": about.bucket,
-        "k": about.key,
-        "i": about.blob_id,
-        "w": str(about.written_ns),
-        "e": about.etag,
-        "c": ":".join(about.checksum) if about.checksum[0] else "",
-        "s": about.flags,
-    }
-    value = urlencode({name: text for name, text in fields.items() if text}, quote_via=quote)
-    size_bytes = sum(len(name) + len(text) for name, text in own.items())
+    own = without_ours(user) if user else {}
+    value = _written(about)
+    size_bytes = sum(len(name) + len(text) for name, text in own.items()) if own else 0
     if size_bytes + len(NAME) + len(value) <= USER_METADATA_BYTES_MAX:
         own[NAME] = value
     return own
+
+
+def _written(about: About) -> str:
+    """The query. On the way of every PUT: only what may have to be quoted is."""
+    value = f"f={FORMAT}&t={about.tenant}&b={about.bucket}&w={about.written_ns}"
+    if about.key:
+        value += f"&k={quote(about.key, safe='')}"
+    if about.blob_id:
+        value += f"&i={about.blob_id}"
+    if about.etag:
+        value += f"&e={quote(about.etag, safe='')}"
+    if about.checksum[0]:
+        value += f"&c={quote(':'.join(about.checksum), safe='')}"
+    return f"{value}&s={about.flags}" if about.flags else value
 
 
 def without_ours(user: Mapping[str, str]) -> dict[str, str]:
