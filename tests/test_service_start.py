@@ -99,7 +99,8 @@ def test_control_port_answers_on_a_running_gateway(tmp_path: Path) -> None:
         gateway.client().list_buckets()
         assert httpx.get(f"{gateway.control_url}/healthz").json() == {"status": "ok"}
         ready = httpx.get(f"{gateway.control_url}/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"server": "ok", "backend disk": "ok"})
+        parts = {"server": "ok", "catalog": "ok", "backend disk": "ok"}
+        assert (ready.status_code, ready.json()) == (200, parts)
         metrics = httpx.get(f"{gateway.control_url}/metrics").text
         assert re.search(r'operation="list_buckets"', metrics)
 
