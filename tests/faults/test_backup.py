@@ -30,10 +30,10 @@ def provider(tmp_path: Path) -> Iterator[Gateway]:
         yield gateway
 
 
-def gateway_of(folder: Path, provider: Gateway, more: str = "") -> Gateway:
+def gateway_of(folder: Path, provider: Gateway, more: str = "keep = 2\n") -> Gateway:
     extra = s3_backend("far", provider.url)
     extra = f'[[backend]]\nname = "disk"\ntype = "local"\nroot = "{folder}/blobs"\n{extra}'
-    return Gateway(folder, f'[backup]\nbackend = "far"\ninterval_s = 1\nkeep = 2\n{more}{extra}')
+    return Gateway(folder, f'[backup]\nbackend = "far"\ninterval_s = 1\n{more}{extra}')
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
