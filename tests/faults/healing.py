@@ -91,10 +91,17 @@ def check_nothing_is_left(gateway: Gateway, bucket: str, providers: list[Provide
             where = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
             s3.abort_multipart_upload(**where)
     s3.close()
-    deadline = time.monotonic() + GONE_S_MAX
     for provider in providers:
-        while found := provider.objects():
-            assert time.monotonic() < deadline, (provider.name, len(found), found[:10])
-            time.sleep(0.2)
+        wait_until_empty(provider)
     # A copy of what was deleted meanwhile may still be on its way.
     wait_until(lambda: open_intents(gateway) == 0)
+
+
+def wait_until_empty(provider: Provider) -> None:
+    """Wait for as long as the collector gets on with it."""
+    left, deadline = -1, 0.0
+    while found := provider.objects():
+        if len(found) != left:
+            left, deadline = len(found), time.monotonic() + GONE_S_MAX
+        assert time.monotonic() < deadline, (provider.name, left, found[:10])
+        time.sleep(0.2)

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.faults.faulty_relay import BLACK_HOLE, PASS, Fault
 from tests.faults.healing import check_nothing_is_left, wait_until_healed, wait_until_well
-from tests.faults.providers import Provider, providers, watched
+from tests.faults.providers import Provider, Stored, providers, watched
 from tests.faults.small_disk import LimitedFiles
 from tests.faults.traces import logged_bugs, open_files
 from tests.faults.wire import Answer, ask, wait_until
@@ -188,19 +188,16 @@ def settle(deployment: Deployment, key: str, body: bytes) -> None:
 
 
 def copies_at(provider: Provider, key: str) -> list[bytes]:
-    """What a provider has under the names of a key, garbage of failed tries left out."""
+    """What a provider has under the names of a key, once garbage of failed tries is gone."""
     s3 = provider.client()
 
-    def found() -> list[bytes]:
-        return [
-            s3.get_object(Bucket=item.bucket, Key=item.name)["Body"].read()
-            for item in provider.blobs()
-            if item.name.rpartition("~")[0].endswith(key)
-        ]
+    def named() -> list[Stored]:
+        return [item for item in provider.blobs() if item.name.rpartition("~")[0].endswith(key)]
 
     deadline = time.monotonic() + GONE_S_MAX
-    while len(bodies := found()) != 1 and time.monotonic() < deadline:
+    while len(found := named()) > 1 and time.monotonic() < deadline:
         time.sleep(0.2)
+    bodies = [s3.get_object(Bucket=one.bucket, Key=one.name)["Body"].read() for one in found]
     s3.close()
     return bodies
 
