@@ -17,7 +17,7 @@ from s3proxy.config import (
     names_in,
 )
 from s3proxy.delivery.options import webhook_arn
-from s3proxy.placement import decide, known_places, unsatisfied
+from s3proxy.placement import decide, known_places, reasons, unsatisfied
 from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket, is_creatable_bucket
 from s3proxy.s3.proxies import Networks
@@ -153,9 +153,11 @@ def _check_placement(config: Config, origin: Origin) -> None:
         if name.casefold() not in known:
             key, allowed = "placement.regions", "of backends: " + ", ".join(sorted(known))
             raise ConfigError(origin(key), key, repr(name), allowed)
-    wrong = unsatisfied(decide(rules, facts))
+    decision = decide(rules, facts)
+    wrong = unsatisfied(decision)
     if wrong:
-        raise ConfigError(origin("placement"), "placement", wrong, "what backends can keep")
+        found = f"{wrong} {reasons(decision)}"
+        raise ConfigError(origin("placement"), "placement", found, "what backends can keep")
 
 
 def _check_facts(origin: Origin, where: str, backend: BackendConfig) -> None:

@@ -80,7 +80,12 @@ def _chosen(services: Services, location: str) -> str:
     """
     if location:
         check_writable(services, location)
-    writable = [name for name in services.backends if not is_read_only(services, name)]
+    closed = services.draining
+    writable = [
+        name
+        for name in services.backends
+        if name not in closed and not is_read_only(services, name)
+    ]
     backends = dict.fromkeys(writable or services.backends)
     chosen = choose_backend(backends, location, services.settings.default_backend)
     check_writable(services, chosen)

@@ -87,9 +87,12 @@ def explain(
     Args:
         live: the health of backends is known here.
     Raises:
-        S3Error: NoSuchKey; InvalidTag.
+        S3Error: NoSuchKey; InvalidTag; NotImplemented for objects of an attached bucket.
     """
     record = None
+    managed = bucket.kind == "managed"
+    if key and not managed:
+        raise S3Error("NotImplemented", "Objects of an attached bucket are where the bucket is.")
     if key:
         record = services.catalog.get_object(bucket, key)
         if record is None:
@@ -97,14 +100,14 @@ def explain(
     replicas = replicas_tag(record.tags) if record is not None else 0
     storage_class = record.storage_class if record is not None else "STANDARD"
     decision = decision_of(services, bucket, replicas, storage_class)
-    placed = rules_of(services, bucket) is not None or replicas > 0
+    placed = managed and (rules_of(services, bucket) is not None or replicas > 0)
     return Explained(
         tenant=bucket.tenant,
         bucket=bucket.name,
         home=bucket.backend,
-        rules=list(_said(services, bucket, replicas)),
-        wanted=decision.wanted,
-        quorum=decision.quorum,
+        rules=list(_said(services, bucket, replicas)) if managed else [],
+        wanted=decision.wanted if placed else 1,
+        quorum=decision.quorum if placed else 1,
         problem=unsatisfied(decision) if placed else "",
         backends=list(_verdicts(services, bucket, decision if placed else None, live=live)),
         key=key,
@@ -150,7 +153,8 @@ def _verdicts(
         return
     rules = rules_of(services, bucket) or Rules()
     for position, name in enumerate(decision.order, 1):
-        yield verdict(name, position, "", merit(rules, services.facts[name]))
+        emptied = ", is being emptied" if name in services.draining else ""
+        yield verdict(name, position, "", merit(rules, services.facts[name]) + emptied)
     for refusal in decision.refused:
         yield verdict(refusal.backend, 0, refusal.rule, refusal.reason)
 

@@ -13,8 +13,10 @@ from s3proxy.catalog.records import ObjectRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.delete_object import require_digest
 from s3proxy.ops.payload_source import read_document
+from s3proxy.ops.placing import plan_of
 from s3proxy.ops.resolve import XML_HEADERS, open_namespace, open_target
 from s3proxy.ops.versions import find_object, require_object, version_header
+from s3proxy.s3.placement import REPLICAS_TAG
 from s3proxy.s3.tagging import OBJECT_TAGS_MAX, TAGGING_BYTES_MAX, parse_tagging, tagging
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ async def put_object_tagging(call: Call) -> Response:
     """PutObjectTagging: the tags given take the place of all that were there.
 
     Raises:
-        S3Error: NoSuchKey; MalformedXML, InvalidTag, BadRequest; InvalidRequest without a digest.
+        S3Error: NoSuchKey; MalformedXML, InvalidTag, BadRequest; InvalidRequest without a digest,
+            or for more copies than rules of placement leave backends.
     """
     require_digest(call)
     document = await read_document(call, TAGGING_BYTES_MAX)
@@ -55,6 +58,8 @@ async def delete_object_tagging(call: Call) -> Response:
 
 async def _put_tags(call: Call, tags: dict[str, str]) -> list[tuple[str, str]]:
     namespace = open_target(call)
+    if REPLICAS_TAG in tags and call.bucket.kind == "managed":
+        plan_of(call.services, call.bucket, tags)
     version_id = call.route.query.get("versionId", "")
 
     def change(record: ObjectRecord) -> ObjectRecord:

@@ -12,7 +12,7 @@ import msgspec
 
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.containers import make_container
-from s3proxy.placement import Decision, Facts, decide, known_places, unsatisfied
+from s3proxy.placement import Decision, Facts, decide, known_places, reasons, unsatisfied
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
 
@@ -64,48 +64,53 @@ def plan_of(
 
     Raises:
         S3Error: InvalidRequest, naming the rule, where too few backends are left;
-            InvalidStorageClass where the class is on one that may not hold it; InvalidTag.
+            InvalidStorageClass where the class is on one that may not hold it; InvalidTag;
+            InvalidBucketState where all that are allowed are being emptied.
     """
-    rules = rules_of(services, bucket)
     replicas = replicas_tag(tags) if tags else 0
-    if rules is None and not replicas and bucket.backend not in services.draining:
+    home = services.settings.storage_classes.get(storage_class, bucket.backend)
+    if not replicas and home not in services.draining and rules_of(services, bucket) is None:
         return None
     decision = decision_of(services, bucket, replicas, storage_class)
-    check(decision)
-    home = services.settings.storage_classes.get(storage_class)
-    if home is not None and home not in decision.writable:
+    check(decision_of(services, bucket, replicas, storage_class, drained=False))
+    if storage_class in services.settings.storage_classes and home not in decision.order:
         raise refused_class(storage_class)
+    if not decision.writable:
+        raise refused_write(home)
     return Plan(decision, replicas, tuple(services.health.order_to_write(decision.writable)))
 
 
 def decision_of(
-    services: Services, bucket: BucketRecord, replicas: int = 0, storage_class: str = STANDARD
+    services: Services,
+    bucket: BucketRecord,
+    replicas: int = 0,
+    storage_class: str = STANDARD,
+    *,
+    drained: bool = True,
 ) -> Decision:
     """What the rules of a bucket make of the backends, enough of them left or not.
 
     Args:
         replicas: what the object's tag says; 0: nothing.
         storage_class: whose backend comes first.
+        drained: backends that are being emptied take no new data.
     """
     rules = rules_of(services, bucket)
     first = services.settings.storage_classes.get(storage_class, "" if rules else bucket.backend)
-    return decision_by(services, rules or Rules(replicas=1), spread_of(bucket), replicas, first)
-
-
-def decision_by(
-    services: Services, rules: Rules, spread: str, replicas: int = 0, first: str = ""
-) -> Decision:
-    """The same by rules that no bucket has yet; the arguments are as in `decide`."""
+    asked = rules or Rules(replicas=1)
     if replicas:
-        rules = msgspec.structs.replace(rules, replicas=replicas)
-    facts = tuple(services.facts.values())
-    if services.draining:
-        facts = tuple(_drained(one) if one.name in services.draining else one for one in facts)
-    return decide(rules, facts, spread, first=first)
+        asked = msgspec.structs.replace(asked, replicas=replicas)
+    facts = _facts(services) if drained else tuple(services.facts.values())
+    return decide(asked, facts, spread_of(bucket), first=first)
 
 
-def _drained(facts: Facts) -> Facts:
-    return msgspec.structs.replace(facts, read_only=True)
+def _facts(services: Services) -> tuple[Facts, ...]:
+    if not services.draining:
+        return tuple(services.facts.values())
+    return tuple(
+        msgspec.structs.replace(one, read_only=True) if one.name in services.draining else one
+        for one in services.facts.values()
+    )
 
 
 def check(decision: Decision) -> None:
@@ -120,7 +125,7 @@ def check(decision: Decision) -> None:
 
 
 def is_read_only(services: Services, backend: str) -> bool:
-    """Whether a backend takes no new data."""
+    """Whether the configuration says that a backend takes no new data."""
     facts = services.facts.get(backend)
     return facts is not None and facts.read_only
 
@@ -177,14 +182,17 @@ def check_rules(services: Services, rules: Rules) -> None:
     """Refuse rules that name a region nobody knows, or that too few backends can keep.
 
     Raises:
-        S3Error: InvalidRequest.
+        S3Error: InvalidRequest; the message tells of the backends.
     """
     unknown = unknown_places(services, rules.regions)
     if unknown:
         known = ", ".join(sorted(known_places(services.facts.values())))
         message = f"No backend is in the region {unknown[0]}; known are {known}."
         raise S3Error("InvalidRequest", message)
-    check(decision_by(services, rules, ""))
+    decision = decide(rules, tuple(services.facts.values()))
+    wrong = unsatisfied(decision)
+    if wrong:
+        raise S3Error("InvalidRequest", f"{wrong} {reasons(decision)}")
 
 
 async def set_rules(services: Services, bucket: BucketRecord, rules: Rules | None) -> BucketRecord:

@@ -28,7 +28,7 @@ def allowed_classes(services: Services, bucket: BucketRecord) -> Collection[str]
     classes = services.settings.storage_classes
     if not classes or rules_of(services, bucket) is None:
         return classes
-    allowed = decision_of(services, bucket).writable
+    allowed = decision_of(services, bucket, drained=False).writable
     return [name for name, backend in classes.items() if backend in allowed]
 
 

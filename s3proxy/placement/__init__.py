@@ -8,6 +8,7 @@ from s3proxy.placement.decide import (
     decide,
     known_places,
     merit,
+    reasons,
     unsatisfied,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "decide",
     "known_places",
     "merit",
+    "reasons",
     "unsatisfied",
 ]

@@ -15,7 +15,7 @@ import xxhash
 from s3proxy.s3.placement import Rules
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, cache_hash=True):
     """What a backend is, as far as rules ask.
 
     Attributes:
@@ -96,18 +96,23 @@ def known_places(facts: Iterable[Facts]) -> set[str]:
 
 
 def unsatisfied(decision: Decision) -> str:
-    """Say which rule leaves too few backends; "": there are enough."""
+    """Say which rule leaves too few backends, and of these nothing; "": there are enough."""
     left = decision.writable
     if len(left) >= decision.wanted:
         return ""
     copies = f"{decision.wanted} copies" if decision.wanted > 1 else "one copy"
-    remain = f"{len(left)} ({', '.join(left)})" if left else "none"
-    reasons = [f"{refusal.backend}: {refusal.reason}" for refusal in decision.refused]
-    reasons += [f"{name}: it is read-only" for name in decision.read_only]
     rules = list(dict.fromkeys(refusal.rule for refusal in decision.refused))
     named = " and ".join(rules or ["replicas"])
-    text = f"The placement rule {named} cannot be kept: {copies} wanted, backends left: {remain}."
-    return text + (f" Refused: {'; '.join(reasons)}." if reasons else "")
+    return (
+        f"The placement rule {named} cannot be kept: {copies} wanted, backends left: {len(left)}."
+    )
+
+
+def reasons(decision: Decision) -> str:
+    """Say of each backend that is not left why; for operators, as it tells of the backends."""
+    said = [f"{refusal.backend}: {refusal.reason}" for refusal in decision.refused]
+    said += [f"{name}: it is read-only" for name in decision.read_only]
+    return f"Refused: {'; '.join(said)}." if said else "There are no others."
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ REPLICAS_TAG: Final = "replica-count"  # of an object: how many copies, whatever
 REPLICAS_MAX: Final = 64
 
 
-class Rules(msgspec.Struct, frozen=True, array_like=True):
+class Rules(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     """What is asked of the backends that hold an object; kept in records, so fields only come last.
 
     Attributes:

@@ -113,7 +113,7 @@ def test_tenant_placement_is_below_that_of_buckets() -> None:
     [
         (("set", "photos"), "say at least one rule"),
         (("set", "photos", "--regions", "mars"), "No backend is in the region mars; known are"),
-        (("set", "photos", "--regions", "us"), "The placement rule regions and jurisdictions"),
+        (("set", "photos", "--regions", "us"), "Refused: hel: its region (fi) is none of us; iad"),
         (("set", "photos", "--replicas", "3"), "The placement rule jurisdictions cannot be kept"),
         (("set", "nothing", "--replicas", "2"), "nothing: The specified bucket does not exist"),
         (("clear", "photos", "--tenant", "other"), "photos: The specified bucket does not exist"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from botocore.exceptions import ClientError
 from tests.gateways import ACCESS_KEY, SECRET_KEY, Gateway, client, local_backend, s3_backend
 from tests.servers import moto_server
 
+pytestmark = pytest.mark.slow
+
 BODY = bytes(100_000)
+WAIT_S_MAX = 60.0
 
 
 @pytest.fixture
@@ -72,11 +76,47 @@ def test_rules_set_beside_the_gateway_are_obeyed_by_it(gateway: Gateway) -> None
     make(s3, "photos", "nbg")
     done = gateway.run("bucket", "placement", "set", "photos", "--jurisdictions", "us")
     assert done.returncode == 0, done.stderr
+    with pytest.raises(ClientError, match=r"The placement rule .*jurisdictions.* cannot be kept"):
+        s3.put_object(Bucket="photos", Key="k", Body=b"x", Tagging="replica-count=2")
     done = gateway.run("bucket", "placement", "set", "photos", "--replicas", "4")
     assert "The placement rule replicas cannot be kept" in done.stderr
     done = gateway.run("placement", "explain", "photos", "--json")
     verdicts = {row["backend"]: row["rule"] for row in json.loads(done.stdout)["backends"]}
     assert verdicts == {"iad": "", "hel": "jurisdictions", "nbg": "jurisdictions"}
+
+
+def test_objects_move_when_rules_change(gateway: Gateway) -> None:
+    s3 = gateway.client()
+    make(s3, "photos", "iad")
+    for key, body in (("small", b"x"), ("large", BODY)):
+        s3.put_object(Bucket="photos", Key=key, Body=body)
+    rules = ("--regions", "fi,de", "--replicas", "2", "--jurisdictions", "eu")
+    done = gateway.run("bucket", "placement", "set", "photos", *rules)
+    assert done.returncode == 0, done.stderr
+    for key, body in (("small", b"x"), ("large", BODY)):
+        _wait_until(lambda key=key: places(gateway, key) == [["hel", "nbg"]])
+        assert s3.get_object(Bucket="photos", Key=key)["Body"].read() == body
+    _wait_until(lambda: stored(gateway) == {"hel", "nbg"})
+    s3.put_object_tagging(
+        Bucket="photos",
+        Key="large",
+        Tagging={"TagSet": [{"Key": "replica-count", "Value": "1"}]},
+    )
+    _wait_until(lambda: places(gateway, "large") == [["hel"]])
+    assert s3.get_object(Bucket="photos", Key="large")["Body"].read() == BODY
+
+
+def places(gateway: Gateway, key: str) -> list[list[str]]:
+    """Where each blob of an object is."""
+    done = gateway.run("placement", "explain", "photos", key, "--json")
+    return [sorted(piece["backends"]) for piece in json.loads(done.stdout)["pieces"]]
+
+
+def _wait_until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_tenant_rules_set_by_the_api_refuse_a_bucket_elsewhere(gateway: Gateway) -> None:

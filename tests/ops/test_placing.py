@@ -247,6 +247,46 @@ async def test_storage_class_where_rules_forbid_it_is_refused(tmp_path: Path) ->
         assert "rules of placement" in refused.value.message
 
 
+async def test_backend_that_is_emptied_takes_nothing_and_refuses_nothing(lab: Lab) -> None:
+    record = await made(lab, "fi,de")
+    lab.services.draining = frozenset({"hel"})
+    plan = plan_of(lab.services, record, {"replica-count": "2"})
+    assert plan is not None
+    assert (plan.targets, plan.decision.wanted) == (("nbg",), 2)
+    assert plan_of(lab.services, bucket(lab, "www")) is None
+    lab.services.draining = frozenset({"hel", "disk", "nbg"})
+    plain = plan_of(lab.services, bucket(lab, "www"))
+    assert plain is not None
+    assert plain.targets == ("iad",)
+    with raises_s3("InvalidBucketState"):
+        plan_of(lab.services, record)
+    await lab.ask("PUT", "/elsewhere")
+    assert bucket(lab, "elsewhere").backend == "iad"
+
+
+async def test_tag_that_asks_for_more_copies_than_rules_leave_is_refused(lab: Lab) -> None:
+    await made(lab, "fi,de")
+    await lab.put("/placed/k", bytes(5000))
+    await tag(lab, "/placed/k", "colour", "red")
+    assert not lab.catalog.list_debts()
+    await tag(lab, "/placed/k", "replica-count", "2")
+    assert [debt.key for debt in lab.catalog.list_debts()] == ["k"]
+    for count, code in (("3", "InvalidRequest"), ("many", "InvalidTag")):
+        with raises_s3(code):
+            await tag(lab, "/placed/k", "replica-count", count)
+    record = lab.catalog.get_object(bucket(lab, "placed"), "k")
+    assert record is not None
+    assert record.tags == {"replica-count": "2"}
+
+
+async def tag(lab: Lab, target: str, name: str, value: str) -> None:
+    document = (
+        f"<Tagging><TagSet><Tag><Key>{name}</Key><Value>{value}</Value></Tag></TagSet></Tagging>"
+    ).encode()
+    digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest()).decode()
+    await lab.put(f"{target}?tagging", document, content_md5=digest)
+
+
 async def put_lifecycle(lab: Lab, storage_class: str) -> None:
     document = (
         "<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status><Filter/><Transition>"

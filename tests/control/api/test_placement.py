@@ -59,6 +59,8 @@ async def test_placement_that_cannot_be_kept_is_refused(desk: Desk) -> None:
         assert await desk.refusal("PUT", BUCKET, document) == code
         assert await desk.refusal("PUT", TENANT, document) == code
     files = "/tenants/main/buckets/files/placement"
+    assert (await desk.ask("GET", files)).json()["rules"] == []
+    assert await desk.refusal("GET", f"{files}?key=k") == "501 NotImplemented"
     assert await desk.refusal("PUT", files, {"replicas": 1}) == "501 NotImplemented"
     gone = "/tenants/main/buckets/gone/placement"
     for method in ("GET", "DELETE"):
