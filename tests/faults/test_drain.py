@@ -81,3 +81,21 @@ def test_scrub_heals_what_a_provider_has_lost(tmp_path: Path) -> None:
         wait_until(lambda: settled(gateway), 60)
         assert json_of(gateway, "scrub", "--deep")["problems_count"] == 0
         check(gateway.client())
+
+
+def test_deleted_bucket_leaves_nothing_at_its_providers(tmp_path: Path) -> None:
+    with placed_gateway(tmp_path) as (gateway, places):
+        s3 = gateway.client()
+        fill(s3)
+        s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="bucket", Key="key-0", Body=b"again", Tagging="a=b")
+        s3.delete_object(Bucket="bucket", Key="key-1")
+        wait_until(lambda: settled(gateway), 60)
+        listed = s3.list_object_versions(Bucket="bucket")
+        for one in (*listed["Versions"], *listed["DeleteMarkers"]):
+            s3.delete_object(Bucket="bucket", Key=one["Key"], VersionId=one["VersionId"])
+        s3.delete_bucket(Bucket="bucket")
+        wait_until(lambda: not any(place.objects() for place in places), 60)
+        wait_until(
+            lambda: not any(place.client().list_buckets()["Buckets"] for place in places), 90
+        )
