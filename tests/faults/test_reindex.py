@@ -195,3 +195,28 @@ def plant(provider: Provider) -> int:
         s3.put_object(Bucket=name, Key=f"~{secrets.token_hex(16)}", Body=b"no key")
         planted += 1
     return planted
+
+
+def test_reindex_without_rules_brings_back_current_objects(tmp_path: Path) -> None:
+    with placed_gateway(tmp_path, rules="") as (gateway, _):
+        s3 = gateway.client()
+        s3.create_bucket(Bucket="plain")
+        s3.put_object(Bucket="plain", Key="key", Body=b"before")
+        wanted = s3.put_object(
+            Bucket="plain", Key="key", Body=b"now", Metadata={"m": "1"}, ContentType="text/x"
+        )
+        upload = s3.create_multipart_upload(Bucket="plain", Key="parts")
+        named = {"Bucket": "plain", "Key": "parts", "UploadId": upload["UploadId"]}
+        etag = s3.upload_part(**named, PartNumber=1, Body=PART)["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        whole = s3.complete_multipart_upload(**named, MultipartUpload=parts)
+        gateway.stop()
+        lose_catalog(gateway)
+        assert reindex(gateway)["counts"]["added"] >= 2
+        gateway.start()
+        s3 = gateway.client()
+        found = s3.get_object(Bucket="plain", Key="key")
+        assert (found["Body"].read(), found["ETag"]) == (b"now", wanted["ETag"])
+        assert (found["Metadata"], found["ContentType"]) == ({"m": "1"}, "text/x")
+        again = s3.get_object(Bucket="plain", Key="parts")
+        assert (again["Body"].read(), again["ETag"]) == (PART, whole["ETag"])
