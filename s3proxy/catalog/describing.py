@@ -24,11 +24,13 @@ class WrittenManifest(msgspec.Struct, frozen=True):
 
     Attributes:
         places: all where it may be now.
-        retry_ns: when to try again; 0: it is as it should be.
+        told: of these, where it is as it should be.
+        retry_ns: when to try again; 0: it is so everywhere.
     """
 
     record: ManifestRecord
     places: tuple[Container, ...]
+    told: tuple[Container, ...] = ()
     retry_ns: int = 0
 
 
@@ -118,11 +120,11 @@ def _settle(txn: Transaction, done: WrittenManifest) -> None:
         return
     if done.retry_ns:
         kept = msgspec.structs.replace(now, written=done.places, tries=now.tries + 1)
-        manifests.store(txn, row, kept, done.retry_ns)
+        manifests.store(txn, row, kept, done.retry_ns, done.told)
         return
     manifests.forget_due(txn, row)
     if done.places:
-        kept = msgspec.structs.replace(now, written=done.places, due_ns=0, tries=0)
+        kept = msgspec.structs.replace(now, written=done.places, due_ns=0, tries=0, told=())
         txn.put(MANIFESTS, row, encode(kept))
     else:
         txn.delete(MANIFESTS, row)

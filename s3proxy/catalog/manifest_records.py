@@ -17,6 +17,7 @@ class ManifestRecord(Record, frozen=True, kw_only=True):
         written: (backend, container) of each place where it may be.
         due_ns: when it is to be looked at; 0: it is as it should be.
         revision: another number whenever something changed that it tells of.
+        told: of these, where it is as it should be, while others are still due.
         tries: how often in a row it could not be written.
     """
 
@@ -31,3 +32,4 @@ class ManifestRecord(Record, frozen=True, kw_only=True):
     due_ns: int = 0
     revision: int = 0
     tries: int = 0
+    told: tuple[Container, ...] = ()

@@ -12,7 +12,7 @@ import hashlib
 import msgspec
 
 from s3proxy.catalog import tables
-from s3proxy.catalog.manifest_records import ManifestRecord
+from s3proxy.catalog.manifest_records import Container, ManifestRecord
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
 from s3proxy.catalog.tables import MANIFEST_ORDER, MANIFESTS, allocate_id, encode
 from s3proxy.kv.engine import Snapshot, Transaction
@@ -104,11 +104,17 @@ def note_bucket(txn: Transaction, bucket: BucketRecord) -> None:
     store(txn, bucket.id, msgspec.structs.replace(old or fresh, tries=0))
 
 
-def store(txn: Transaction, row: bytes, record: ManifestRecord, due_ns: int = _AT_ONCE_NS) -> None:
-    """Keep what is known of a manifest, as due then and changed just now."""
+def store(
+    txn: Transaction,
+    row: bytes,
+    record: ManifestRecord,
+    due_ns: int = _AT_ONCE_NS,
+    told: tuple[Container, ...] = (),
+) -> None:
+    """Keep what is known of a manifest, as due then; unless `told` says it, everywhere."""
     forget_due(txn, row)
     revision = int.from_bytes(allocate_id(txn), "big")
-    stored = msgspec.structs.replace(record, due_ns=due_ns, revision=revision)
+    stored = msgspec.structs.replace(record, due_ns=due_ns, revision=revision, told=told)
     txn.put(MANIFESTS, row, encode(stored))
     txn.put(MANIFEST_ORDER, due_ns.to_bytes(DUE_BYTES, "big") + row, b"")
 

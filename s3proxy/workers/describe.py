@@ -141,10 +141,15 @@ class Describer:
             stale = held - set(wanted)
             if not wanted:
                 stale |= self._possible(record)
-            failed = False
+            failed, told = False, set(record.told) & set(wanted)
             for place in wanted:
                 held.add(place)
-                failed |= not await self._do(record, place, name, data)
+                if place in told:
+                    continue
+                if await self._do(record, place, name, data):
+                    told.add(place)
+                else:
+                    failed = True
             for place in sorted(stale):
                 if await self._do(record, place, name, None):
                     held.discard(place)
@@ -154,7 +159,7 @@ class Describer:
         if failed:
             self.failed += 1
             retry_ns = self._services.clock_ns() + int(backoff_s(record.tries + 1) * 1e9)
-        settled.append(WrittenManifest(record, tuple(sorted(held)), retry_ns))
+        settled.append(WrittenManifest(record, tuple(sorted(held)), tuple(sorted(told)), retry_ns))
 
     def _wanted(self, manifest: ManifestRecord) -> tuple[str, bytes, tuple[Container, ...]]:
         """Name and bytes of a manifest, and where it belongs; nowhere: it is to be removed."""

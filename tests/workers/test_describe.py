@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
+import msgspec
+
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
@@ -139,3 +141,25 @@ async def test_describer_changed_metadata_stays_told_after_tags(s3_lab: Lab) -> 
     await described(s3_lab)
     (name,) = await names(s3_lab, VERSIONS_PREFIX)
     assert decode_version(await content(s3_lab, name), name).record.user == {"new": "yes"}
+
+
+async def test_describer_place_that_fails_is_tried_again_and_no_other(s3_lab: Lab) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    describer = await described(s3_lab)
+    await s3_lab.put("/far/key", b"one")
+    await s3_lab.put("/far/key?tagging", TAGGING, content_md5=md5_base64(TAGGING))
+    # A second container of the bucket, at an endpoint where it is not there.
+    lost = ("moto", "s3gw-not-there")
+    bucket = far(s3_lab)
+    (blob,) = s3_lab.catalog.get_object(bucket, "key").blobs  # type: ignore[union-attr]
+    there = msgspec.structs.replace(blob, id="0" * 32, container=lost[1])
+    await s3_lab.catalog.adopt_place(bucket, "key", blob.id, there)
+    await describer.work()
+    (waiting,) = s3_lab.catalog.due_manifests(2**62, 10)
+    assert (waiting.told, waiting.tries) == (((blob.backend, blob.container),), 1)
+    await s3_lab.services.backend("moto").create_container(lost[1])
+    written = describer.written
+    s3_lab.clock.ns += 10**12
+    await describer.work()
+    assert describer.written == written + 1
+    assert s3_lab.catalog.due_manifests(2**62, 10) == []
