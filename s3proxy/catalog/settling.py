@@ -137,8 +137,12 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
     record = copies.read(txn, blob)
     places = (*record.places, *added)
     same = debt == settlement.debt
-    if same and not blob.backend and added and settlement.bucket is not None:
-        return _move_out(txn, settlement, added, due_ns)
+    outside = [place for place in places if place.backend and place not in settlement.removed]
+    if same and not blob.backend and outside and settlement.bucket is not None:
+        surplus = [place for place in places if place.backend and place not in outside]
+        for place in surplus:
+            queue(txn, place, due_ns)
+        return _move_out(txn, settlement, outside, due_ns)
     if same and set(settlement.places) <= set(places):
         removed = [place for place in settlement.removed if place in places]
         if len(removed) < len(places):
@@ -171,19 +175,23 @@ def _note_manifest(txn: Transaction, debt: DebtRecord) -> None:
 
 
 def _move_out(
-    txn: Transaction, settlement: Settlement, added: Sequence[BlobRef], due_ns: int
+    txn: Transaction, settlement: Settlement, places: Sequence[BlobRef], due_ns: int
 ) -> bool:
-    """Have a record point at the first copy of a blob in the catalog, which goes."""
+    """Have a record point at the first copy of a blob in the catalog, which goes.
+
+    Args:
+        places: all that hold it beside the catalog.
+    """
     debt, bucket = settlement.debt, settlement.bucket
     assert bucket is not None, "the caller has it"
     copies.take(txn, debt.blob)
     key = debt.key.encode()
     record = versions.find(txn, bucket, key, debt.version_id)
     if record is None or debt.blob not in record.blobs:
-        for copy in added:
+        for copy in places:
             queue(txn, copy, due_ns)
         return False
-    moved = added[0]
+    moved = places[0]
     blobs = tuple(moved if blob == debt.blob else blob for blob in record.blobs)
     versions.update(txn, bucket, key, msgspec.structs.replace(record, blobs=blobs))
     if len(blobs) > 1:
@@ -192,5 +200,6 @@ def _move_out(
         discard(txn, (debt.blob,), due_ns)
     if settlement.rest is not None:
         debts.store(txn, msgspec.structs.replace(settlement.rest, blob=moved))
-    copies.store(txn, moved, CopiesRecord(places=tuple(added)))
+    copies.store(txn, moved, CopiesRecord(places=tuple(places)))
+    _note_manifest(txn, debt)
     return True

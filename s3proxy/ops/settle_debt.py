@@ -165,7 +165,9 @@ class Settling:
         subject = subject_of(self._services, self._debt)
         inline = not self._debt.blob.backend
         if subject is None or (inline and (subject.record is None or not subject.ruled)):
-            return Outcome(places)
+            # Bytes in the catalog go with their record, or stay there: no copy is wanted.
+            copies = tuple(place for place in places if place.backend) if inline else ()
+            return Outcome(places, removed=copies)
         error = waits_for = ""
         while True:
             steps = self._steps(subject.decision, places)

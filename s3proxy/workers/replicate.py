@@ -143,8 +143,10 @@ class Replicator:
         self._idle.set()
 
     def _room(self, lane: str) -> int:
-        waiting = self._waiting.get(lane)
-        return AHEAD * self._lanes.width(lane) - (len(waiting) if waiting else 0)
+        """How many debts to lease for a lane; none while it is half full: leases cost a commit."""
+        most = AHEAD * self._lanes.width(lane)
+        waiting = len(self._waiting.get(lane, ()))
+        return 0 if 2 * waiting > most else most - waiting
 
     def _next(self) -> DebtRecord | None:
         """A debt whose lane is free; lanes take turns."""
@@ -153,7 +155,7 @@ class Replicator:
                 debt = waiting.popleft()
                 self._active[lane] = self._active.get(lane, 0) + 1
                 self._waiting[lane] = self._waiting.pop(lane)
-                if len(waiting) == self._lanes.width(lane):
+                if self._room(lane):
                     self._woken.set()
                 return debt
         return None

@@ -33,6 +33,7 @@ class Provider:
         status: answered to everything but probes, in place of doing it; 0: none.
         refuse_bodies: `status` is answered before a body was taken, which then ends the connection.
         delay_s: before a GET is answered.
+        etag: what writes are answered with.
         chunked: bodies have no length.
         took: bytes of bodies that came.
         stuck: a request was reached that gets no answer, or no more of it.
@@ -47,6 +48,7 @@ class Provider:
     status: int = 0
     refuse_bodies: bool = False
     delay_s: float = 0.0
+    etag: str = "1"
     chunked: bool = False
     took: int = 0
     port: int = 0
@@ -133,7 +135,7 @@ class Provider:
             return True
         copied = b"<CopyObjectResult><ETag>1</ETag></CopyObjectResult>" if _source(head) else b""
         status = 204 if head.method == "DELETE" else 200
-        await stream.send_all(_head(status, len(copied), 'ETag: "1"\r\n') + copied)
+        await stream.send_all(_head(status, len(copied), f'ETag: "{self.etag}"\r\n') + copied)
         return True
 
     async def _give(self, stream: trio.SocketStream, head: RequestHead, path: str) -> bool:

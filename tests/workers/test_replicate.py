@@ -525,3 +525,44 @@ async def test_owe_bucket_with_parts_of_uploads_owes_for_them(tmp_path: Path) ->
         await replicas.settle()
         places = replicas.catalog.places_of(part)
         assert [place.backend for place in places] == ["a", "b"]
+
+
+async def test_replicator_moving_bytes_out_of_the_catalog_twice_keeps_every_copy(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        again = ["once"]
+
+        async def renew(op: str, key: str) -> None:
+            if again:
+                again.pop()
+                await replicas.put_debt("k", ["b"])
+
+        replicas.memories["a"].written = renew
+        await replicas.put_inline("k", b"small")
+        await replicas.owe()
+        await replicas.settle()
+        assert replicas.on("k") == "ab"
+        await replicas.collect()
+        assert replicas.held() == {"a": 1, "b": 1, "c": 0}
+
+
+async def test_replicator_object_in_the_catalog_deleted_while_it_is_moved_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        again = ["once"]
+
+        async def renew_and_delete(op: str, key: str) -> None:
+            if again:
+                again.pop()
+                await replicas.put_debt("k", ["b"])
+                await replicas.catalog.delete_object(replicas.bucket, Deletion("k"))
+
+        replicas.memories["a"].written = renew_and_delete
+        await replicas.put_inline("k", b"small")
+        await replicas.owe()
+        await replicas.settle()
+        await replicas.collect()
+        assert replicas.held() == {"a": 0, "b": 0, "c": 0}
+        assert replicas.catalog.list_debts() == []

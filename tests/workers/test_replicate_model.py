@@ -55,7 +55,10 @@ class ReplicaModel(RuleBasedStateMachine):
         """Every place of what lives has its bytes."""
         for key, data in self.objects.items():
             for place in replicas.catalog.places_of(replicas.blob(key)):
-                assert replicas.memories[place.backend].blobs_kept[place.name] == data
+                if place.backend:
+                    assert replicas.memories[place.backend].blobs_kept[place.name] == data
+                else:
+                    assert replicas.catalog.get_inline(place.id) == data
 
     @initialize()
     def start(self) -> None:
@@ -70,12 +73,11 @@ class ReplicaModel(RuleBasedStateMachine):
     @rule(key=KEYS)
     def put_inline(self, key: str) -> None:
         async def write(replicas: Replicas) -> None:
-            await replicas.put_inline(key, b"inline")
+            await replicas.put_inline(key, data)
             await replicas.owe()
-            await replicas.up_all()
-            await replicas.settle_all()
 
-        self.objects[key] = b"inline"
+        data = b"inline %d" % next(self.numbers)
+        self.objects[key] = data
         self.step(write)
 
     @rule(key=KEYS)
