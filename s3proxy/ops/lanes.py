@@ -10,15 +10,22 @@ from msgspec import Struct
 
 # What was not used of a second may be used at once.
 BURST_S: Final = 1.0
+# Well within the time in which a provider wants to see a byte.
+PIECE_S: Final = 0.25
 
 
 class ByteRate:
-    """A token bucket; who takes more than there is waits until it would have been there."""
+    """A token bucket; who takes more than there is waits until it would have been there.
 
-    __slots__ = ("_bytes_per_s", "_paid_until_s")
+    Attributes:
+        piece_bytes: who takes no more at once is never still for long.
+    """
+
+    __slots__ = ("_bytes_per_s", "_paid_until_s", "piece_bytes")
 
     def __init__(self, bytes_per_s: int) -> None:
         self._bytes_per_s = bytes_per_s
+        self.piece_bytes = max(int(bytes_per_s * PIECE_S), 1)
         self._paid_until_s = float("-inf")
 
     async def take(self, count: int) -> None:

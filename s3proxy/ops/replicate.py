@@ -135,6 +135,8 @@ class CopiedPayload(ObjectPayload):
 
     async def read_into(self, buffer: memoryview) -> int:
         """See `ObjectPayload.read_into`; Damaged when the MD5 is another."""
+        for rate in self._rates:
+            buffer = buffer[: rate.piece_bytes]
         count = await super().read_into(buffer)
         self._left -= count
         if count and not self._left and self.md5 and self.md5 != (await self.digests()).md5:

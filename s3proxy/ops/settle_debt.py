@@ -162,14 +162,16 @@ class Settling:
             KvError: the catalog failed. Copies that were made are open intents.
         """
         places = self._services.catalog.places_of(self._debt.blob)
-        subject = subject_of(self._services, self._debt)
         inline = not self._debt.blob.backend
-        if subject is None or (inline and (subject.record is None or not subject.ruled)):
-            # Bytes in the catalog go with their record, or stay there: no copy is wanted.
-            copies = tuple(place for place in places if place.backend) if inline else ()
-            return Outcome(places, removed=copies)
         error = waits_for = ""
         while True:
+            # Rules, or the bytes' record, may be others since the last copy was made.
+            subject = subject_of(self._services, self._debt)
+            if subject is None or (inline and (subject.record is None or not subject.ruled)):
+                # Bytes in the catalog go with their record, or stay there: no copy is wanted.
+                copies = tuple(place for place in places if place.backend) if inline else ()
+                removed = (*copies, *self.added) if inline else ()
+                return Outcome(places, tuple(self.added), removed)
             steps = self._steps(subject.decision, places)
             if not steps.add:
                 break

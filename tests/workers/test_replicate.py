@@ -566,3 +566,31 @@ async def test_replicator_object_in_the_catalog_deleted_while_it_is_moved_leaves
         await replicas.collect()
         assert replicas.held() == {"a": 0, "b": 0, "c": 0}
         assert replicas.catalog.list_debts() == []
+
+
+async def test_replicator_rules_that_forbid_the_target_while_it_copies_win_at_once(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+
+        async def forbid(op: str, key: str) -> None:
+            await replicas.set_rules(Rules(regions=("a", "c"), replicas=2))
+
+        replicas.memories["b"].written = forbid
+        await replicas.put("k", b"data", "a", ["b"])
+        await replicas.settle()
+        assert replicas.on("k") == "ac"
+        await replicas.collect()
+        assert replicas.held() == {"a": 1, "b": 0, "c": 1}
+
+
+async def test_replicator_backend_drained_while_it_copies_is_left_again(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+
+        async def drain(op: str, key: str) -> None:
+            replicas.services.draining.add("b")
+
+        replicas.memories["b"].written = drain
+        await replicas.put("k", b"data", "a", ["b"])
+        await replicas.settle()
+        assert replicas.on("k") == "ac"
