@@ -117,7 +117,7 @@ class Replicas:
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replicator.work)
-                while replicator.busy or self.catalog.due_debts(2**62, 1):
+                while replicator.busy or self._left(""):
                     await trio.sleep(0.002)
                     self.clock.ns += 100_000_000
                     replicator.wake()
@@ -168,13 +168,17 @@ class Replicas:
         for name in self.memories:
             self.come_up(name)
 
+    def _left(self, *queues: str) -> bool:
+        return any(self.catalog.due_debts(2**62, 1, name) for name in queues)
+
     async def settle_waiting(self, name: str) -> Replicator:
         """The same, with what waits for a backend that is up again."""
         replicator = self.replicator()
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replicator.work)
-                while replicator.busy or self.catalog.due_debts(2**62, 1, name):
+                # What is leased waits for nothing.
+                while replicator.busy or self._left("", name):
                     await trio.sleep(0.002)
                     replicator.wake()
                 nursery.cancel_scope.cancel()

@@ -588,7 +588,7 @@ async def test_replicator_backend_drained_while_it_copies_is_left_again(tmp_path
     async with open_replicas(tmp_path) as replicas:
 
         async def drain(op: str, key: str) -> None:
-            replicas.services.draining.add("b")
+            await replicas.catalog.set_draining("b", 1)
 
         replicas.memories["b"].written = drain
         await replicas.put("k", b"data", "a", ["b"])
