@@ -276,5 +276,8 @@ def _rclone_copy(owing: _Owing) -> float:
         *("--config", str(config), "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS)),
     ]
     started = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    if done.returncode:
+        raise RuntimeError(f"rclone: {done.stderr[-2000:]}")
     return owing.count / (time.monotonic() - started)
