@@ -18,6 +18,7 @@ from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.held_payload import HeldBytes
 from s3proxy.ops.key_locks import KeyLocks
 from s3proxy.ops.region_table import PREFIX, Region, relaying_backend
+from s3proxy.ops.storage_classes import PlainWriters
 from s3proxy.placement import Facts
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.xml_acl import ENFORCED
@@ -68,11 +69,13 @@ class Services:
         regions: of other gateways, by name.
         held: memory for payloads of placed writes.
         draining: backends that are to hold nothing; what they have is owed to others.
+        plain_writers: of the buckets that have no rules of placement.
     """
 
     __slots__ = (
         *("access", "backends", "backups", "catalog", "client", "clock_ns", "default_rules"),
-        *("draining", "facts", "health", "held", "key_locks", "regions", "settings", "targets"),
+        *("draining", "facts", "health", "held", "key_locks", "plain_writers", "regions"),
+        *("settings", "targets"),
     )
 
     def __init__(
@@ -106,6 +109,7 @@ class Services:
         self.key_locks = KeyLocks()
         self.draining = catalog.draining()
         catalog.engine.on_change(self._look_for_draining, MARKS)
+        self.plain_writers = PlainWriters(self)
 
     def _look_for_draining(self) -> None:
         self.draining = self.catalog.draining()

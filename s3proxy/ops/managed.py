@@ -25,7 +25,7 @@ from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.managed_uploads import ManagedUploads
 from s3proxy.ops.namespace import Change, Completion, CopyFrom, ObjectWrite, Payload
 from s3proxy.ops.placed_writer import copy_placed, owed_for, write_placed
-from s3proxy.ops.placing import Plan, plan_of
+from s3proxy.ops.placing import STANDARD, Plan, plan_of
 from s3proxy.ops.replica_reader import Mender, open_place, open_replica
 from s3proxy.ops.retention import lock_of_new
 from s3proxy.ops.storage_classes import blob_writer, bucket_writer, class_writer
@@ -79,16 +79,24 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         if write.cipher is not None:
             stream = write.cipher.whole(payload.length)
             stored = EncryptingPayload(payload, write.cipher, stream)
-        plan = plan_of(self._services, self.bucket, write.tags, write.storage_class)
-        if plan is None:
-            writer = await class_writer(self._services, self.bucket, write.storage_class)
-            written = await writer.write(key, stored, write)
+        writer = None
+        if not write.tags and write.storage_class == STANDARD:
+            writer = self._services.plain_writers[self.bucket.tenant, self.bucket.name]
+        if writer is None:
+            written = await self._write_by_rules(key, stored, write)
         else:
-            written = await write_placed(
-                self._services, self.bucket, key, stored, write=write, plan=plan
-            )
+            written = await writer.write(key, stored, write)
         record = self._record(written, write, payload.length)
         return await self._commit(key, written, record, write.condition)
+
+    async def _write_by_rules(self, key: str, payload: Payload, write: ObjectWrite) -> WrittenBlob:
+        """Store a payload where rules of placement, or its storage class, want it."""
+        services, bucket = self._services, self.bucket
+        plan = plan_of(services, bucket, write.tags, write.storage_class)
+        if plan is not None:
+            return await write_placed(services, bucket, key, payload, write=write, plan=plan)
+        writer = await class_writer(services, bucket, write.storage_class)
+        return await writer.write(key, payload, write)
 
     async def copy(self, source: CopyFrom, key: str, write: ObjectWrite) -> ObjectRecord | None:
         """See `Namespace.copy`.

@@ -8,8 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3proxy.catalog.remembered import Remembered
+from s3proxy.catalog.tables import BUCKETS, MARKS, TENANTS
 from s3proxy.ops.blob_writer import BlobWriter
-from s3proxy.ops.placing import check_writable, container_on, decision_of, refused_class, rules_of
+from s3proxy.ops.placing import (
+    check_writable,
+    container_on,
+    decision_of,
+    is_read_only,
+    plan_of,
+    refused_class,
+    rules_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,6 +46,24 @@ def bucket_writer(services: Services, bucket: BucketRecord) -> BlobWriter:
     """Writes where the bucket is."""
     backend = services.backend(bucket.backend)
     return BlobWriter(services, bucket, backend, bucket.container)
+
+
+class PlainWriters(Remembered[tuple[str, str], BlobWriter]):
+    """Writers of the buckets, by tenant and name, for which nobody has rules of placement.
+
+    None for any other: where its objects go is found anew for each. An object that has tags, which
+    may be such a rule, or another storage class than STANDARD, is not theirs.
+    """
+
+    def __init__(self, services: Services) -> None:
+        def read(named: tuple[str, str]) -> BlobWriter | None:
+            tenant, name = named
+            bucket = services.catalog.get_bucket(name, tenant)
+            if bucket is None or is_read_only(services, bucket.backend):
+                return None
+            return bucket_writer(services, bucket) if plan_of(services, bucket) is None else None
+
+        super().__init__(services.catalog.engine, read, BUCKETS, TENANTS, MARKS)
 
 
 async def class_writer(services: Services, bucket: BucketRecord, storage_class: str) -> BlobWriter:
