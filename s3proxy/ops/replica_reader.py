@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Services
 
 MISSING: Final = "The object's data is missing at its backend."
-# Of one body; a source that breaks off more often is no use.
-RESUMES_MAX: Final = 32
+# How often one body is asked again of places that have all broken off: each may cost a time-out.
+ROUNDS_MAX: Final = 2
 
 Damage = Callable[[BlobRef], Awaitable[None]]
 
@@ -231,7 +231,7 @@ class ReplicaBody:
     """
 
     __slots__ = (
-        *("_barren", "_current", "_given", "_last", "_position", "_replicas", "_resumes"),
+        *("_barren", "_current", "_given", "_last", "_position", "_replicas", "_rounds"),
         *("_spent", "_was_cut", "length"),
     )
 
@@ -239,7 +239,7 @@ class ReplicaBody:
         self._replicas = replicas
         self._position = first
         self._last = last
-        self._resumes = 0
+        self._rounds = 0
         self._spent: list[BlobRef] = []  # places that failed, until all have
         self._barren: list[BlobRef] = []  # those that opened and gave nothing
         self.length = last - first + 1
@@ -344,9 +344,6 @@ class ReplicaBody:
             health.note_failure(current.place.backend, unavailable)
         if not self._remaining:
             return
-        self._resumes += 1
-        if self._resumes > RESUMES_MAX:
-            raise BodyCutShort(f"broke off too often: {error}") from error
         self._spent.append(current.place)
         if not self._given:
             self._barren.append(current.place)
@@ -364,6 +361,9 @@ class ReplicaBody:
             else:
                 self._spent = list(without)
                 return opened
+            self._rounds += 1
+            if self._rounds > ROUNDS_MAX:
+                break
         raise BodyCutShort(f"{cause}; no place can go on: {failure}") from failure
 
 

@@ -48,6 +48,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         "S3PROXY_UPSTREAM__CONNECT_TIMEOUT_S": str(CONNECT_S),
         "S3PROXY_UPSTREAM__FIRST_BYTE_TIMEOUT_S": str(FIRST_BYTE_S),
         "S3PROXY_UPSTREAM__PROGRESS_TIMEOUT_S": str(PROGRESS_S),
+        # Faults are for the requests of a test: probes would meet them, and end attempts early.
+        "S3PROXY_HEALTH__PROBE_INTERVAL_S": "3600",
+        "S3PROXY_HEALTH__FAILURES_TO_OPEN": "1000000",
     }
     with Gateway(base / "inner") as inner, FaultyRelay(inner.port) as relay:
         for name in ("target-far", "target-trusted"):
@@ -341,9 +344,9 @@ def test_blobs_of_uploads_that_failed_are_collected(deployment: Deployment) -> N
 
 
 DOWNLOADS = {
-    "closes": ("close", LARGE // 2),
-    "resets": ("reset", LARGE // 2),
-    "hangs": ("hang", LARGE // 2),
+    "closes": ("close", LARGE // 8),
+    "resets": ("reset", LARGE // 8),
+    "hangs": ("hang", LARGE // 8),
     "closes-early": ("close", 1000),
     "hangs-early": ("hang", 1000),
 }
@@ -366,7 +369,8 @@ def test_download_that_is_cut_short_never_looks_whole(deployment: Deployment, na
                 return time.monotonic() - started_s
             assert answer.status == (206 if headers else 200)
             assert not answer.whole, place
-            assert len(answer.body) <= after
+            # Of a managed bucket a body goes on where it broke off, twice.
+            assert len(answer.body) <= 3 * after
         return time.monotonic() - started_s
 
     requests = [(p, h) for p in PLACES for h in ({}, {"Range": f"bytes=0-{LARGE - 2}"})]
@@ -381,7 +385,7 @@ def test_download_that_is_cut_short_never_looks_whole(deployment: Deployment, na
 def test_copy_whose_source_is_cut_short_makes_no_object(deployment: Deployment) -> None:
     """From one backend to the other, through the gateway."""
     source = {"x-amz-copy-source": "/managed-far/large"}
-    with deployment.relay.doing(Fault(("GET",), answer_bytes=LARGE // 2, end="close")):
+    with deployment.relay.doing(Fault(("GET",), answer_bytes=LARGE // 8, end="close")):
         for place in ("managed-trusted", "attached-trusted"):
             answer = ask(deployment.gateway, "PUT", f"/{place}/new-large", source)
             assert answer.code in ("ServiceUnavailable", "InternalError"), answer
