@@ -48,7 +48,9 @@ def walk_rules(services: Services, bucket: BucketRecord) -> bytes:
     if rules is None:
         return b""
     facts = [services.facts[name] for name in sorted(services.facts)]
-    said = encode((rules, bucket.placement_revision, [msgspec.to_builtins(one) for one in facts]))
+    # In one order: that of a set is another in every process, and each start would walk anew.
+    told = [msgspec.to_builtins(one, order="deterministic") for one in facts]
+    said = encode((rules, bucket.placement_revision, told))
     return hashlib.blake2b(said, digest_size=16).digest()
 
 

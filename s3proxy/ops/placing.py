@@ -72,7 +72,10 @@ def plan_of(
     if not replicas and home not in services.draining and rules_of(services, bucket) is None:
         return None
     decision = decision_of(services, bucket, replicas, storage_class)
-    check(decision_of(services, bucket, replicas, storage_class, drained=False))
+    whole = decision
+    if services.draining:
+        whole = decision_of(services, bucket, replicas, storage_class, drained=False)
+    check(whole)
     if storage_class in services.settings.storage_classes and home not in decision.order:
         raise refused_class(storage_class)
     if not decision.writable:
