@@ -195,7 +195,7 @@ class Settling:
         """What came of it; `source`: the backend that the bytes are on, where it is down."""
         waits_for = "" if error else source or next(iter(steps.away), "")
         held = (*places, *self.added)
-        if steps.enough:
+        if steps.enough and not steps.add:
             removed = [place for n, place in enumerate(held) if n not in steps.keep]
         else:
             removed = self._damaged if len(self._damaged) < len(held) else []
