@@ -8,6 +8,7 @@ a provider says is checked, and passed over with a line in the report where it c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,7 @@ PROBLEMS_MAX: Final = 100
 # Blobs that are asked whose container it is, where no manifest says it.
 ASKED_MAX: Final = 50
 SAVE_S: Final = 5.0
+EVER_NS: Final = (1 << 63) - 2  # later than any time that is kept
 TASK: Final = "reindex"
 FAILURES: Final = (BackendError, TransportError, OSError, NotSound)
 
@@ -60,7 +62,8 @@ class ReindexReport(msgspec.Struct):
         counts: by outcome: buckets, manifests, versions added, updated, known, older (their place
             is taken by a newer one), incomplete (a blob is on no backend that was looked at),
             blobs, places added, recovered (without the id they had), parts and encrypted (blobs
-            that no manifest tells of), foreign (what is no name of ours).
+            that no manifest tells of), garbage (blobs that wait for the collector), foreign (what
+            is no name of ours).
         problems: the first of them, each a line; `problems_count` is of all.
     """
 
@@ -93,6 +96,7 @@ class Reindex:
         self._catalog = services.catalog
         self._backends = [_rebuildable(services, name) for name in backends]
         self._homes: dict[Home, BucketRecord] = {}
+        self._doomed: set[str] = set()
         self.report = ReindexReport()
 
     async def run(self) -> ReindexReport:
@@ -103,12 +107,23 @@ class Reindex:
                 done stays, and the next run goes on.
             KvError: the catalog failed.
         """
+        await self._give_up()
         await self._find_buckets()
         for home, bucket in self._homes.items():
             await self._walk(home, bucket, VERSIONS_PREFIX, self._take_manifest)
         for home, bucket in self._homes.items():
             await self._walk(home, bucket, "", self._take_blob)
         return self.report
+
+    async def _give_up(self) -> None:
+        """Learn which blobs are nobody's: of writes that never ended, and what is to be collected.
+
+        The collector takes them, whatever comes to point at them.
+        """
+        for intent in self._catalog.open_intents():
+            await self._catalog.drop_intent(intent.blob.id, garbage=intent.blob)
+        queued = self._catalog.due_garbage(EVER_NS, sys.maxsize)
+        self._doomed = {record.blob.id for record in queued}
 
     async def _find_buckets(self) -> None:
         """Find whose each container is, and have the buckets, as they were told last."""
@@ -229,6 +244,8 @@ class Reindex:
         seen = []
         for place in found.places[blob.id]:
             home = self._homes.get((place.backend, place.container))
+            if place.id in self._doomed:
+                continue
             if home is None or (home.tenant, home.name) != (bucket.tenant, bucket.name):
                 continue
             store = self._services.backend(place.backend).blobs(place.container)
@@ -249,6 +266,9 @@ class Reindex:
         key, tilde, blob_id = entry.key.rpartition("~")
         if not tilde or not about.is_blob_id(blob_id):
             self.report.count("foreign")
+            return
+        if blob_id in self._doomed:
+            self.report.count("garbage")
             return
         self.report.count("blobs")
         if key and self._is_place(bucket, key, blob_id):

@@ -26,6 +26,7 @@ from s3proxy.backends.store import PutOptions, Stat, Store
 from s3proxy.catalog.records import BlobRef, BucketRecord, Transfer
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.errors import TransportError
+from s3proxy.kv.errors import KvError
 from s3proxy.ops.about import Beside, Described, about_of, describe
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter
 from s3proxy.ops.payload_source import ObjectPayload
@@ -288,7 +289,7 @@ class _Transferring:
         try:
             if self._failure is None:
                 etags[number] = await self._copy_part(transfer, number)
-        except FAILURES as error:
+        except (*FAILURES, KvError) as error:
             self._failure = self._failure or error
         finally:
             limiter.release_on_behalf_of(number)
