@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from operator import itemgetter
 
 import click
@@ -39,6 +40,7 @@ COLUMNS: Columns = {
     "created": itemgetter("created"),
 }
 RATE = Amount(units=True)
+REQUESTS = click.FloatRange(0, 1e15)
 
 
 @click.group("key", short_help="Create, list, disable, enable and delete access keys.")
@@ -120,8 +122,8 @@ def key_enable(access_key: str, config_path: str | None) -> None:
 
 @key_group.command("limit")
 @click.argument("access_key")
-@click.option("--requests-per-s", type=click.FloatRange(0), default=0.0, help="In the long run.")
-@click.option("--requests-burst", type=click.FloatRange(0), default=0.0, help="At once.")
+@click.option("--requests-per-s", type=REQUESTS, default=0.0, help="In the long run.")
+@click.option("--requests-burst", type=REQUESTS, default=0.0, help="At once.")
 @click.option("--bytes-per-s", type=RATE, default=0, help="Of bodies, both ways, as 50MiB.")
 @click.option("--bytes-burst", type=RATE, default=0, help="At once.")
 @click.option("--unlimited", is_flag=True, help="At any rate, whatever the server's limits are.")
@@ -142,6 +144,8 @@ def key_limit(
     said = any(rates.values())
     if said + unlimited + server != 1:
         raise click.UsageError("say rates, or --unlimited, or --default")
+    if any(math.isnan(rate) for rate in rates.values()):
+        raise click.UsageError("nan is no rate")
     limits = RateLimits(**rates)
     if limits.idle_burst:
         raise click.UsageError("a burst needs its rate: --requests-per-s, --bytes-per-s")

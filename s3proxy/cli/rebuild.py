@@ -23,6 +23,7 @@ from s3proxy.cli.console import (
 from s3proxy.config import Config
 from s3proxy.http.errors import TransportError
 from s3proxy.offline import open_services
+from s3proxy.ops.call import Services
 from s3proxy.ops.reindex import Reindex, ReindexReport
 from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
 
@@ -131,6 +132,7 @@ def scrub(
 
     async def run(catalog: Catalog) -> ScrubReport:
         async with open_services(config, catalog) as services, trio.open_nursery() as nursery:
+            _check_names(services, options)
             running = Scrub(services, options)
             nursery.start_soon(_tell_progress, running.report, as_json)
             await running.run()
@@ -138,6 +140,22 @@ def scrub(
         return running.report
 
     _tell(with_catalog(config_path, run, made=True), as_json, "wrong")
+
+
+def _check_names(services: Services, options: ScrubOptions) -> None:
+    """Refuse names that would make a scrub look at nothing and call it sound.
+
+    Raises:
+        Failure: names the first that nobody has.
+    """
+    buckets = {bucket.name for bucket in services.catalog.scan_buckets()}
+    for kind, names, known in (
+        ("backend", options.backends, services.backends),
+        ("bucket", options.buckets, buckets),
+    ):
+        for name in names:
+            if name not in known:
+                raise Failure(f"there is no {kind} {name}")
 
 
 def _tell(report: Report, as_json: bool, what: str) -> None:

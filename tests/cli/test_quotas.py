@@ -129,6 +129,8 @@ def test_key_limit_set_replaced_and_left_to_the_server() -> None:
     assert listed()[0]["limits"] is None
     assert "say rates" in run("key", "limit", key).output
     assert "say rates" in run("key", "limit", key, "--unlimited", "--default").output
+    assert "nan is no rate" in run("key", "limit", key, "--requests-per-s", "nan").output
+    assert "not in the range" in run("key", "limit", key, "--requests-per-s", "inf").output
     assert "needs its rate" in run("key", "limit", key, "--bytes-burst", "1").output
     assert refusal("key", "limit", "AKIANOBODY", "--default") == "there is no access key AKIANOBODY"
 

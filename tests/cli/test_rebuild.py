@@ -26,6 +26,12 @@ def test_scrub_of_nothing_finds_nothing() -> None:
     assert json.loads(run("scrub", "--json").stdout)["problems_count"] == 0
 
 
+def test_scrub_of_a_name_that_nobody_has_is_refused() -> None:
+    created()
+    assert refusal("scrub", "--backend", "none") == "there is no backend none"
+    assert refusal("scrub", "--bucket", "none") == "there is no bucket none"
+
+
 def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:
     created()
     shown = json.loads(run("backend", "drain", "disk", "--json").stdout)
