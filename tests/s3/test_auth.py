@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -220,14 +221,17 @@ def test_authenticate_tolerates_an_accept_encoding_that_was_replaced(
 
 
 @pytest.mark.parametrize(
-    "head",
+    "make",
     [
-        sign(headers={"Accept-Encoding": "identity"}, secret_key="another"),
-        sign(headers={"Accept-Encoding": "snappy"}),
-        sign(secret_key="another"),
+        partial(sign, headers={"Accept-Encoding": "identity"}, secret_key="another"),
+        partial(sign, headers={"Accept-Encoding": "snappy"}),
+        partial(sign, secret_key="another"),
     ],
 )
-def test_authenticate_tolerates_nothing_else_that_does_not_match(head: RequestHead) -> None:
+def test_authenticate_tolerates_nothing_else_that_does_not_match(
+    make: Callable[[], RequestHead],
+) -> None:
+    head = make()  # signed now: these tests may come long after they were collected
     pairs = [(name, "x" if name == "accept-encoding" else value) for name, value in head.items()]
     with raises_s3("SignatureDoesNotMatch"):
         tolerant().authenticate(head_of("GET", "/bucket/key", pairs))
