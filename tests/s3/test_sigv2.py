@@ -129,7 +129,10 @@ def test_version_two_with_any_other_signature_is_refused(a: bytes, b: bytes) -> 
         (partial(make_head, Authorization="AWS nobody:c2ln"), "InvalidAccessKeyId"),
         (partial(make_head, Authorization=f"AWS {ACCESS_KEY}:c2ln"), "AccessDenied"),
         (partial(make_head, Authorization=f"AWS {ACCESS_KEY}:c2ln", Date="never"), "AccessDenied"),
-        (partial(make_head, target=f"/b/k?AWSAccessKeyId={ACCESS_KEY}&Signature=x"), "AccessDenied"),
+        (
+            partial(make_head, target=f"/b/k?AWSAccessKeyId={ACCESS_KEY}&Signature=x"),
+            "AccessDenied",
+        ),
         (
             partial(make_head, target=f"/b/k?AWSAccessKeyId={ACCESS_KEY}&Signature=x&Expires=soon"),
             "AccessDenied",
@@ -141,7 +144,11 @@ def test_version_two_with_any_other_signature_is_refused(a: bytes, b: bytes) -> 
         (partial(signed, "PUT", "/b/k?X-Amz-Acl=public-read"), "AccessDenied"),
         (partial(presigned, "GET", "/b/k?attributes"), "AccessDenied"),
         (
-            partial(signed, "PUT", headers={"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}),
+            partial(
+                signed,
+                "PUT",
+                headers={"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"},
+            ),
             "InvalidRequest",
         ),
     ],
