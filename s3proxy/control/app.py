@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from litestar import Litestar, MediaType, Response, get, head
+from litestar import Litestar, MediaType, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from s3proxy.control.api.assembly import api_router
+from s3proxy.control.api.door import Door
+from s3proxy.control.api.problems import HANDLERS
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services
 
@@ -23,8 +25,8 @@ _TOKEN = SecurityScheme(type="http", scheme="bearer", description="s3proxy token
 Probe = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
 
 
-def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) -> Litestar:
-    """The ASGI application.
+def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) -> Door:
+    """The ASGI application, behind its door.
 
     Args:
         metrics: rendered by /metrics.
@@ -43,29 +45,29 @@ def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) 
         healthy, parts = await ready()
         return Response(parts, status_code=200 if healthy else 503)
 
-    @head("/healthz", sync_to_thread=False)
-    def healthz_head() -> None:
-        """As GET, for checks that ask so."""
-
-    @head("/readyz")
-    async def readyz_head() -> Response[None]:
-        """As GET, for checks that ask so."""
-        return Response(None, status_code=(await readyz.fn()).status_code)
-
     @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
     def scrape() -> Response[bytes]:
         """All metrics in Prometheus's text format."""
         return Response(metrics.render(), media_type=METRICS_TYPE)
 
     api = [] if services is None else [api_router(services)]
-    return Litestar(
-        [healthz, healthz_head, readyz, readyz_head, scrape, *api],
-        # As JSON alone: the pages Litestar has for it run scripts from other people's servers.
+    app = Litestar(
+        [healthz, readyz, scrape, *api],
         openapi_config=OpenAPIConfig(
             title="s3proxy control API",
             version="1",
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[_Schema(path="/")],
             components=Components(security_schemes={"token": _TOKEN}),
         ),
+        exception_handlers=HANDLERS,
         logging_config=None,
     )
+    return Door(app, None if services is None else services.catalog)
+
+
+class _Schema(JsonRenderPlugin):
+    """As JSON alone: the pages Litestar has for it run scripts from other people's servers."""
+
+    def receive_router(self, router: Router) -> None:
+        """Leave out the page that tells of what is not there; the problem does."""
+        router.routes[:] = [route for route in router.routes if "{" not in route.path]

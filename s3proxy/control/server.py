@@ -7,11 +7,11 @@ import socket
 import trio
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio import serve
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 
 async def serve_control(
-    app: Litestar,
+    app: ASGIApp,
     listen: str,
     *,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,

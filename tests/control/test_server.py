@@ -52,8 +52,8 @@ async def test_readyz_one_part_down_is_unavailable_and_names_it() -> None:
 
 async def test_head_answers_as_get_does_without_a_body() -> None:
     async with control() as client:
-        answers = [await client.head(path) for path in ("/healthz", "/readyz")]
-        assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 2
+        answers = [await client.head(path) for path in ("/healthz", "/readyz", "/schema")]
+        assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 3
     async with control(one_down) as client:
         assert (await client.head("/readyz")).status_code == 503
 
@@ -66,15 +66,24 @@ async def test_metrics_are_prometheus_text() -> None:
         assert "# TYPE" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/healthz/more"])
-async def test_unknown_path_is_not_found(path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/nothing", "/healthz/more", "/schema/x", "/api/v1/x"])
+async def test_unknown_path_is_not_found_with_a_problem(path: str) -> None:
     async with control() as client:
-        assert (await client.get(path)).status_code == 404
+        answer = await client.get(path)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (answer.status_code, answer.json()["code"]) == (404, "NotFound")
 
 
-async def test_healthz_other_method_is_not_allowed() -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/schema"])
+async def test_other_method_is_not_allowed_with_a_problem_that_names_those_that_are(
+    path: str,
+) -> None:
     async with control() as client:
-        assert (await client.post("/healthz")).status_code == 405
+        answer = await client.post(path)
+        assert (answer.status_code, answer.json()["code"]) == (405, "MethodNotAllowed")
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+        allowed = await client.options(path)
+        assert (allowed.status_code, allowed.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
 
 
 async def test_serve_control_on_a_taken_address_raises_os_error() -> None:

@@ -17,9 +17,8 @@ from s3proxy.control.api import (
     tokens,
     users,
 )
-from s3proxy.control.api.dependencies import check_document, dependencies
-from s3proxy.control.api.guard import Verifier, guard_of
-from s3proxy.control.api.problems import HANDLERS
+from s3proxy.control.api.dependencies import check_request, dependencies
+from s3proxy.control.api.guard import guard_of
 from s3proxy.ops.call import Services
 
 BODY_BYTES_MAX = 1 << 20
@@ -40,14 +39,12 @@ ROUTERS = (
 
 def api_router(services: Services) -> Router:
     """The routes below /api/v1."""
-    catalog = services.catalog
     return Router(
         "/api/v1",
         route_handlers=[router() for router in ROUTERS],
-        guards=[guard_of(catalog, Verifier(catalog))],
+        guards=[guard_of(services.catalog)],
         dependencies=dependencies(services),
-        before_request=check_document,
-        exception_handlers=HANDLERS,
+        before_request=check_request,
         request_max_body_size=BODY_BYTES_MAX,
         security=[{"token": []}],
     )

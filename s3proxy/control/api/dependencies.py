@@ -10,7 +10,7 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
 
-from s3proxy.control.api.guard import Admin, admin_of
+from s3proxy.control.api.guard import Admin, asking
 from s3proxy.control.api.models import Page
 from s3proxy.control.api.problems import ApiError
 from s3proxy.ops.call import Services
@@ -28,22 +28,37 @@ def dependencies(services: Services) -> Mapping[str, Provide]:
     """`services: Using` and `admin: Asking` of handlers."""
     return {
         "services": Provide(lambda: services, sync_to_thread=False),
-        "admin": Provide(admin_of, sync_to_thread=False),
+        "admin": Provide(asking, sync_to_thread=False),
     }
 
 
-async def check_document(request: Request[Any, Any, Any]) -> None:
-    """Refuse a document that is no JSON, before a handler's model takes it.
+async def check_request(request: Request[Any, Any, Any]) -> None:
+    """Refuse what a handler would not see, or not as it was meant.
 
-    Litestar knows only some of the ways in which it can be none: not text, or nested without end.
+    Of a query Litestar ignores what it does not know and takes the last of what comes twice; of
+    documents it knows only some of the ways in which they can be no JSON: not text, or nested
+    without end.
 
     Raises:
         ApiError: BadRequest.
     """
-    if "data" not in request.route_handler.parsed_fn_signature.parameters:
-        return
+    wanted = request.route_handler.parsed_fn_signature.parameters
+    said = [name for name, _ in request.query_params.multi_items()]
+    for name in said:
+        found = wanted.get(name)
+        if found is None or not isinstance(found.kwarg_definition, QueryParameter):
+            raise ApiError(400, "BadRequest", f"There is no query parameter {name!r} here.")
+        if said.count(name) > 1:
+            raise ApiError(400, "BadRequest", f"The query parameter {name!r} comes twice.")
+    if "data" in wanted:
+        _check_json(await request.body())
+
+
+def _check_json(document: bytes) -> None:
+    if not document:
+        raise ApiError(400, "BadRequest", "A JSON document is needed, and there is none.")
     try:
-        msgspec.json.decode(await request.body())
+        msgspec.json.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "BadRequest", f"The document is not JSON: {error}") from error
 

@@ -24,7 +24,7 @@ from litestar.handlers import BaseRouteHandler
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import UnknownTenant
 from s3proxy.catalog.records import TokenRecord
-from s3proxy.catalog.tokens import ADMIN, is_secret_of, split_token
+from s3proxy.catalog.tokens import is_secret_of, split_token
 from s3proxy.control.api.problems import ApiError
 
 ADMIN_ONLY: Final = {"admin_only": True}
@@ -130,37 +130,17 @@ class Verifier:
         self._failures[identifier] = failed, self._clock()
 
 
-def guard_of(catalog: Catalog, verifier: Verifier) -> Guard:
+def guard_of(catalog: Catalog) -> Guard:
     """The guard of all routes: lets a request pass to its handler, or refuses it."""
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        text = _bearer(connection.headers.get("authorization", ""))
-        admin = _admin(catalog, await verifier.verify(text) if text else None)
-        connection.state.admin = admin
+        admin = admin_of(connection)
         tenant = connection.path_params.get("tenant")
         _check_role(admin, tenant, handler)
         if tenant is not None and not (admin.may_see(tenant) and catalog.get_tenant(tenant)):
             raise UnknownTenant(f"there is no tenant {tenant}")
 
     return guard
-
-
-def _bearer(authorization: str) -> str:
-    """The token in a header, "" for none."""
-    scheme, _, text = authorization.partition(" ")
-    return text.strip() if scheme.lower() == "bearer" else ""
-
-
-def _admin(catalog: Catalog, record: TokenRecord | None) -> Admin:
-    if record is None:
-        detail = "Send a token: `Authorization: Bearer s3p_...`; see s3proxy token create."
-        raise ApiError(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
-    if record.role == ADMIN:
-        return Admin(record.id)
-    tenant = catalog.get_tenant(record.tenant)
-    if tenant is None or not tenant.enabled:
-        raise ApiError(403, "Forbidden", "The tenant of this token is disabled.")
-    return Admin(record.id, record.tenant)
 
 
 def _check_role(admin: Admin, tenant: str | None, handler: BaseRouteHandler) -> None:
@@ -170,8 +150,13 @@ def _check_role(admin: Admin, tenant: str | None, handler: BaseRouteHandler) -> 
         raise ApiError(403, "Forbidden", "This needs a token of the role admin.")
 
 
-def admin_of(request: Request[Any, Any, Any]) -> Admin:
-    """Who asks, as the guard found out; a dependency of handlers."""
-    admin = request.state.admin
+def admin_of(connection: Connection) -> Admin:
+    """Who asks, as the door found out."""
+    admin = connection.auth
     assert isinstance(admin, Admin)
     return admin
+
+
+def asking(request: Request[Any, Any, Any]) -> Admin:
+    """Who asks; a dependency of handlers."""
+    return admin_of(request)

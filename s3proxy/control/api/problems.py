@@ -6,10 +6,12 @@ An error that no row here knows is a bug: it is logged with its traceback, and t
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
@@ -35,6 +37,16 @@ _STATUSES: dict[type[Exception], int] = {
     errors.DeleteConflict: 409,
     errors.LimitExceeded: 409,
     errors.UnsupportedBucket: 409,
+}
+
+# Of the framework's own refusals.
+_CODES: Final = {
+    400: "BadRequest",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+    500: "InternalError",
 }
 
 
@@ -64,6 +76,46 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
+def answer_of(path: str, error: Exception) -> Response[Problem]:
+    """What is answered to a request that ended in an error."""
+    if isinstance(error, ApiError):
+        return _answer(error.status, error.code, str(error), error.headers)
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    for kind in type(error).__mro__:
+        if kind in _STATUSES:
+            return _answer(_STATUSES[kind], type(error).__name__, str(error))
+    known = as_s3_error(error)
+    if known is not None:
+        if known.status >= 500:
+            logger.warning("control request failed", path=path, cause=str(error))
+        return _answer(known.status, known.code, known.message)
+    logger.error("unexpected error", path=path, exc_info=error)
+    return _answer(500, "InternalError", "An internal error occurred; the log says more.")
+
+
+def asgi_answer(path: str, error: Exception) -> ASGIResponse:
+    """The same for a request that has not come to the application."""
+    answer = answer_of(path, error)
+    return ASGIResponse(
+        body=msgspec.json.encode(answer.content),
+        status_code=answer.status_code,
+        headers=answer.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _of_http(error: HTTPException) -> Response[Problem]:
+    """The framework's own refusals."""
+    detail = error.detail
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        named = (f"{found.get('key', '')}: {found.get('message', '')}" for found in error.extra)
+        detail = "; ".join([detail, *named])
+    headers = {name: str(value) for name, value in (error.headers or {}).items()}
+    code = _CODES.get(error.status_code, "BadRequest")
+    return _answer(error.status_code, code, detail, headers)
+
+
 def _answer(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response[Problem]:
@@ -71,35 +123,8 @@ def _answer(
     return Response(problem, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _api(_request: Request[Any, Any, Any], error: ApiError) -> Response[Problem]:
-    return _answer(error.status, error.code, str(error), error.headers)
+def _handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    return answer_of(request.url.path, error)
 
 
-def _http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    detail = error.detail
-    if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        named = (f"{found.get('key', '')}: {found.get('message', '')}" for found in error.extra)
-        detail = "; ".join([detail, *named])
-    code = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
-    headers = {name: str(value) for name, value in (error.headers or {}).items()}
-    return _answer(error.status_code, code, detail, headers)
-
-
-def _other(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    for kind in type(error).__mro__:
-        if kind in _STATUSES:
-            return _answer(_STATUSES[kind], type(error).__name__, str(error))
-    known = as_s3_error(error)
-    if known is not None:
-        if known.status >= 500:
-            logger.warning("control request failed", path=request.url.path, cause=str(error))
-        return _answer(known.status, known.code, known.message)
-    logger.error("unexpected error", path=request.url.path, exc_info=error)
-    return _answer(500, "InternalError", "An internal error occurred; the log says more.")
-
-
-HANDLERS: ExceptionHandlersMap = {
-    ApiError: _api,
-    HTTPException: _http,
-    Exception: _other,
-}
+HANDLERS: ExceptionHandlersMap = {Exception: _handle}

@@ -5,22 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from s3proxy.control.app import build_app
-from s3proxy.metrics import Metrics
 from tests.control.api.desk import Desk
 
 # Of no tenant, and open to every administrator, who is answered for their own tenant alone.
 ANY_ROLE = {("GET", "/api/v1/tenants")}
 
 
-async def _ready() -> dict[str, str]:
-    return {}
-
-
-def routes(desk: Desk) -> list[tuple[str, str]]:
+async def routes(desk: Desk) -> list[tuple[str, str]]:
     """Method and path of each, with `{names}` for parameters."""
-    app = build_app(Metrics(), _ready, desk.services)
-    paths: dict[str, Any] = app.openapi_schema.to_schema()["paths"]
+    paths: dict[str, Any] = (await desk.client.get("/schema")).json()["paths"]
     found = [
         (method.upper(), path)
         for path, methods in paths.items()
@@ -36,7 +29,7 @@ def filled(path: str, tenant: str) -> str:
 
 
 async def test_every_route_is_closed_to_whoever_has_no_token(desk: Desk) -> None:
-    for method, path in routes(desk):
+    for method, path in await routes(desk):
         for token in ("", "s3p_aaaaaaaaaaaaaaaa_wrong"):
             answer = await desk.ask(method, filled(path, "main"), token=token)
             assert answer.status_code == 401, (method, path)
@@ -45,7 +38,7 @@ async def test_every_route_is_closed_to_whoever_has_no_token(desk: Desk) -> None
 async def test_every_route_is_closed_to_the_admin_of_another_tenant(desk: Desk) -> None:
     await desk.catalog.create_tenant("acme")
     token = await desk.tenant_admin("acme")
-    for method, path in routes(desk):
+    for method, path in await routes(desk):
         if (method, path) in ANY_ROLE:
             continue
         there = await desk.ask(method, filled(path, "main"), token=token)
@@ -57,6 +50,42 @@ async def test_every_route_is_closed_to_the_admin_of_another_tenant(desk: Desk) 
 
 
 async def test_every_route_of_a_tenant_that_is_not_there_says_so(desk: Desk) -> None:
-    for method, path in routes(desk):
+    for method, path in await routes(desk):
         if "{tenant}" in path:
             assert await desk.refusal(method, filled(path, "nobody")) == "404 UnknownTenant"
+
+
+async def test_path_that_is_no_route_is_not_told_to_strangers(desk: Desk) -> None:
+    for method, path in (("GET", "/nosuch"), ("GET", ""), ("PATCH", "/tenants"), ("HEAD", "/x")):
+        for under in (path, f"/{path}", f"{path}//"):
+            answer = await desk.ask(method, under, token="")
+            assert answer.status_code == 401, (method, under)
+    assert await desk.refusal("GET", "/nosuch") == "404 NotFound"
+    assert await desk.refusal("PATCH", "/tenants") == "405 MethodNotAllowed"
+
+
+async def test_head_is_answered_as_get_is_without_the_body(desk: Desk) -> None:
+    shown, head = await desk.ask("GET", "/tenants"), await desk.ask("HEAD", "/tenants")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == shown.headers["content-length"]
+    assert (await desk.ask("HEAD", "/tenants/nobody")).status_code == 404
+    assert (await desk.ask("HEAD", "/tenants", token="")).status_code == 401
+
+
+async def test_query_parameter_that_no_route_knows_or_that_comes_twice_is_refused(
+    desk: Desk,
+) -> None:
+    for method, path in await routes(desk):
+        target = f"{filled(path, 'main')}?limt=5"
+        assert await desk.refusal(method, target) == "400 BadRequest", (method, path)
+    assert await desk.refusal("GET", "/tenants?limit=1&limit=2") == "400 BadRequest"
+    assert await desk.refusal("GET", "/tenants/main/users?tenant=other") == "400 BadRequest"
+
+
+async def test_document_that_is_missing_or_too_large_is_refused(desk: Desk) -> None:
+    headers = {"Authorization": f"Bearer {desk.token}", "Content-Type": "application/json"}
+    for body, told in ((b"", "400 BadRequest"), (b" " * (2 << 20), "413 RequestEntityTooLarge")):
+        answer = await desk.client.post("/api/v1/tenants", content=body, headers=headers)
+        problem = answer.json()
+        assert f"{problem['status']} {problem['code']}" == told
+        assert answer.headers["content-type"] == "application/problem+json"

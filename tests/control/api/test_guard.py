@@ -137,3 +137,13 @@ async def test_verifier_hashes_nothing_for_an_id_that_is_none(
     verifier = Verifier(desk.catalog)
     assert await verifier.verify("s3p_aaaaaaaaaaaaaaaa_secret") is None
     assert hashes == []
+
+
+async def test_token_that_cannot_be_looked_up_is_answered_with_a_problem(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_identifier: str) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(desk.catalog, "get_token", broken)
+    assert await desk.refusal("GET", "/tenants") == "500 InternalError"
