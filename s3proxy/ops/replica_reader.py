@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec import Struct
 
-from s3proxy.backends.errors import BackendError, InvalidRange, NotFound, Unavailable
+from s3proxy.backends.errors import (
+    BackendError,
+    InvalidRange,
+    NoSuchContainer,
+    NotFound,
+    Unavailable,
+)
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
 from s3proxy.catalog.settling import Owing
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Services
 
 MISSING: Final = "The object's data is missing at its backend."
+_NO_CONTAINER: Final = "The backend does not have the bucket's data at present."
 # How often one body is asked again of places that have all broken off: each may cost a time-out.
 ROUNDS_MAX: Final = 2
 
@@ -101,7 +108,7 @@ async def open_place(services: Services, place: BlobRef, first: int, last: int) 
 
     Raises:
         S3Error: InternalError, the blob is missing or has another size; ServiceUnavailable, its
-            backend is not configured.
+            backend is not configured, or knows nothing of the whole container.
         BackendError: the backend failed.
     """
     if not place.backend:
@@ -112,6 +119,9 @@ async def open_place(services: Services, place: BlobRef, first: int, last: int) 
     store = services.backend(place.backend).blobs(place.container)
     try:
         reading = await store.open(place.name, first, last)
+    except NoSuchContainer as error:
+        # A wrong account, or a disk that is not mounted: that says nothing of this one blob.
+        raise S3Error("ServiceUnavailable", _NO_CONTAINER) from error
     except NotFound as error:
         raise S3Error("InternalError", MISSING) from error
     except InvalidRange as error:

@@ -13,6 +13,7 @@ from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.blob_records import GarbageRecord
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.records import BlobRef
 from s3proxy.log import get_logger
 
 logger = get_logger("collect")
@@ -87,12 +88,21 @@ class Collector:
             try:
                 # One that froze holds up what is due elsewhere until its breaker opens, no longer.
                 await self._health.attempt(blob.backend, partial(_remove, backend, record))
-            except NoSuchContainer:
-                deleted.append(record.id)  # its bucket was deleted since, and is gone there, too
             except (BackendError, OSError) as error:
+                if isinstance(error, NoSuchContainer) and self._is_removed(blob):
+                    deleted.append(record.id)
+                    return
                 logger.warning("blob not deleted, will retry", blob=blob.id, error=str(error))
             else:
                 deleted.append(record.id)
+
+    def _is_removed(self, blob: BlobRef) -> bool:
+        """Whether the container of a blob went with its bucket.
+
+        One that a bucket has, or had and still has to remove, will be there again: a provider may
+        say for a while that there is none.
+        """
+        return self._catalog.bucket_of_container(blob.backend, blob.container) is None
 
     async def wait_for_work(self) -> None:
         """Garbage becomes due by time alone."""

@@ -1,0 +1,58 @@
+"""A provider that says for a while that it has no such bucket."""
+
+from __future__ import annotations
+
+from s3proxy.workers.collect import POSTPONE_FEW_S, Collector
+from tests.ops.lab import Lab
+from tests.ops.test_scrub import far, store, with_copy
+from tests.s3.heads import raises_s3
+
+DATA = b"x" * 5000
+
+
+async def collect(lab: Lab) -> None:
+    lab.clock.ns += int((POSTPONE_FEW_S + 1) * 1e9)
+    await Collector(lab.catalog, lab.services.backends, clock=lambda: lab.clock.ns / 1e9).work()
+
+
+async def test_read_of_a_copy_whose_container_is_gone_forgets_no_place(s3_lab: Lab) -> None:
+    blob = await with_copy(s3_lab, DATA)
+    await store(s3_lab).delete(blob.name)
+    await s3_lab.services.backend("moto").delete_container(blob.container)
+    assert (await s3_lab.get("/far/key")).body == DATA
+    assert len(s3_lab.catalog.places_of(blob)) == 2
+    assert s3_lab.catalog.get_debt(blob.id) is None
+
+
+async def test_read_of_the_only_place_whose_container_is_gone_may_be_repeated(s3_lab: Lab) -> None:
+    await s3_lab.put("/far/key", DATA)
+    (blob,) = s3_lab.record("key", "far").blobs
+    await store(s3_lab).delete(blob.name)
+    await s3_lab.services.backend("moto").delete_container(blob.container)
+    with raises_s3("ServiceUnavailable"):
+        await s3_lab.get("/far/key")
+
+
+async def test_garbage_in_a_container_that_is_gone_is_forgotten_with_its_bucket(
+    s3_lab: Lab,
+) -> None:
+    await s3_lab.put("/far/key", DATA)
+    (blob,) = s3_lab.record("key", "far").blobs
+    backend = s3_lab.services.backend("moto")
+    await s3_lab.ask("DELETE", "/far/key")
+    await store(s3_lab).delete(blob.name)
+    await backend.delete_container(blob.container)
+    await collect(s3_lab)
+    assert s3_lab.garbage() == [blob.id]
+    await backend.create_container(blob.container)
+    await collect(s3_lab)
+    assert s3_lab.garbage() == []
+    await s3_lab.put("/far/key", DATA)
+    (blob,) = s3_lab.record("key", "far").blobs
+    await s3_lab.ask("DELETE", "/far/key")
+    await store(s3_lab).delete(blob.name)
+    container = far(s3_lab).container
+    await s3_lab.ask("DELETE", "/far")
+    assert s3_lab.catalog.bucket_of_container("moto", container) is None
+    await collect(s3_lab)
+    assert s3_lab.garbage() == []
