@@ -13,7 +13,6 @@ from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.blob_records import GarbageRecord
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.records import BlobRef
 from s3proxy.log import get_logger
 
 logger = get_logger("collect")
@@ -63,9 +62,11 @@ class Collector:
             self._sweep_at_s = now_s + SWEEP_S
         due = self._catalog.due_garbage(int(now_s * 1e9), BATCH)
         deleted: list[bytes] = []
+        homeless: list[GarbageRecord] = []
         async with trio.open_nursery() as nursery:
             for record in due:
-                nursery.start_soon(self._delete, record, deleted)
+                nursery.start_soon(self._delete, record, deleted, homeless)
+        deleted += [record.id for record in homeless if self._is_removed(record)]
         if deleted:
             await self._catalog.forget_garbage(deleted)
             self.deleted += len(deleted)
@@ -76,7 +77,9 @@ class Collector:
             await self._catalog.postpone_garbage(stubborn, int((now_s + pause_s) * 1e9))
         return len(due) == BATCH
 
-    async def _delete(self, record: GarbageRecord, deleted: list[bytes]) -> None:
+    async def _delete(
+        self, record: GarbageRecord, deleted: list[bytes], homeless: list[GarbageRecord]
+    ) -> None:
         blob = record.blob
         if not blob.backend:
             deleted.append(record.id)  # goes with the record
@@ -88,21 +91,25 @@ class Collector:
             try:
                 # One that froze holds up what is due elsewhere until its breaker opens, no longer.
                 await self._health.attempt(blob.backend, partial(_remove, backend, record))
+            except NoSuchContainer:
+                homeless.append(record)
             except (BackendError, OSError) as error:
-                if isinstance(error, NoSuchContainer) and self._is_removed(blob):
-                    deleted.append(record.id)
-                    return
                 logger.warning("blob not deleted, will retry", blob=blob.id, error=str(error))
             else:
                 deleted.append(record.id)
 
-    def _is_removed(self, blob: BlobRef) -> bool:
+    def _is_removed(self, record: GarbageRecord) -> bool:
         """Whether the container of a blob went with its bucket.
 
         One that a bucket has, or had and still has to remove, will be there again: a provider may
         say for a while that there is none.
         """
-        return self._catalog.bucket_of_container(blob.backend, blob.container) is None
+        blob = record.blob
+        if self._catalog.bucket_of_container(blob.backend, blob.container) is None:
+            return True
+        place = f"{blob.backend}/{blob.container}"
+        logger.warning("blob not deleted, its container is missing", blob=blob.id, container=place)
+        return False
 
     async def wait_for_work(self) -> None:
         """Garbage becomes due by time alone."""

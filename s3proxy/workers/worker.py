@@ -1,8 +1,10 @@
 """Supervision of background work: what a worker is, and the loop that runs one.
 
 running -> idle (wait_for_work) -> running …
-running -> backing off (OSError, BackendError, KvError) -> running …
+running -> backing off (OSError, BackendError, TransportError, KvError) -> running …
 anything else propagates: a bug takes the service down, after a clean close
+
+What a worker does several of at once fails in groups: these are as good as the worst in them.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from typing import Protocol
 import trio
 
 from s3proxy.backends.errors import BackendError
+from s3proxy.http.errors import TransportError
 from s3proxy.kv.errors import KvError
 from s3proxy.log import get_logger
 
 BACKOFF_S_MIN = 0.5
 BACKOFF_S_MAX = 60.0
+
+# What passes by itself, or is mended by whoever runs the gateway.
+FAILURES = (OSError, BackendError, TransportError, KvError)
 
 logger = get_logger("workers")
 
@@ -31,7 +37,7 @@ class Worker(Protocol):
         """Do a bounded piece; True when more is waiting.
 
         Raises:
-            OSError, BackendError, KvError: tried again after a pause.
+            OSError, BackendError, TransportError, KvError: tried again after a pause.
         """
 
     async def wait_for_work(self) -> None:
@@ -60,12 +66,12 @@ class Supervised:
                 if not more:
                     self.state = "idle"
                     await self.worker.wait_for_work()
-            except (OSError, BackendError, KvError) as error:
+            except (*FAILURES, BaseExceptionGroup) as error:
                 failures += 1
-                self._failed(error)
+                self._failed(_passing(error))
                 await trio.sleep(backoff_s(failures))
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         self.state = "backing off"
         self.errors += 1
         self.last_error = str(error)
@@ -76,3 +82,16 @@ def backoff_s(failures: int) -> float:
     """Exponential with full jitter on its upper half, so that workers do not retry in step."""
     ceiling = min(BACKOFF_S_MAX, BACKOFF_S_MIN * float(1 << min(failures - 1, 16)))
     return ceiling * random.uniform(0.5, 1.0)
+
+
+def _passing(error: BaseException) -> BaseException:
+    """The first failure of a group in which there are no others than FAILURES.
+
+    Raises:
+        BaseExceptionGroup: there are, or it is being cancelled.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        if error.split(FAILURES)[1] is not None:
+            raise error
+        error = error.exceptions[0]
+    return error

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from s3proxy.backends.store import Store
+from s3proxy.catalog.records import Owed
+from s3proxy.ops.replicate import copy_to
 from s3proxy.workers.collect import POSTPONE_FEW_S, Collector
 from tests.ops.lab import Lab
-from tests.ops.test_scrub import far, store, with_copy
 from tests.s3.heads import raises_s3
 
 DATA = b"x" * 5000
+
+
+def store(lab: Lab) -> Store:
+    return lab.services.backend("moto").blobs(lab.bucket("far").container)
 
 
 async def collect(lab: Lab) -> None:
@@ -16,7 +22,14 @@ async def collect(lab: Lab) -> None:
 
 
 async def test_read_of_a_copy_whose_container_is_gone_forgets_no_place(s3_lab: Lab) -> None:
-    blob = await with_copy(s3_lab, DATA)
+    await s3_lab.put("/far/key", DATA)
+    bucket, record = s3_lab.bucket("far"), s3_lab.record("key", "far")
+    (blob,) = record.blobs
+    copy = await copy_to(s3_lab.services, bucket, "key", [blob], "disk")
+    owed = [Owed(blob, copies=(blob, copy))]
+    await s3_lab.catalog.put_object(
+        bucket, "key", record, intents=[copy.id], replaces=record, owed=owed
+    )
     await store(s3_lab).delete(blob.name)
     await s3_lab.services.backend("moto").delete_container(blob.container)
     assert (await s3_lab.get("/far/key")).body == DATA
@@ -51,7 +64,7 @@ async def test_garbage_in_a_container_that_is_gone_is_forgotten_with_its_bucket(
     (blob,) = s3_lab.record("key", "far").blobs
     await s3_lab.ask("DELETE", "/far/key")
     await store(s3_lab).delete(blob.name)
-    container = far(s3_lab).container
+    container = blob.container
     await s3_lab.ask("DELETE", "/far")
     assert s3_lab.catalog.bucket_of_container("moto", container) is None
     await collect(s3_lab)

@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
+from s3proxy.http.errors import Disconnected
 from s3proxy.kv.errors import DiskFull
 from s3proxy.workers.worker import BACKOFF_S_MAX, BACKOFF_S_MIN, Supervised, backoff_s
 from tests.workers.fakes import unavailable
 
 IDLE_S = 10.0
+BROKEN = Disconnected("the connection broke")
 Step = Exception | bool
 
 
@@ -71,6 +73,21 @@ async def test_supervised_failure_that_passes_is_retried(
     assert BACKOFF_S_MIN / 2 <= pause_s <= BACKOFF_S_MIN
     assert (supervised.rounds, supervised.errors) == (1, 1)
     assert supervised.last_error == str(error)
+
+
+async def test_supervised_group_of_failures_that_pass_is_retried(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    group = ExceptionGroup("two at once", [ExceptionGroup("", [OSError("no route")]), BROKEN])
+    supervised = Supervised(Scripted(group, False))
+    await run_for(5, supervised.run)
+    assert (supervised.errors, supervised.last_error) == (1, "no route")
+
+
+async def test_supervised_group_with_a_bug_in_it_takes_the_service_down() -> None:
+    supervised = Supervised(Scripted(ExceptionGroup("two at once", [BROKEN, KeyError("bug")])))
+    with pytest.raises(ExceptionGroup, match="two at once"):
+        await supervised.run()
 
 
 async def test_supervised_repeated_failures_back_off_to_the_limit(
