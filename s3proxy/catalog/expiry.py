@@ -15,10 +15,11 @@ import msgspec
 
 from s3proxy.catalog import versions
 from s3proxy.catalog.buckets import require
+from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
 from s3proxy.catalog.objects import Deletion, delete
-from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
 from s3proxy.catalog.tables import INLINE
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.errors import S3Error
@@ -43,11 +44,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """Where a version's bytes are after they were copied; `intents`, `inline` as in put_object."""
+    """Where a version's bytes are after they were copied; the rest is as in put_object."""
 
     blobs: tuple[BlobRef, ...]
     intents: tuple[str, ...] = ()
     inline: dict[str, bytes] = {}
+    owed: Sequence[Owed] = ()
 
 
 def version_of(
@@ -140,7 +142,7 @@ class ExpiryTable:
             NoSuchBucket: the bucket is gone.
             IntentLost: the copies may have been deleted.
         """
-        due_ns, old = self._due_ns(), candidate.record
+        due_ns, now_ns, old = self._due_ns(), self._now_ns(), candidate.record
 
         def change(txn: Transaction) -> bool:
             now = require(txn, bucket)
@@ -157,6 +159,8 @@ class ExpiryTable:
             settle(txn, moved.intents)
             for name, data in moved.inline.items():
                 txn.put(INLINE, name.encode(), data)
+            name, owed = record.named_version, moved.owed
+            keep_owed(txn, now, candidate.key, owed, now_ns=now_ns, version_id=name)
             if announcer is not None:
                 announcer.changed(txn, candidate.key, record)
             return True

@@ -36,7 +36,7 @@ class Settlement(msgspec.Struct, frozen=True):
         debt: as it was claimed.
         places: those on which the decision was taken.
         added: copies that were made, with their intents open.
-        removed: places that are one too many, or not allowed.
+        removed: places that are one too many, or not allowed; the others were found sound.
         rest: what is still owed; None: nothing.
         bucket: needed for a blob in the catalog: its record comes to point at a copy.
     """
@@ -74,10 +74,7 @@ class SettlingTable:
             added = 0
             for one in found:
                 if _is_there(txn, now, one):
-                    debt = copies.debt_of(
-                        now, one.key, one.owed, now_ns=now_ns, version_id=one.version_id
-                    )
-                    copies.owe(txn, debt)
+                    copies.owe(txn, _debt_of(now, one, now_ns))
                     added += 1
             return added
 
@@ -87,33 +84,51 @@ class SettlingTable:
         """Keep what was done about a debt, in one transaction.
 
         Copies of a blob that is gone meanwhile become garbage. Where the debt is another by now
-        (renewed, since rules or places changed), copies are kept, but nothing is removed and the
-        debt stays. The last place is never removed.
+        (renewed, since rules or places changed), or the places or the bucket's rules are, copies
+        are kept, but nothing is removed and the debt stays, due at once. The last place is never
+        removed.
 
         Returns:
             Whether the blob is still there.
         """
-        due_ns = self._due_ns()
-        return await self._engine.commit(lambda txn: _settle(txn, settlement, due_ns))
+        due_ns, now_ns = self._due_ns(), self._now_ns()
+        return await self._engine.commit(lambda txn: _settle(txn, settlement, due_ns, now_ns))
 
-    async def remove_place(self, blob: BlobRef, place: BlobRef) -> bool:
-        """Forget a place that has not got the bytes; it becomes garbage.
+    async def remove_place(
+        self, bucket: BucketRecord, owing: Owing, place: BlobRef, sound: BlobRef
+    ) -> bool:
+        """Forget a place that has not got the bytes, and owe for it: it becomes garbage.
 
+        Args:
+            owing: what is owed then.
+            sound: another place, which was found to have them.
         Returns:
-            False when it is the only place, or none: nothing was changed.
+            False when either is no place any more, or nothing points at the blob: nothing was
+            changed.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
         """
-        due_ns = self._due_ns()
+        due_ns, now_ns = self._due_ns(), self._now_ns()
+        blob = owing.owed.blob
 
         def change(txn: Transaction) -> bool:
+            now = require(txn, bucket)
             record = copies.read(txn, blob)
             places = tuple(one for one in record.places if one.id != place.id)
-            if not places or len(places) == len(record.places):
+            gone = sound not in places or len(places) == len(record.places)
+            if gone or not _is_there(txn, now, owing):
                 return False
             copies.store(txn, blob, msgspec.structs.replace(record, places=places))
             queue(txn, place, due_ns)
+            copies.owe(txn, _debt_of(now, owing, now_ns))
             return True
 
         return await self._engine.commit(change)
+
+
+def _debt_of(bucket: BucketRecord, one: Owing, now_ns: int) -> DebtRecord:
+    return copies.debt_of(bucket, one.key, one.owed, now_ns=now_ns, version_id=one.version_id)
 
 
 def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:
@@ -125,7 +140,7 @@ def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:
     return record is not None and blob in record.blobs
 
 
-def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
+def _settle(txn: Transaction, settlement: Settlement, due_ns: int, now_ns: int) -> bool:
     blob = settlement.debt.blob
     debt = debts.find(txn, blob.id)
     # A copy without its intent was given up meanwhile.
@@ -136,31 +151,44 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int) -> bool:
         return False
     record = copies.read(txn, blob)
     places = (*record.places, *added)
+    rest = settlement.rest
     same = debt == settlement.debt
+    if same and not _is_as_seen(txn, settlement, record):
+        same, rest = False, msgspec.structs.replace(debt, due_ns=now_ns, lease="")
+        debts.store(txn, rest)
     outside = [place for place in places if place.backend and place not in settlement.removed]
     if same and not blob.backend and outside and settlement.bucket is not None:
         surplus = [place for place in places if place.backend and place not in outside]
         for place in surplus:
             queue(txn, place, due_ns)
         return _move_out(txn, settlement, outside, due_ns)
-    if same and set(settlement.places) <= set(places):
+    if same:
         removed = [place for place in settlement.removed if place in places]
         if len(removed) < len(places):
             places = tuple(place for place in places if place not in removed)
             for place in removed:
                 queue(txn, place, due_ns)
     transfers = record.transfers
-    if same and settlement.rest is None:
+    if same and rest is None:
         debts.remove(txn, blob.id)
         for copy, upload_id in copies.take_transfers(txn, record):
             queue(txn, copy, due_ns, upload_id)
         transfers = ()
-    elif same and settlement.rest is not None:
-        debts.store(txn, settlement.rest)
+    elif same and rest is not None:
+        debts.store(txn, rest)
     copies.store(txn, blob, CopiesRecord(places=places, transfers=transfers))
     if places != record.places:
         _note_manifest(txn, settlement.debt)
     return True
+
+
+def _is_as_seen(view: Snapshot, settlement: Settlement, record: CopiesRecord) -> bool:
+    """Whether a blob's places, and its bucket's rules, are those that it was decided on."""
+    if set(record.places) != set(settlement.places):
+        return False
+    seen, debt = settlement.bucket, settlement.debt
+    now = None if seen is None else current(view, debt.tenant, debt.bucket)
+    return seen is None or now is None or now.placement_revision == seen.placement_revision
 
 
 def _note_manifest(txn: Transaction, debt: DebtRecord) -> None:

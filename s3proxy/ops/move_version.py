@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3proxy.catalog.expiry import Candidate, Moved
-from s3proxy.catalog.settling import Owing
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.blob_writer import DAMAGED, BlobWriter, WrittenBlob
 from s3proxy.ops.managed import ManagedNamespace
@@ -73,14 +72,8 @@ async def _move_placed(
     """Change the class alone: the bytes follow as a debt, by the bucket's rules."""
     record = candidate.record
     announcer = announcer_for(services, bucket, "LifecycleTransition", LIFECYCLE)
-    moved = Moved(record.blobs)
-    if not await services.catalog.move_version(bucket, candidate, moved, announcer):
-        return False
-    owed = owed_for(services, record.blobs, plan)
-    found = [Owing(candidate.key, one, record.named_version) for one in owed]
-    if found:
-        await services.catalog.add_debts(bucket, found)
-    return True
+    moved = Moved(record.blobs, owed=owed_for(services, record.blobs, plan))
+    return await services.catalog.move_version(bucket, candidate, moved, announcer)
 
 
 async def _copied(

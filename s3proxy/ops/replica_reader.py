@@ -41,7 +41,8 @@ _NO_CONTAINER: Final = "The backend does not have the bucket's data at present."
 # How often one body is asked again of places that have all broken off: each may cost a time-out.
 ROUNDS_MAX: Final = 2
 
-Damage = Callable[[BlobRef], Awaitable[None]]
+# Told of a place that has lost the blob, and of one that has it.
+Damage = Callable[[BlobRef, BlobRef], Awaitable[None]]
 
 
 class Mender(Struct, eq=False):
@@ -57,14 +58,12 @@ class Mender(Struct, eq=False):
     version_id: str
     blob: BlobRef
 
-    async def __call__(self, place: BlobRef) -> None:
-        """Have the copy made anew; the blob is known to be elsewhere."""
-        catalog = self.services.catalog
+    async def __call__(self, place: BlobRef, sound: BlobRef) -> None:
+        """Have the copy made anew; the blob is at `sound`."""
         owed = Owed(self.blob, targets=(place.backend,))
+        owing = Owing(self.key, owed, self.version_id)
         try:
-            if await catalog.remove_place(self.blob, place):
-                owing = Owing(self.key, owed, self.version_id)
-                await catalog.add_debts(self.bucket, [owing])
+            await self.services.catalog.remove_place(self.bucket, owing, place, sound)
         except (CatalogError, KvError):
             return  # the next reader, or a scrub, finds it again
 
@@ -88,7 +87,8 @@ async def open_replica(
 
     Args:
         places: all that hold the same bytes, at least one.
-        damaged: awaited with a place where the blob is missing, or has another size.
+        damaged: awaited with a place where the blob is missing, or has another size, and with the
+            one that has it.
     Raises:
         S3Error: ServiceUnavailable, InternalError; no place has the blob, and for one of them that
             is because its backend does not answer, or all that answered have lost it.
@@ -165,7 +165,7 @@ class Replicas:
                 left = health.order(left[1:])
                 continue
             health.counts.read_failovers += bool(failed)
-            await self._tell(failed)
+            await self._tell(failed, opened.place)
             return opened
         raise _worst([error for _, error in failed])
 
@@ -200,13 +200,13 @@ class Replicas:
         health.counts.hedges_won += race.won.place is not left[0]
         return race.won
 
-    async def _tell(self, failed: list[tuple[BlobRef, Exception]]) -> None:
+    async def _tell(self, failed: list[tuple[BlobRef, Exception]], sound: BlobRef) -> None:
         """Have what is missing or damaged mended, now that the bytes are known to be elsewhere."""
         if self._damaged is None:
             return
         for place, error in failed:
             if isinstance(error, S3Error) and error.code == "InternalError":
-                await self._damaged(place)
+                await self._damaged(place, sound)
 
 
 class _Race:

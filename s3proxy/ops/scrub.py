@@ -20,7 +20,7 @@ import trio
 
 from s3proxy.backends.errors import BackendError, NotFound
 from s3proxy.catalog.errors import NoSuchBucket
-from s3proxy.catalog.records import BlobRef, BucketRecord, ProgressRecord
+from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord
 from s3proxy.catalog.settling import Owing
 from s3proxy.http.errors import TransportError
 from s3proxy.ops import about
@@ -42,6 +42,7 @@ OBJECTS_PER_S: Final = 1000
 UNKNOWN_GRACE_S: Final = 86_400.0
 PAGE_ROWS: Final = 1000
 SAVE_S: Final = 5.0
+OWE_AT_ONCE: Final = 256
 PROBLEMS_MAX: Final = 100
 TASK: Final = "scrub"
 READ_BYTES: Final = 1 << 20
@@ -56,7 +57,8 @@ class ScrubReport(msgspec.Struct):
     Attributes:
         counts: by outcome: checked; missing, wrong_size, wrong_hash (places), healed (of these, now
             owed), lost (the blob's only place); read (deep), unverifiable (no hash is known);
-            unknown (blobs nobody knows), removed (of these, now garbage), young (may be of a write
+            owed (blobs with other copies than the rules want, found by the way); unknown (blobs
+            nobody knows), removed (of these, now garbage), young (may be of a write
             under way), locked; manifests; foreign (no names of ours); unreachable (containers).
         problems: the first of them, each a line; `problems_count` is of all.
     """
@@ -152,6 +154,7 @@ class _Container:
         self._saved_s = trio.current_time()
         self._looked = 0
         self._began_ns = services.clock_ns()
+        self._owing: list[Owing] = []
 
     async def run(self) -> None:
         """Merge, and act on each difference."""
@@ -200,11 +203,13 @@ class _Container:
 
     async def _save(self, cursor: str, *, done: bool = False) -> None:
         self._saved_s = trio.current_time()
+        await self._owe(0)
         record = ProgressRecord(round=0, cursor=cursor, done=done)
         await self._catalog.put_progress(self._bucket, self._task, record)
 
     async def _check_listed(self, wanted: Expected, there: ListedObject) -> None:
         self._report.count("checked")
+        await self._compare_with_rules(wanted)
         if there.size != wanted.place.size:
             await self._check_alone(wanted, counted=True)
         elif self._options.deep or _differs(wanted.md5, there.etag):
@@ -214,6 +219,7 @@ class _Container:
         """Ask for one place by itself."""
         if not counted:
             self._report.count("checked")
+            await self._compare_with_rules(wanted)
         try:
             stat = await self._store.head(wanted.place.name)
         except NotFound:
@@ -223,6 +229,25 @@ class _Container:
             await self._wrong(wanted, "wrong_size")
         elif self._options.deep or _differs(wanted.md5, stat.etag):
             await self._check_bytes(wanted)
+
+    async def _compare_with_rules(self, wanted: Expected) -> None:
+        """Owe for a blob whose copies are not those that its rules want."""
+        if not self._options.heal or self._catalog.get_debt(wanted.blob.id) is not None:
+            return
+        record = wanted.record
+        replicas = replicas_of(record.tags)
+        decision = decision_of(self._services, self._bucket, replicas, record.storage_class)
+        owed = owed_for(self._services, wanted.blob, decision, replicas)
+        if owed is not None:
+            self._owing.append(Owing(wanted.key, owed, record.named_version))
+            await self._owe(OWE_AT_ONCE)
+
+    async def _owe(self, least: int) -> None:
+        """Write the debts that were found, once there are so many."""
+        if len(self._owing) > least:
+            found, self._owing = self._owing, []
+            for _ in range(await self._catalog.add_debts(self._bucket, found)):
+                self._report.count("owed")
 
     async def _check_bytes(self, wanted: Expected) -> None:
         if not wanted.md5:
@@ -246,7 +271,8 @@ class _Container:
         self._report.count(what)
         where = f"{'/'.join(self._home)}: {wanted.place.name}"
         others = [place for place in places if place.id != wanted.place.id]
-        if not await self._any_good(wanted, others):
+        sound = await self._any_good(wanted, others)
+        if sound is None:
             self._report.count("lost")
             version = wanted.record.named_version
             self._report.problem(f"{where}: {what}, and nowhere else; {wanted.key} {version}: LOST")
@@ -254,18 +280,13 @@ class _Container:
         self._report.problem(f"{where}: {what}; there are other copies")
         if not self._options.heal:
             return
-        if not await self._catalog.remove_place(wanted.blob, wanted.place):
-            return
-        replicas = replicas_of(now.tags)
-        decision = decision_of(self._services, self._bucket, replicas, now.storage_class)
-        owed = owed_for(self._services, wanted.blob, decision, replicas)
-        if owed is not None:
-            owing = Owing(wanted.key, owed, now.named_version)
-            await self._catalog.add_debts(self._bucket, [owing])
-        self._report.count("healed")
+        owed = Owed(wanted.blob, targets=(self._home[0],), replicas=replicas_of(now.tags))
+        owing = Owing(wanted.key, owed, now.named_version)
+        if await self._catalog.remove_place(self._bucket, owing, wanted.place, sound):
+            self._report.count("healed")
 
-    async def _any_good(self, wanted: Expected, others: list[BlobRef]) -> bool:
-        """Whether another place has the bytes, as far as can be told."""
+    async def _any_good(self, wanted: Expected, others: list[BlobRef]) -> BlobRef | None:
+        """Another place that has the bytes, as far as can be told."""
         for place in others:
             backend = self._services.backends.get(place.backend)
             if backend is None:
@@ -276,10 +297,10 @@ class _Container:
                 if stat.size != place.size:
                     continue
                 if not wanted.md5 or await _md5(store, place) == wanted.md5:
-                    return True
+                    return place
             except FAILURES:
                 continue
-        return False
+        return None
 
     async def _check_unknown(self, there: ListedObject) -> None:
         key, tilde, blob_id = there.key.rpartition("~")

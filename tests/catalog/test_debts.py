@@ -271,13 +271,3 @@ async def test_add_debts_of_what_is_gone_is_passed_over(tmp_path: Path) -> None:
         owing = [Owing("k", Owed(place, (), ("us",)), "null"), Owing("no", Owed(place), "null")]
         assert await catalog.add_debts(bucket, owing) == 0
         assert rows(catalog, COPIES, DEBTS, DEBT_ORDER) == 0
-
-
-async def test_remove_place_leaves_the_last(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (catalog, bucket):
-        places = await put_owed(catalog, bucket, "k", 2)
-        assert await catalog.remove_place(places[0], places[0])
-        assert not await catalog.remove_place(places[0], places[1])
-        assert catalog.places_of(places[0]) == (places[1],)
-        await catalog.delete_object(bucket, Deletion("k"))
-        assert garbage_blobs(catalog) == {place.id for place in places}

@@ -5,9 +5,11 @@ import pytest
 from s3proxy.backends.errors import NotFound
 from s3proxy.catalog.expiry import Candidate
 from s3proxy.catalog.records import ObjectRecord
+from s3proxy.catalog.tables import OBJECTS
 from s3proxy.ops.move_version import move_version
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.lifecycle import Verdict
+from s3proxy.s3.placement import Rules
 from tests.ops.lab import Lab, md5
 from tests.ops.uploads import put_parts
 
@@ -69,3 +71,18 @@ async def test_move_of_bytes_that_are_missing_is_an_error(lab: Lab) -> None:
     assert lab.record("k") == record
     assert not lab.catalog.open_intents()
     assert len(lab.garbage()) == 1  # the copy of the first
+
+
+async def test_move_by_rules_owes_in_the_transaction_that_changes_the_class(lab: Lab) -> None:
+    await lab.put("/www/k", DATA)
+    lab.services.default_rules = Rules(replicas=1)
+    (blob,) = lab.record("k").blobs
+    owed: list[bool] = []
+    lab.catalog.engine.on_change(
+        lambda: owed.append(lab.catalog.get_debt(blob.id) is not None), OBJECTS
+    )
+    assert await move(lab, "k")
+    assert owed == [True]
+    debt = lab.catalog.get_debt(blob.id)
+    assert debt is not None
+    assert debt.targets == ("moto",)

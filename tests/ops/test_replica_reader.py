@@ -51,7 +51,8 @@ class Lab:
     def places(self, data: bytes = DATA) -> list[BlobRef]:
         return [self.place(name, data) for name in NAMES]
 
-    async def note(self, place: BlobRef) -> None:
+    async def note(self, place: BlobRef, sound: BlobRef) -> None:
+        assert sound != place
         self.damaged.append(place.backend)
 
     async def open(self, places: Sequence[BlobRef], first: int = 0, last: int = -1) -> Body:

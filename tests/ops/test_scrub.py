@@ -159,3 +159,16 @@ async def test_scrub_names_come_in_the_order_of_listings(s3_lab: Lab) -> None:
         expected = ExpectedNames(s3_lab.services, bucket, "moto", bucket.container)
         found = [one.place.name.encode() async for one in expected.after(start.decode())]
         assert found == [name for name in names if name > start]
+
+
+async def test_scrub_blob_with_fewer_copies_than_the_rules_want_is_owed(s3_lab: Lab) -> None:
+    await s3_lab.put("/far/key", b"x" * 5000)
+    (blob,) = record_of(s3_lab).blobs
+    s3_lab.services.default_rules = RULES
+    assert (await scrubbed(s3_lab, heal=False)).counts == {"checked": 1}
+    report = await scrubbed(s3_lab)
+    assert report.counts == {"checked": 1, "owed": 1}
+    debt = s3_lab.catalog.get_debt(blob.id)
+    assert debt is not None
+    assert (debt.targets, debt.version_id) == (("disk",), "null")
+    assert (await scrubbed(s3_lab)).counts == {"checked": 1}
