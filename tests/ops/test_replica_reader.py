@@ -155,6 +155,7 @@ async def tls_sink(lab: Lab, directory: Path) -> Sink:
 
 async def test_replica_first_place_that_works_answers(lab: Lab) -> None:
     assert await lab.read(lab.places()) == DATA
+    lab.forget()  # on a busy machine the first may have been slow
     assert await lab.read(lab.places(), 5, 70_000) == DATA[5:70_001]
     assert lab.gets() == {"a": 2}
     assert lab.idle()
