@@ -170,10 +170,10 @@ class ObjectTable:
         truncated = len(rows) > limit
         del rows[limit:]
         return ListPage(
-            objects=_listed([(key, value) for key, value in rows if value is not None]),
-            common_prefixes=[key.decode() for key, value in rows if value is None],
-            truncated=truncated,
-            next_after=rows[-1][0].decode() if truncated else "",
+            _listed([(key, value) for key, value in rows if value is not None]),
+            [key.decode() for key, value in rows if value is None] if delimiter else [],
+            truncated,
+            rows[-1][0].decode() if truncated else "",
         )
 
     async def put_object(

@@ -13,6 +13,7 @@ from s3proxy.s3.listing import (
     parse_list_objects_v2,
 )
 from s3proxy.s3.xml import Owner
+from s3proxy.s3.xml_listings import NOBODY
 from s3proxy.s3.xml_listings import list_objects as list_result
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ async def _answer(call: Call, parameters: ListParameters) -> Response:
         page = await namespace.list_page(
             parameters.prefix, parameters.delimiter, parameters.after, parameters.max_keys
         )
+    if not parameters.shows_owner:
+        return Response(200, XML_HEADERS, list_result(call.bucket.name, parameters, page))
     owner = owner_of(call, call.bucket)
-    others = _others(call, page) if parameters.shows_owner and not call.access.enforced else {}
+    others = NOBODY if call.access.enforced else _others(call, page)
     document = list_result(call.bucket.name, parameters, page, owner=owner, others=others)
     return Response(200, XML_HEADERS, document)
 

@@ -96,7 +96,7 @@ def list_objects(
     """ListBucketResult of either version.
 
     Args:
-        owner: of all objects; in version 2 shown only when fetch-owner asks for it.
+        owner: of all objects; None: not shown, as in version 2 without fetch-owner.
         others: owners of single objects, by key.
     """
     encode = url_encode if parameters.url_encoded else escape
@@ -114,8 +114,7 @@ def list_objects(
     if parameters.url_encoded:
         content.append("<EncodingType>url</EncodingType>")
     content.append(f"<IsTruncated>{_boolean(page.truncated)}</IsTruncated>")
-    shown = owner if parameters.shows_owner else None
-    rows = _contents(page.objects, shown, others, parameters.url_encoded)
+    rows = _contents(page.objects, owner, others, parameters.url_encoded)
     prefixes = "".join(_common_prefixes(page.common_prefixes, encode))
     return document_around("ListBucketResult", "".join(content), rows, prefixes)
 

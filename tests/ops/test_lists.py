@@ -38,6 +38,17 @@ async def test_list_objects_v2_pages_through_everything(lab: Lab, bucket: str) -
 
 
 @BUCKETS
+@pytest.mark.parametrize(
+    ("query", "count"), [("list-type=2", 0), ("list-type=2&fetch-owner=true", 1), ("marker=", 1)]
+)
+async def test_list_objects_shows_owners_where_asked_and_in_version_1(
+    lab: Lab, bucket: str, query: str, count: int
+) -> None:
+    await lab.put(f"/{bucket}/a", b"a")
+    assert len((await lab.get(f"/{bucket}?{query}")).texts("DisplayName")) == count
+
+
+@BUCKETS
 async def test_list_objects_groups_at_the_delimiter(lab: Lab, bucket: str) -> None:
     await filled(lab, bucket)
     page = await lab.get(f"/{bucket}?list-type=2&delimiter=/")

@@ -77,8 +77,8 @@ def test_list_objects_v2_reads_back() -> None:
     }
 
 
-def test_list_objects_v2_without_fetch_owner_names_none() -> None:
-    body = list_objects("bucket", parse_list_objects_v2({}), page_of("a"), owner=OWNER)
+def test_list_objects_v2_without_an_owner_names_none() -> None:
+    body = list_objects("bucket", parse_list_objects_v2({}), page_of("a"))
     found = parse("ListObjectsV2", body)
     assert "Owner" not in found["Contents"][0]
     assert "NextContinuationToken" not in found
