@@ -16,6 +16,7 @@ ROWS = (
     ("http", "kv"),
     ("catalog", "backends", "placement", "delivery"),
     ("ops",),
+    ("views",),
     ("log", "metrics"),
     ("gateway", "workers", "control"),
     ("config_backends",),

@@ -87,8 +87,8 @@ class BucketExists(S3Error):
 class NoSuchBucket(S3Error):
     """The bucket is not there, or was deleted and made anew since it was looked up."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__("NoSuchBucket", BucketName=name)
+    def __init__(self, name: str, message: str = "") -> None:
+        super().__init__("NoSuchBucket", message, BucketName=name)
 
 
 class BucketNotEmpty(S3Error):

@@ -8,12 +8,9 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownTenant
-from s3proxy.catalog.records import BucketRecord
 from s3proxy.cli.amounts import told_bytes
 from s3proxy.cli.console import (
     Columns,
-    Failure,
     config_option,
     json_option,
     print_list,
@@ -23,7 +20,8 @@ from s3proxy.cli.console import (
 )
 from s3proxy.cli.placement import bucket_placement
 from s3proxy.cli.regions import region_group
-from s3proxy.control.api.buckets import BucketDetails, bucket_of, details_of
+from s3proxy.views.buckets import BucketDetails, bucket_of, details_of
+from s3proxy.views.lookup import found_bucket, found_tenant
 
 
 def _used(row: dict[str, Any], what: str) -> str:
@@ -60,8 +58,8 @@ def bucket_list(tenant: str | None, config_path: str | None, as_json: bool) -> N
     """List buckets by tenant and name; usage where it is counted, for a quota."""
 
     async def read(catalog: Catalog) -> list[Any]:
-        if tenant is not None and catalog.get_tenant(tenant) is None:
-            raise UnknownTenant(f"there is no tenant {tenant}")
+        if tenant is not None:
+            found_tenant(catalog, tenant)
         found = catalog.scan_buckets() if tenant is None else catalog.list_buckets(tenant)
         return [msgspec.to_builtins(bucket_of(catalog, record)) for record in found]
 
@@ -85,18 +83,6 @@ def bucket_show(bucket: str, tenant: str, config_path: str | None, as_json: bool
         return
     for name, value in _lines(shown):
         click.echo(f"{name:<15} {value}")
-
-
-def found_bucket(catalog: Catalog, name: str, tenant: str) -> BucketRecord:
-    """The bucket of that name.
-
-    Raises:
-        Failure: there is none.
-    """
-    found = catalog.get_bucket(name, tenant)
-    if found is None:
-        raise Failure(f"the tenant {tenant} has no bucket {name}")
-    return found
 
 
 def _lines(shown: BucketDetails) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from s3proxy.config import Config
 from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
+from s3proxy.s3.errors import S3Error
 from s3proxy.s3.tenants import MAIN
 
 T = TypeVar("T")
@@ -50,10 +51,10 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print without a traceback."""
-        click.echo(f"s3proxy: {self.message}", err=True, file=file)
+        click.echo(f"s3proxy: {printable(self.message)}", err=True, file=file)
 
 
-MENDABLE = (Failure, StartError, CatalogError, KvError, BackendError)
+MENDABLE = (Failure, StartError, CatalogError, KvError, BackendError, S3Error)
 
 
 def load_config(path: str | None, *, with_files: bool = False) -> Config:
@@ -97,16 +98,23 @@ def guard(run: Callable[[], T]) -> T:
     try:
         return run()
     except MENDABLE as error:
-        raise Failure(str(error)) from error
+        raise Failure(_told(error)) from error
     except BaseExceptionGroup as group:
         mendable, other = group.split(MENDABLE)
         if mendable is None or other is not None:
             raise
-        raise Failure(str(_first(mendable))) from group
+        raise Failure(_told(_first(mendable))) from group
 
 
 def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _told(error: BaseException) -> str:
+    if not isinstance(error, S3Error):
+        return str(error)
+    named = error.fields.get("BucketName") or error.fields.get("Key") or ""
+    return error.message if named in error.message else f"{named}: {error.message}"
 
 
 def change_catalog(config_path: str | None, change: Callable[[Catalog], Awaitable[object]]) -> None:
@@ -141,8 +149,12 @@ def print_list(rows: Sequence[Row], as_json: bool, columns: Columns) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text that may hold anything, as a key does, without markup and what moves a cursor."""
-    return escape("".join(char if char.isprintable() else "?" for char in text))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Text that may hold anything, as a key does, without what moves a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def to_json(value: object) -> str:

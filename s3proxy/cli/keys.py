@@ -10,7 +10,7 @@ import msgspec
 
 from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownKey, UnknownTenant
+from s3proxy.catalog.errors import UnknownKey
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.cli.amounts import Amount
 from s3proxy.cli.console import (
@@ -25,10 +25,11 @@ from s3proxy.cli.console import (
     with_catalog,
     yes_option,
 )
-from s3proxy.cli.users import found_user, user_name
-from s3proxy.control.api.models import key_of
+from s3proxy.cli.users import user_name
 from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.tenants import MAIN
+from s3proxy.views.identities import key_of
+from s3proxy.views.lookup import found_tenant, found_user
 
 COLUMNS: Columns = {
     "access key": itemgetter("access_key"),
@@ -94,8 +95,7 @@ def key_list(tenant: str | None, user: str | None, config_path: str | None, as_j
             return catalog.list_tenant_keys(owner.tenant, owner.user_id)
         if tenant is None:
             return catalog.list_keys()
-        if catalog.get_tenant(tenant) is None:
-            raise UnknownTenant(f"there is no tenant {tenant}")
+        found_tenant(catalog, tenant)
         return catalog.list_tenant_keys(tenant)
 
     keys = [_row(record) for record in with_catalog(config_path, read, made=True)]

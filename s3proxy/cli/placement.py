@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownTenant
 from s3proxy.cli.console import (
     Columns,
     Failure,
@@ -23,12 +22,12 @@ from s3proxy.cli.console import (
     with_catalog,
 )
 from s3proxy.config import names_in
-from s3proxy.control.api.placement import Placement, find_bucket, placement_of, rules_from
 from s3proxy.ops.call import Services, Settings
 from s3proxy.ops.explain import PIECES_MAX, Explained, explain
 from s3proxy.ops.placing import set_rules, set_tenant_rules
-from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, Rules
+from s3proxy.views.lookup import found_bucket, found_tenant
+from s3proxy.views.placement import Placement, placement_of, rules_from
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -94,7 +93,7 @@ def placement_explain(
     """Say of every backend why it may hold objects of BUCKET or not, and where object KEY is."""
 
     async def ask(services: Services) -> Explained:
-        return explain(services, find_bucket(services, tenant, bucket), key, live=False)
+        return explain(services, found_bucket(services.catalog, bucket, tenant), key, live=False)
 
     _print(_with_services(config_path, ask), as_json)
 
@@ -113,7 +112,7 @@ def bucket_placement_show(bucket: str, tenant: str, config_path: str | None, as_
     """Print the rules of BUCKET itself."""
 
     async def ask(services: Services) -> Rules | None:
-        return find_bucket(services, tenant, bucket).placement
+        return found_bucket(services.catalog, bucket, tenant).placement
 
     _print_rules(_with_services(config_path, ask), as_json)
 
@@ -130,7 +129,7 @@ def bucket_placement_set(
     rules = _rules(said)
 
     async def change(services: Services) -> None:
-        await set_rules(services, find_bucket(services, tenant, bucket), rules)
+        await set_rules(services, found_bucket(services.catalog, bucket, tenant), rules)
 
     _change(config_path, change)
     click.echo(f"set the placement of {bucket}")
@@ -144,7 +143,7 @@ def bucket_placement_clear(bucket: str, tenant: str, config_path: str | None) ->
     """Take the rules of BUCKET away; those of its tenant and of the server stay."""
 
     async def change(services: Services) -> None:
-        await set_rules(services, find_bucket(services, tenant, bucket), None)
+        await set_rules(services, found_bucket(services.catalog, bucket, tenant), None)
 
     _change(config_path, change)
     click.echo(f"cleared the placement of {bucket}")
@@ -163,10 +162,7 @@ def tenant_placement_show(tenant: str, config_path: str | None, as_json: bool) -
     """Print the rules for the buckets of TENANT."""
 
     async def ask(services: Services) -> Rules | None:
-        found = services.catalog.get_tenant(tenant)
-        if found is None:
-            raise UnknownTenant(f"there is no tenant {tenant}")
-        return found.placement
+        return found_tenant(services.catalog, tenant).placement
 
     _print_rules(_with_services(config_path, ask), as_json)
 
@@ -208,11 +204,7 @@ def _with_services(config_path: str | None, use: Callable[[Services], Awaitable[
     rules = config.placement.rules()
 
     async def using(catalog: Catalog) -> T:
-        try:
-            return await use(Services(catalog, {}, settings, facts=facts, default_rules=rules))
-        except S3Error as error:
-            named = error.fields.get("BucketName") or error.fields.get("Key")
-            raise Failure(f"{named}: {error.message}" if named else error.message) from error
+        return await use(Services(catalog, {}, settings, facts=facts, default_rules=rules))
 
     return with_catalog(config_path, using, made=True)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownTenant
 from s3proxy.cli.amounts import UNLIMITED, Amount, told_bytes
-from s3proxy.cli.buckets import found_bucket
 from s3proxy.cli.console import (
     change_catalog,
     config_option,
@@ -16,8 +14,9 @@ from s3proxy.cli.console import (
     to_json,
     with_catalog,
 )
-from s3proxy.control.api.quotas import Held, held_by_tenant, held_in_bucket
 from s3proxy.s3.limits import Quota
+from s3proxy.views.lookup import found_bucket, found_tenant
+from s3proxy.views.quotas import Held, held_by_tenant, held_in_bucket
 
 bucket_option = click.option("--bucket", metavar="NAME", help="This bucket; else the whole tenant.")
 
@@ -80,10 +79,7 @@ def quota_show(tenant: str, bucket: str | None, config_path: str | None, as_json
     async def read(catalog: Catalog) -> Held:
         if bucket is not None:
             return held_in_bucket(catalog, found_bucket(catalog, bucket, tenant))
-        found = catalog.get_tenant(tenant)
-        if found is None:
-            raise UnknownTenant(f"there is no tenant {tenant}")
-        return held_by_tenant(catalog, found)
+        return held_by_tenant(catalog, found_tenant(catalog, tenant))
 
     held = with_catalog(config_path, read, made=True)
     if as_json:

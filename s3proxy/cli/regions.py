@@ -26,6 +26,7 @@ from s3proxy.ops.new_bucket import first_configs
 from s3proxy.ops.region_table import PREFIX, backend_name
 from s3proxy.s3.auth import ROOT_USER
 from s3proxy.s3.names import is_addressable_bucket
+from s3proxy.views.lookup import found_bucket, found_user
 
 COLUMNS: Columns = {
     "bucket": itemgetter("bucket"),
@@ -63,9 +64,7 @@ def region_set(bucket: str, region: str, owner: str, tenant: str, config_path: s
             _require_elsewhere(existing)
             await catalog.update_bucket(existing, lambda now: _placed(now, region))
             return
-        user = catalog.get_user(owner, tenant)
-        if user is None:
-            raise Failure(f"{owner}: no user of the tenant {tenant}; name one with --owner")
+        user = found_user(catalog, owner, tenant)
         record = BucketRecord(
             name=bucket,
             kind="attached",
@@ -91,10 +90,7 @@ def region_unset(bucket: str, tenant: str, config_path: str | None) -> None:
     """Forget that another gateway serves BUCKET; what it holds there stays."""
 
     async def change(catalog: Catalog) -> None:
-        existing = catalog.get_bucket(bucket, tenant)
-        if existing is None:
-            raise Failure(f"{bucket}: no such bucket")
-        _require_elsewhere(existing)
+        _require_elsewhere(found_bucket(catalog, bucket, tenant))
         await catalog.delete_bucket(bucket, tenant)
 
     change_catalog(config_path, change)

@@ -17,7 +17,7 @@ from s3proxy.cli.console import (
     seen_by_gateways,
     with_catalog,
 )
-from s3proxy.control.api.replication import lags, shown_debt
+from s3proxy.views.replication import lags, shown_debt
 
 SHOWN_MAX = 1000
 

@@ -8,7 +8,6 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownTenant
 from s3proxy.catalog.records import TenantRecord
 from s3proxy.cli.console import (
     Columns,
@@ -23,7 +22,8 @@ from s3proxy.cli.console import (
 )
 from s3proxy.cli.placement import tenant_placement
 from s3proxy.config import names_in
-from s3proxy.control.api.models import tenant_of
+from s3proxy.views.identities import tenant_of
+from s3proxy.views.lookup import found_tenant
 
 COLUMNS: Columns = {
     "tenant": itemgetter("name"),
@@ -103,8 +103,7 @@ def tenant_delete(name: str, yes: bool, config_path: str | None) -> None:
     """Delete tenant NAME, which may have no buckets, with its users, their keys and its tokens."""
 
     async def count(catalog: Catalog) -> tuple[int, int]:
-        if catalog.get_tenant(name) is None:
-            raise UnknownTenant(f"there is no tenant {name}")
+        found_tenant(catalog, name)
         return len(catalog.list_users(name)), len(catalog.list_tenant_keys(name))
 
     if not yes:

@@ -19,7 +19,7 @@ from s3proxy.cli.console import (
     to_json,
     with_catalog,
 )
-from s3proxy.control.api.models import token_of
+from s3proxy.views.identities import token_of
 
 COLUMNS: Columns = {name: itemgetter(name) for name in ("id", "role", "tenant", "created")}
 

@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.errors import UnknownTenant, UnknownUser
 from s3proxy.catalog.records import UserRecord
 from s3proxy.cli.console import (
     Columns,
@@ -23,10 +22,11 @@ from s3proxy.cli.console import (
     with_catalog,
     yes_option,
 )
-from s3proxy.control.api.models import user_of
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.policy import POLICY_BODY_BYTES_MAX, parse_policy
-from s3proxy.s3.tenants import MAIN, USER_NAME_CHARACTERS_MAX, is_user_name
+from s3proxy.s3.tenants import USER_NAME_CHARACTERS_MAX, is_user_name
+from s3proxy.views.identities import user_of
+from s3proxy.views.lookup import found_tenant, found_user
 
 COLUMNS: Columns = {
     "user": itemgetter("user"),
@@ -72,8 +72,7 @@ def user_list(tenant: str, config_path: str | None, as_json: bool) -> None:
     """List users, and whether they have a policy."""
 
     async def read(catalog: Catalog) -> list[UserRecord]:
-        if catalog.get_tenant(tenant) is None:
-            raise UnknownTenant(f"there is no tenant {tenant}")
+        found_tenant(catalog, tenant)
         return catalog.list_users(tenant)
 
     records = with_catalog(config_path, read, made=True)
@@ -174,16 +173,3 @@ def policy_delete(name: str, tenant: str, config_path: str | None) -> None:
 
 def _set(config_path: str | None, name: str, tenant: str, document: bytes) -> None:
     change_catalog(config_path, lambda catalog: catalog.set_user_policy(name, document, tenant))
-
-
-def found_user(catalog: Catalog, name: str, tenant: str) -> UserRecord:
-    """The user.
-
-    Raises:
-        UnknownUser.
-    """
-    user = catalog.get_user(name, tenant)
-    if user is None:
-        where = "" if tenant == MAIN else f" in the tenant {tenant}"
-        raise UnknownUser(f"there is no user {name}{where}")
-    return user

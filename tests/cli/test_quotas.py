@@ -110,7 +110,8 @@ def test_bucket_list_and_show_tell_what_is_known() -> None:
     text = run("bucket", "show", "bucket").output
     assert "usage           2.0 KiB, 2 objects\n" in text
     assert "quota           any number of bytes, 3 objects\n" in text
-    assert refusal("bucket", "show", "no") == "the tenant main has no bucket no"
+    assert refusal("bucket", "show", "no") == "there is no bucket no"
+    assert refusal("bucket", "show", "a\x1b[31mb\nc") == "there is no bucket a?[31mb?c"
     assert refusal("bucket", "list", "--tenant", "no") == "there is no tenant no"
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
+from msgspec import Struct
 
 from s3proxy.control.api.guard import Admin, asking
-from s3proxy.control.api.models import Page
 from s3proxy.control.api.problems import ApiError
 from s3proxy.ops.call import Services
 
@@ -22,6 +22,17 @@ Using = NamedDependency[SkipValidation[Services]]
 Asking = NamedDependency[SkipValidation[Admin]]
 After = Annotated[str, QueryParameter(description="`next` of the part before", max_length=1024)]
 Limit = Annotated[int, QueryParameter(description="how many at most", ge=1, le=LIMIT_MAX)]
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A part of a list.
+
+    Attributes:
+        next: what `after` of the next request is to be; "" at the end.
+    """
+
+    items: list[T]
+    next: str = ""
 
 
 def dependencies(services: Services) -> Mapping[str, Provide]:

@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from s3proxy.catalog.errors import UnknownKey
-from s3proxy.control.api.dependencies import After, Limit, Using, page_of
+from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
 from s3proxy.control.api.guard import ADMIN_ONLY
-from s3proxy.control.api.models import Key, KeyWithSecret, Limits, Page, key_of, key_with_secret
 from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.users import found_user
 from s3proxy.s3.limits import RateLimits
+from s3proxy.views.identities import Key, KeyWithSecret, Limits, key_of, key_with_secret
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,9 +7,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from s3proxy.catalog.errors import UnknownTenant
-from s3proxy.control.api.dependencies import After, Asking, Limit, Using, page_of
+from s3proxy.control.api.dependencies import After, Asking, Limit, Page, Using, page_of
 from s3proxy.control.api.guard import ADMIN_ONLY, ANY_ROLE
-from s3proxy.control.api.models import Page, Tenant, tenant_of
+from s3proxy.views.identities import Tenant, tenant_of
 
 
 class NewTenant(Struct, frozen=True, forbid_unknown_fields=True):

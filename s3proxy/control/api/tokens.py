@@ -6,8 +6,8 @@ from litestar import Router, delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from s3proxy.control.api.dependencies import After, Limit, Using, page_of
-from s3proxy.control.api.models import Page, Token, TokenWithSecret, token_of, token_with_secret
+from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
+from s3proxy.views.identities import Token, TokenWithSecret, token_of, token_with_secret
 
 
 class NewToken(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from s3proxy.catalog.errors import UnknownUser
 from s3proxy.catalog.records import UserRecord
-from s3proxy.control.api.dependencies import After, Limit, Using, page_of
-from s3proxy.control.api.models import Page, User, user_of
+from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
 from s3proxy.control.api.problems import ApiError
 from s3proxy.ops.call import Services
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.policy import POLICY_BODY_BYTES_MAX, parse_policy
+from s3proxy.views.identities import User, user_of
 
 
 class NewUser(Struct, frozen=True, forbid_unknown_fields=True):

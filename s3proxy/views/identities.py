@@ -1,6 +1,6 @@
-"""What the API and the commands tell of tenants, users, keys and tokens; never secrets."""
+"""Tenants, users, access keys and tokens as they are told; never secrets."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -8,19 +8,7 @@ from msgspec import Meta, Struct
 from s3proxy.catalog.records import KeyRecord, TenantRecord, TokenRecord, UserRecord
 from s3proxy.s3.time import iso8601
 
-T = TypeVar("T")
 Rate = Annotated[float, Meta(ge=0, le=1e15)]
-
-
-class Page(Struct, Generic[T], frozen=True):
-    """A part of a list.
-
-    Attributes:
-        next: what `after` of the next request is to be; "" at the end.
-    """
-
-    items: list[T]
-    next: str = ""
 
 
 class Tenant(Struct, frozen=True):

@@ -1,0 +1,77 @@
+"""What is owed to which backend, and debts that were given up, as they are told."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.debts import Backlog
+from s3proxy.catalog.records import DebtRecord
+from s3proxy.s3.time import iso8601
+
+
+class Lag(Struct, frozen=True):
+    """What is owed to one backend; "" stands for blobs that have a place too many.
+
+    Attributes:
+        lag_s: age of the oldest debt.
+        dead: debts that were given up.
+    """
+
+    backend: str
+    objects: int
+    bytes: int
+    lag_s: float
+    dead: int
+
+
+class Debt(Struct, frozen=True):
+    """A blob that is not, or may not be, where its rules want it.
+
+    Attributes:
+        targets: backends that are expected to get it.
+        waits_for: the backend that has to be up first.
+    """
+
+    id: str
+    tenant: str
+    bucket: str
+    key: str
+    version_id: str
+    bytes: int
+    since: str
+    due: str
+    targets: list[str]
+    tries: int
+    dead: bool
+    waits_for: str
+    error: str
+
+
+def lags(catalog: Catalog, now_ns: int) -> list[Lag]:
+    """What is owed, by backend."""
+    return [_lag(name, found, now_ns) for name, found in sorted(catalog.debt_counts().items())]
+
+
+def shown_debt(record: DebtRecord) -> Debt:
+    """A debt as the API and the commands tell it."""
+    return Debt(
+        id=record.blob.id,
+        tenant=record.tenant,
+        bucket=record.bucket,
+        key=record.key,
+        version_id=record.version_id,
+        bytes=record.blob.size,
+        since=iso8601(record.since_ns),
+        due="" if record.dead else iso8601(record.due_ns),
+        targets=list(record.targets),
+        tries=record.tries,
+        dead=record.dead,
+        waits_for=record.waits_for,
+        error=record.error,
+    )
+
+
+def _lag(name: str, found: Backlog, now_ns: int) -> Lag:
+    lag_s = max(0.0, (now_ns - found.since_ns) / 1e9) if found.since_ns else 0.0
+    return Lag(name, found.objects, found.bytes, round(lag_s, 3), found.dead)
