@@ -139,6 +139,7 @@ class Catalog:
         self.move_version = expiry.move_version
         self.get_progress = progress.get_progress
         self.put_progress = progress.put_progress
+        self.begin_walk = progress.begin_walk
 
     def _join_objects(self, objects: ObjectTable, lister: VersionLister) -> None:
         self.get_object = objects.get_object

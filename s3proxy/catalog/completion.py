@@ -86,6 +86,7 @@ class CompletionTable:
         named become garbage.
 
         Args:
+            bucket: as it was when it was decided where the object goes.
             parts: (number, ETag) as the client named them, in order.
             condition: checked against the current object.
             announcer: of the bucket's events, where it has some.
@@ -116,7 +117,9 @@ class CompletionTable:
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)
             used = [one for one in owed if one.blob in final.blobs]
-            keep_owed(txn, now, key, used, now_ns=now_ns, version_id=final.named_version)
+            late = final.blobs if now.walks != bucket.walks else ()
+            name = final.named_version
+            keep_owed(txn, now, key, used, now_ns=now_ns, version_id=name, late=late)
             if announcer is not None:
                 announcer.created(txn, key, final)
             return _remember(txn, uploads.parts_prefix(bucket, upload_id), final, digest, now_ns)

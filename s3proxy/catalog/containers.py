@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from s3proxy.catalog import tables
+from s3proxy.catalog import marks, tables, walks
 from s3proxy.catalog.buckets import bucket_key, place_key, places_of, require, store
+from s3proxy.catalog.intents import is_written_to
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.tables import BUCKETS, CONTAINERS, META, PHYSICAL
-from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 _NOT_OURS = b""
 _ADOPTED = b"containers_adopted"
@@ -99,18 +100,26 @@ class ContainerTable:
             ]
 
     async def leave_backend(
-        self, bucket: BucketRecord, backend: str, home: tuple[str, str]
-    ) -> BucketRecord:
-        """Have a bucket leave a backend, where it has no bytes; its container there is a leftover.
+        self, bucket: BucketRecord, backend: str, home: tuple[str, str], since_ns: int
+    ) -> BucketRecord | None:
+        """Have a bucket leave a backend that is drained; its container there is a leftover.
+
+        The caller has found no bytes of the bucket there.
 
         Args:
             home: backend and container that are its own from then on.
+            since_ns: when draining began.
+        Returns:
+            None: something may have come there meanwhile, or may still; nothing was changed.
+
         Raises:
             NoSuchBucket: the bucket is gone.
         """
 
-        def change(txn: Transaction) -> BucketRecord:
+        def change(txn: Transaction) -> BucketRecord | None:
             before = require(txn, bucket)
+            if not _may_leave(txn, before, backend, since_ns):
+                return None
             names = {before.backend: before.container, **before.names}
             left = names.pop(backend, "")
             names.pop(home[0], None)
@@ -133,6 +142,20 @@ class ContainerTable:
                 txn.delete(PHYSICAL, place)
 
         await self._engine.commit(change)
+
+
+def _may_leave(view: Snapshot, bucket: BucketRecord, backend: str, since_ns: int) -> bool:
+    """Whether nothing can have come to a backend since a bucket's bytes there were counted.
+
+    What is decided on since the walk for this drain began goes elsewhere; what was decided on
+    before, and is published, has the walk begin anew; and what is not published yet has an intent.
+    """
+    walk = walks.find(view, bucket, walks.drain_task(backend))
+    if walk is None or not walk.done or walk.rules != walks.drain_rules(since_ns):
+        return False
+    container = {**bucket.names, bucket.backend: bucket.container}.get(backend, "")
+    drained = marks.draining_since(view, backend) == since_ns
+    return drained and not is_written_to(view, backend, container)
 
 
 def claim(txn: Transaction, owner: bytes, backend: str, name: Callable[[int], str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from s3proxy.catalog import debts, keys, tables
 from s3proxy.catalog.records import (
@@ -14,6 +14,7 @@ from s3proxy.catalog.records import (
     Owed,
 )
 from s3proxy.catalog.tables import COPIED_PARTS, COPIES, DEBTS, encode
+from s3proxy.catalog.walks import forget_drains
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.placement import REPLICAS_TAG
 
@@ -72,13 +73,35 @@ def keep_owed(
     *,
     now_ns: int,
     version_id: str = "",
+    late: Sequence[BlobRef] = (),
+    replicas: int = 0,
 ) -> None:
-    """Keep what a write knows of its blobs' other places, and owes for them."""
+    """Keep what a write knows of its blobs' other places, and owes for them.
+
+    Args:
+        bucket: as it is in this transaction.
+        late: blobs for which is owed in any case, since it was decided where they go before a walk
+            over the bucket began.
+        replicas: what the tag of a part's upload asks for, for these.
+    """
     for one in owed:
         if len(one.copies) > 1:
             txn.put(COPIES, one.blob.id.encode(), encode(CopiesRecord(places=one.copies)))
         if one.targets:
             owe(txn, debt_of(bucket, key, one, now_ns=now_ns, version_id=version_id))
+    for blob in late:
+        debt = debts.find(txn, blob.id)
+        if debt is None or debt.dead:
+            one = Owed(blob, replicas=replicas)
+            owe(txn, debt_of(bucket, key, one, now_ns=now_ns, version_id=version_id))
+    if late:
+        forget_drains(txn, bucket)
+
+
+def replicas_asked(tags: Mapping[str, str]) -> int:
+    """How many copies tags that were checked ask for; 0: they do not say."""
+    value = tags.get(REPLICAS_TAG, "")
+    return int(value) if value.isdecimal() else 0
 
 
 def owe_by_tag(

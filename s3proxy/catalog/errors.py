@@ -17,6 +17,10 @@ class IntentLost(CatalogError):
     """The intent was settled by a recovery meanwhile; the blob may be gone. Write it again."""
 
 
+class ContainerLeft(IntentLost):
+    """The bucket has left the backend that the blob was written to. Write it again."""
+
+
 class BadMasterKey(CatalogError):
     """The master key file cannot be used, or is not the one that sealed a secret."""
 

@@ -150,7 +150,7 @@ class ExpiryTable:
             found = versions.find(txn, now, key, old.named_version)
             if found is None or (found.sequence, found.blobs) != (old.sequence, old.blobs):
                 return False
-            check_open(txn, moved.intents)
+            check_open(txn, moved.intents, bucket, now)
             storage_class = candidate.verdict.storage_class
             record = msgspec.structs.replace(found, storage_class=storage_class, blobs=moved.blobs)
             versions.update(txn, now, key, record)
@@ -159,8 +159,9 @@ class ExpiryTable:
             settle(txn, moved.intents)
             for name, data in moved.inline.items():
                 txn.put(INLINE, name.encode(), data)
+            late = moved.blobs if now.walks != bucket.walks else ()
             name, owed = record.named_version, moved.owed
-            keep_owed(txn, now, candidate.key, owed, now_ns=now_ns, version_id=name)
+            keep_owed(txn, now, candidate.key, owed, now_ns=now_ns, version_id=name, late=late)
             if announcer is not None:
                 announcer.changed(txn, candidate.key, record)
             return True

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 
 from s3proxy.catalog import tables
 from s3proxy.catalog.blob_records import IntentRecord
-from s3proxy.catalog.errors import IntentLost
+from s3proxy.catalog.buckets import place_key, places_of
+from s3proxy.catalog.errors import ContainerLeft, IntentLost
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.catalog.tables import INTENTS, encode
-from s3proxy.kv.engine import Commit, Engine, Transaction
+from s3proxy.kv.engine import Commit, Engine, Snapshot, Transaction
 
 
 def settle(txn: Transaction, ids: Iterable[str]) -> None:
@@ -27,11 +28,36 @@ def settle(txn: Transaction, ids: Iterable[str]) -> None:
             raise IntentLost(identifier)
 
 
-def check_open(txn: Transaction, ids: Iterable[str]) -> None:
-    """Raise IntentLost unless all intents are open."""
+def check_open(
+    txn: Transaction, ids: Iterable[str], planned: BucketRecord, bucket: BucketRecord
+) -> None:
+    """Check that all intents are open, and for where the bucket still is.
+
+    Args:
+        planned: the bucket as it was when it was decided where the blobs go.
+        bucket: as it is in this transaction.
+    Raises:
+        IntentLost, ContainerLeft.
+    """
+    late = bucket.walks != planned.walks
     for identifier in ids:
-        if txn.get(INTENTS, identifier.encode()) is None:
+        value = txn.get(INTENTS, identifier.encode())
+        if value is None:
             raise IntentLost(identifier)
+        if late:
+            check_place(tables.intents.decode(value).blob, bucket)
+
+
+def check_place(blob: BlobRef, bucket: BucketRecord) -> None:
+    """Raise ContainerLeft unless the bucket has the container that the blob is in."""
+    if place_key(blob.backend, blob.container) not in places_of(bucket):
+        raise ContainerLeft(f"{blob.backend}/{blob.container}")
+
+
+def is_written_to(view: Snapshot, backend: str, container: str) -> bool:
+    """Whether a blob is about to be written to a container."""
+    blobs = (tables.intents.decode(value).blob for _, value in view.scan(INTENTS, b""))
+    return any((blob.backend, blob.container) == (backend, container) for blob in blobs)
 
 
 class IntentTable:

@@ -3,13 +3,13 @@
 A common prefix is skipped with one seek to its successor, however many keys it covers.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
-from s3proxy.catalog import keys
+from s3proxy.catalog import keys, tables
 from s3proxy.kv.engine import Snapshot
-from s3proxy.s3.listing import MarkedPage
+from s3proxy.s3.listing import ListedObject, MarkedPage
 
 E = TypeVar("E")
 
@@ -90,3 +90,20 @@ def _first(wanted: Range) -> bytes | None:
             # The last page ended with this common prefix, and all it covers.
             return keys.successor(after)
     return after + b"\x00"
+
+
+def listed(rows: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
+    """Return what a listing tells of objects, by their keys and stored records."""
+    records = tables.listed.decode_all([value for _, value in rows])
+    return [
+        ListedObject(
+            key.decode(),
+            fields.size,
+            fields.etag,
+            fields.modified_ns,
+            fields.storage_class,
+            next(iter(fields.checksums)) if fields.checksums else "",
+            fields.checksum_type,
+        )
+        for (key, _), fields in zip(rows, records, strict=True)
+    ]

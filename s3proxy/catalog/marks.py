@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from s3proxy.catalog import keys
 from s3proxy.catalog.tables import MARKS
-from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 _DRAINING = "draining\0"
 SCRUBBED = "scrubbed"
+
+
+def draining_since(view: Snapshot, backend: str) -> int | None:
+    """Return since when a backend is being drained, or None."""
+    value = view.get(MARKS, (_DRAINING + backend).encode())
+    return None if value is None else int.from_bytes(value, "big")
 
 
 class MarkTable:

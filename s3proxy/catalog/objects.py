@@ -15,12 +15,12 @@ from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import ObjectChanged
 from s3proxy.catalog.garbage import discard
 from s3proxy.catalog.intents import check_open, settle
-from s3proxy.catalog.listing import Range, walk
+from s3proxy.catalog.listing import Range, listed, walk
 from s3proxy.catalog.records import BucketRecord, ObjectRecord, Owed
 from s3proxy.catalog.tables import INLINE, OBJECTS, encode
 from s3proxy.kv.engine import Engine, Transaction
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.listing import ListedObject, ListPage
+from s3proxy.s3.listing import ListPage
 
 if TYPE_CHECKING:
     from s3proxy.catalog.outbox import Announcer
@@ -170,7 +170,7 @@ class ObjectTable:
         truncated = len(rows) > limit
         del rows[limit:]
         return ListPage(
-            _listed([(key, value) for key, value in rows if value is not None]),
+            listed([(key, value) for key, value in rows if value is not None]),
             [key.decode() for key, value in rows if value is None] if delimiter else [],
             truncated,
             rows[-1][0].decode() if truncated else "",
@@ -192,6 +192,7 @@ class ObjectTable:
         """Make `record` the object under `key`; returns it as it was stored.
 
         Args:
+            bucket: as it was when it was decided where the blobs go.
             condition: checked against the current object in the same transaction.
             intents: the blobs' intents, settled in the same transaction.
             inline: bytes of `record.blobs[0]`, whose backend is "".
@@ -204,7 +205,7 @@ class ObjectTable:
         Raises:
             NoSuchBucket: the bucket is gone.
             S3Error: the condition does not hold; QuotaExceeded; ObjectChanged for `replaces`.
-            IntentLost: the blobs may have been deleted.
+            IntentLost: the blobs may have been deleted, or lie where the bucket is no more.
         """
         encoded, due_ns, now_ns = key.encode(), self._due_ns(), self._now_ns()
 
@@ -215,7 +216,7 @@ class ObjectTable:
                 condition.check(old.etag if old else None)
             if replaces is not None and (old != replaces or now.versioning):
                 raise ObjectChanged(key)
-            check_open(txn, intents)
+            check_open(txn, intents, bucket, now)
             renewed = self._renewed(record)
             stored = replace(txn, now, encoded, renewed, old=old, due_ns=due_ns)
             settle(txn, intents)
@@ -223,9 +224,10 @@ class ObjectTable:
                 manifests.note(txn, now, encoded, stored, changed=True)
             if inline is not None:
                 txn.put(INLINE, record.blobs[0].id.encode(), inline)
-            if owed:
+            late = stored.blobs if now.walks != bucket.walks else ()
+            if owed or late:
                 name = stored.named_version
-                keep_owed(txn, now, key, owed, now_ns=now_ns, version_id=name)
+                keep_owed(txn, now, key, owed, now_ns=now_ns, version_id=name, late=late)
             if announcer is not None:
                 announcer.created(txn, key, stored)
             return stored
@@ -382,19 +384,3 @@ def _delete(
     versions.insert(txn, bucket, key, stored)
     manifests.note(txn, bucket, key, stored)
     return stored
-
-
-def _listed(rows: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
-    records = tables.listed.decode_all([value for _, value in rows])
-    return [
-        ListedObject(
-            key.decode(),
-            fields.size,
-            fields.etag,
-            fields.modified_ns,
-            fields.storage_class,
-            next(iter(fields.checksums)) if fields.checksums else "",
-            fields.checksum_type,
-        )
-        for (key, _), fields in zip(rows, records, strict=True)
-    ]

@@ -1,9 +1,11 @@
 """How far the tasks have come that walk buckets now and then; goes with the bucket."""
 
-from s3proxy.catalog import tables
-from s3proxy.catalog.buckets import require
+import msgspec
+
+from s3proxy.catalog import walks
+from s3proxy.catalog.buckets import bucket_key, require
 from s3proxy.catalog.records import BucketRecord, ProgressRecord
-from s3proxy.catalog.tables import PROGRESS, encode
+from s3proxy.catalog.tables import BUCKETS, PROGRESS, encode
 from s3proxy.kv.engine import Engine, Transaction
 
 
@@ -15,8 +17,26 @@ class ProgressTable:
 
     def get_progress(self, bucket: BucketRecord, task: str) -> ProgressRecord | None:
         """Return how far the task has come, or None."""
-        value = self._engine.get(PROGRESS, bucket.id + task.encode())
-        return None if value is None else tables.progress.decode(value)
+        with self._engine.read() as view:
+            return walks.find(view, bucket, task)
+
+    async def begin_walk(self, bucket: BucketRecord, task: str, rules: bytes) -> BucketRecord:
+        """Begin a walk for what is not where it should be; returns the bucket as it is then.
+
+        Raises:
+            NoSuchBucket: the bucket is gone.
+        """
+        key = bucket_key(bucket.tenant, bucket.name)
+
+        def change(txn: Transaction) -> BucketRecord:
+            before = require(txn, bucket)
+            walked = msgspec.structs.replace(before, walks=before.walks + 1)
+            txn.put(BUCKETS, key, encode(walked))  # no manifest tells of it
+            record = ProgressRecord(round=0, rules=rules)
+            txn.put(PROGRESS, bucket.id + task.encode(), encode(record))
+            return walked
+
+        return await self._engine.commit(change)
 
     async def put_progress(self, bucket: BucketRecord, task: str, record: ProgressRecord) -> None:
         """Keep how far the task has come.

@@ -40,6 +40,8 @@ class BucketRecord(Record, frozen=True, kw_only=True):
         manifests: what its blobs alone do not say is kept beside them (catalog/manifests.py).
         quota: what it may hold; None: whatever its tenant may.
         counted: it or its tenant has a quota, so `usage` has what it holds.
+        walks: how many were begun over it to find what is not where it should be: where a write
+            was decided on with another number, they may have passed it (catalog/walks.py).
     """
 
     name: str
@@ -62,6 +64,7 @@ class BucketRecord(Record, frozen=True, kw_only=True):
     manifests: bool = False
     quota: Quota | None = None
     counted: bool = False
+    walks: int = 0
 
     def may_have(self, kind: str) -> bool:
         """Whether it may have a configuration of that kind; False spares a look."""
@@ -238,6 +241,7 @@ class TenantRecord(Record, frozen=True, kw_only=True):
     Attributes:
         placement: rules for its buckets, below their own; None: those of the server.
         quota: what its buckets may hold together; None: anything.
+        placement_revision: another number after every change of its rules.
     """
 
     name: str
@@ -245,6 +249,7 @@ class TenantRecord(Record, frozen=True, kw_only=True):
     enabled: bool = True
     placement: Rules | None = None
     quota: Quota | None = None
+    placement_revision: int = 0
 
 
 class UserRecord(Record, frozen=True, kw_only=True):

@@ -188,7 +188,10 @@ def _is_as_seen(view: Snapshot, settlement: Settlement, record: CopiesRecord) ->
         return False
     seen, debt = settlement.bucket, settlement.debt
     now = None if seen is None else current(view, debt.tenant, debt.bucket)
-    return seen is None or now is None or now.placement_revision == seen.placement_revision
+    if seen is None or now is None:
+        return True
+    # A walk that has begun since may have passed the blob before the copies are noted.
+    return (now.placement_revision, now.walks) == (seen.placement_revision, seen.walks)
 
 
 def _note_manifest(txn: Transaction, debt: DebtRecord) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from s3proxy.catalog import keys, tables, usage
 from s3proxy.catalog.buckets import require
-from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.copies import keep_owed, replicas_asked
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.garbage import discard
-from s3proxy.catalog.intents import check_open, settle
+from s3proxy.catalog.intents import check_open, check_place, settle
 from s3proxy.catalog.records import BucketRecord, Owed, PartRecord, UploadRecord
 from s3proxy.catalog.tables import INLINE, PARTS, UPLOADS, allocate_id, encode
+from s3proxy.catalog.walks import forget_drains
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 _NUMBER_BYTES = 2
@@ -117,13 +118,19 @@ class UploadTable:
     async def create_upload(self, bucket: BucketRecord, record: UploadRecord) -> None:
         """Store a new upload of `record.key`; its id is ASCII and unique.
 
+        Args:
+            bucket: as it was when it was decided where the upload goes.
         Raises:
             NoSuchBucket: the bucket is gone.
+            ContainerLeft: it has left the backend whose own upload it is.
         """
         encoded = record.key.encode()
 
         def change(txn: Transaction) -> None:
-            require(txn, bucket)
+            now = require(txn, bucket)
+            if record.blob is not None and now.walks != bucket.walks:
+                check_place(record.blob, now)
+                forget_drains(txn, now)
             renewed = self._renewed(record)
             node = keys.get(txn, UPLOADS, bucket.id, encoded)
             if node is None:
@@ -152,7 +159,7 @@ class UploadTable:
         """Store a part, replacing the one of its number, whose blob becomes garbage.
 
         Args:
-            intents: as in put_object.
+            bucket, intents: as in put_object.
             inline: bytes of `part.blob`, whose backend is "".
             owed: of its blob, as in put_object; stays when it becomes an object's.
 
@@ -168,10 +175,10 @@ class UploadTable:
         due_ns, now_ns = self._due_ns(), self._now_ns()
 
         def change(txn: Transaction) -> PartRecord | None:
-            require_upload(txn, bucket, key, upload_id)
-            check_open(txn, intents)
-            old = find_part(txn, bucket, upload_id, part.number)
+            upload = require_upload(txn, bucket, key, upload_id)
             now = require(txn, bucket)
+            check_open(txn, intents, bucket, now)
+            old = find_part(txn, bucket, upload_id, part.number)
             less = () if old is None else (old,)
             usage.change_parts(txn, now, key, upload_id, added=(part,), removed=less)
             if old is not None and old.blob is not None and old.blob != part.blob:
@@ -180,7 +187,10 @@ class UploadTable:
             settle(txn, intents)
             if inline is not None and part.blob is not None:
                 txn.put(INLINE, part.blob.id.encode(), inline)
-            keep_owed(txn, bucket, key, owed, now_ns=now_ns)
+            late = (part.blob,) if part.blob and now.walks != bucket.walks else ()
+            if owed or late:
+                asked = replicas_asked(upload.tags)
+                keep_owed(txn, now, key, owed, now_ns=now_ns, late=late, replicas=asked)
             return old
 
         return await self._engine.commit(change)

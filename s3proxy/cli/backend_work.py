@@ -80,6 +80,8 @@ def _line(left: Left) -> str:
     parts = [f"{left.blobs} blobs, {left.bytes} bytes in {left.buckets} buckets"]
     if left.uploads:
         parts.append(f"{left.uploads} uploads under way, which have to end by themselves")
+    if left.writes:
+        parts.append(f"{left.writes} writes under way")
     if left.stuck and left.since_ns:
         parts.append(f"no other backend is allowed to {', '.join(left.stuck)}")
     if left.attached:

@@ -1,19 +1,22 @@
 """Draining a backend: it gets no new data, and what it has is owed to others until nothing is left.
 
 That it is drained is a mark in the catalog, seen by the gateway at once. What lies there is found
-by a walk over each bucket, which writes debts; the replicator settles these. A bucket that has
-nothing there any more leaves the backend, which may be its own.
+by a walk over each bucket, which writes debts; the replicator settles these. Where something is
+left for which nothing is owed, as it was given up, or came after the walk, there is another walk. A
+bucket that has nothing there any more leaves the backend, which may be its own.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from s3proxy.catalog.errors import UnknownBackend
+from s3proxy.catalog.walks import drain_rules, drain_task
 from s3proxy.ops.containers import containers_of
-from s3proxy.ops.owing import OBJECTS_PER_S, TASK, owe_bucket
+from s3proxy.ops.owing import held_on, owe_bucket
 from s3proxy.ops.placing import container_on, decision_of
 from s3proxy.ops.walks import uploads_of, versions_of
 
@@ -29,9 +32,10 @@ class Left(msgspec.Struct):
 
     Attributes:
         since_ns: when draining began; 0: it is not drained.
-        blobs, bytes: places there.
+        blobs, bytes: places there, and copies on their way there.
         buckets: managed ones that have a container there.
         uploads: unfinished ones that the backend itself keeps; they end by themselves alone.
+        writes: under way to it.
         attached: buckets there that are not the gateway's to move.
         stuck: managed buckets whose rules allow no other backend.
     """
@@ -42,6 +46,7 @@ class Left(msgspec.Struct):
     bytes: int = 0
     buckets: int = 0
     uploads: int = 0
+    writes: int = 0
     attached: list[str] = msgspec.field(default_factory=list)
     stuck: list[str] = msgspec.field(default_factory=list)
 
@@ -80,6 +85,7 @@ async def left_on(services: Services, backend: str) -> Left:
     """
     _require(services, backend)
     left = Left(backend, services.catalog.draining_since(backend) or 0)
+    left.writes = sum(one.blob.backend == backend for one in services.catalog.open_intents())
     for bucket in services.catalog.scan_buckets():
         if bucket.kind != "managed":
             if bucket.backend == backend:
@@ -107,20 +113,20 @@ async def drain_bucket(services: Services, bucket: BucketRecord, backend: str) -
     since_ns = services.catalog.draining_since(backend)
     if since_ns is None:
         return True
-    rules, reason = str(since_ns).encode(), f"drain\0{backend}"
-    progress = services.catalog.get_progress(bucket, f"{TASK}\0{reason}")
+    task, rules = drain_task(backend), drain_rules(since_ns)
+    walk = partial(owe_bucket, services, bucket, task, rules=rules, on=backend)
+    progress = services.catalog.get_progress(bucket, task)
     if progress is None or not progress.done or progress.rules != rules:
-        await owe_bucket(
-            services, bucket, reason, rules=rules, objects_per_s=OBJECTS_PER_S, on=backend
-        )
+        await walk()
     left = Left(backend)
-    await _count(services, bucket, left)
+    if await _count(services, bucket, left):
+        await walk()
     if left.blobs or left.uploads:
         return False
-    return await _leave(services, bucket, backend)
+    return await _leave(services, bucket, backend, since_ns)
 
 
-async def _leave(services: Services, bucket: BucketRecord, backend: str) -> bool:
+async def _leave(services: Services, bucket: BucketRecord, backend: str, since_ns: int) -> bool:
     """Give up a bucket's container there; a bucket whose own it is gets another home."""
     home = bucket.backend
     if home == backend:
@@ -129,28 +135,32 @@ async def _leave(services: Services, bucket: BucketRecord, backend: str) -> bool
             return False
         home = others[0]
     container = await container_on(services, bucket, home)
-    await services.catalog.leave_backend(bucket, backend, (home, container))
-    return True
+    left = await services.catalog.leave_backend(bucket, backend, (home, container), since_ns)
+    return left is not None
 
 
-async def _count(services: Services, bucket: BucketRecord, left: Left) -> None:
+async def _count(services: Services, bucket: BucketRecord, left: Left) -> int:
+    """Add to `left` what a bucket has there; returns for how many blobs of it nothing is owed."""
+    unowed = 0
     async for entry in versions_of(services, bucket):
         for blob in entry.record.blobs:
-            _add(services, blob, left)
+            unowed += _add(services, blob, left)
     async for upload in uploads_of(services, bucket):
         if upload.blob is not None:
             left.uploads += upload.blob.backend == left.backend
             continue
         for part in services.catalog.list_parts(bucket, upload.upload_id):
             if part.blob is not None:
-                _add(services, part.blob, left)
+                unowed += _add(services, part.blob, left)
+    return unowed
 
 
-def _add(services: Services, blob: BlobRef, left: Left) -> None:
-    for place in services.catalog.places_of(blob) if blob.backend else ():
-        if place.backend == left.backend:
-            left.blobs += 1
-            left.bytes += place.size
+def _add(services: Services, blob: BlobRef, left: Left) -> bool:
+    found = held_on(services, blob, left.backend)
+    left.blobs += len(found)
+    left.bytes += sum(place.size for place in found)
+    debt = services.catalog.get_debt(blob.id) if found else None
+    return bool(found) and (debt is None or debt.dead)
 
 
 def _is_on(bucket: BucketRecord, backend: str) -> bool:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 256
 OBJECTS_PER_S: Final = 5000
 SAVE_S: Final = 5.0
-TASK: Final = "owe"
 
 
 def owed_for(services: Services, blob: BlobRef, decision: Decision, replicas: int) -> Owed | None:
@@ -42,6 +41,15 @@ def owed_for(services: Services, blob: BlobRef, decision: Decision, replicas: in
     return Owed(blob, targets=steps.add, replicas=replicas)
 
 
+def held_on(services: Services, blob: BlobRef, backend: str) -> list[BlobRef]:
+    """The places of a blob on a backend, and its copies on their way there."""
+    if not blob.backend:
+        return []
+    found = services.catalog.get_copies(blob)
+    under_way = [transfer.copy for transfer in found.transfers]
+    return [place for place in (*found.places, *under_way) if place.backend == backend]
+
+
 def walk_rules(services: Services, bucket: BucketRecord) -> bytes:
     """A digest of all that says where the objects of a bucket should be; b"": nothing does."""
     rules = rules_of(services, bucket)
@@ -50,14 +58,16 @@ def walk_rules(services: Services, bucket: BucketRecord) -> bytes:
     facts = [services.facts[name] for name in sorted(services.facts)]
     # In one order: that of a set is another in every process, and each start would walk anew.
     told = [msgspec.to_builtins(one, order="deterministic") for one in facts]
-    said = encode((rules, bucket.placement_revision, told))
+    tenant = services.catalog.get_tenant(bucket.tenant)
+    revision = bucket.placement_revision + (0 if tenant is None else tenant.placement_revision)
+    said = encode((rules, revision, told))
     return hashlib.blake2b(said, digest_size=16).digest()
 
 
 async def owe_bucket(
     services: Services,
     bucket: BucketRecord,
-    reason: str,
+    task: str,
     *,
     rules: bytes = b"",
     objects_per_s: int = OBJECTS_PER_S,
@@ -66,10 +76,11 @@ async def owe_bucket(
     """Write a debt for every blob of a bucket that is not where its rules want it.
 
     Bounded in rate and memory. One that was cut off is gone on with, where the next has the same
-    reason and rules.
+    task and rules. What was decided on before it began, and is published later, owes for itself
+    (catalog/walks.py).
 
     Args:
-        reason: names the walk: "placement", or the drain or scrub that it is for.
+        task: names the walk.
         rules: digest of what is walked for.
         on: only for blobs that have a place on this backend; "" for all.
     Returns:
@@ -79,25 +90,32 @@ async def owe_bucket(
         NoSuchBucket: the bucket is gone.
         KvError: the catalog failed.
     """
-    walk = _Walk(services, bucket, (reason, rules), on)
-    return await walk.run(objects_per_s)
+    progress = services.catalog.get_progress(bucket, task)
+    if progress is None or progress.done or progress.rules != rules:
+        bucket = await services.catalog.begin_walk(bucket, task, rules)
+        progress = ProgressRecord(round=0, rules=rules)
+    return await _Walk(services, bucket, task, progress, on).run(objects_per_s)
 
 
 class _Walk:
-    """One walk over the versions of a bucket, then over the parts of its uploads."""
+    """One walk over the parts of a bucket's uploads, then over its versions.
+
+    In this order, as parts become a version's, and none becomes a part's.
+    """
 
     def __init__(
-        self, services: Services, bucket: BucketRecord, walked_for: tuple[str, bytes], on: str
+        self,
+        services: Services,
+        bucket: BucketRecord,
+        task: str,
+        progress: ProgressRecord,
+        on: str,
     ) -> None:
-        reason, rules = walked_for
         self._on = on
         self._services = services
         self._catalog = services.catalog
         self._bucket = bucket
-        self._task = f"{TASK}\0{reason}"
-        progress = self._catalog.get_progress(bucket, self._task)
-        if progress is None or progress.done or progress.rules != rules:
-            progress = ProgressRecord(round=0, rules=rules)
+        self._task = task
         self._progress = progress
         self._saved_s = trio.current_time()
 
@@ -105,6 +123,9 @@ class _Walk:
         found = 0
         done_key, version_id = self._progress.cursor, ""
         key = done_key
+        parts = self._of_uploads() if not key else iter(())
+        while owing := list(islice(parts, PAGE_ROWS)):
+            found += await self._add(owing)
         while True:
             page = self._catalog.list_versions(
                 self._bucket, key_marker=key, version_id_marker=version_id, limit=PAGE_ROWS
@@ -119,9 +140,6 @@ class _Walk:
             done_keys = (entry.key for entry in reversed(page.entries) if entry.key != key)
             done_key = next(done_keys, done_key)
             await self._save(done_key)
-        parts = self._of_uploads()
-        while owing := list(islice(parts, PAGE_ROWS)):
-            found += await self._add(owing)
         await self._save("", done=True)
         return found
 
@@ -136,12 +154,11 @@ class _Walk:
         self._saved_s = trio.current_time()
 
     def _owed_for(self, blob: BlobRef, decision: Decision, replicas: int) -> Owed | None:
-        if self._on and not self._is_on(blob):
+        if self._on and not held_on(self._services, blob, self._on):
             return None
-        return owed_for(self._services, blob, decision, replicas)
-
-    def _is_on(self, blob: BlobRef) -> bool:
-        return any(place.backend == self._on for place in self._catalog.places_of(blob))
+        owed = owed_for(self._services, blob, decision, replicas)
+        # A copy on its way to a backend that is drained is given up when its debt is settled.
+        return owed or (Owed(blob, replicas=replicas) if self._on else None)
 
     def _of_version(self, entry: VersionEntry) -> Iterator[Owing]:
         record = entry.record

@@ -230,9 +230,12 @@ async def set_tenant_rules(services: Services, tenant: str, rules: Rules | None)
     in_force = _over(rules, services.default_rules)
     if in_force is not None:
         check_rules(services, in_force)
-    return await services.catalog.update_tenant(
-        tenant, lambda now: msgspec.structs.replace(now, placement=rules)
-    )
+
+    def change(now: TenantRecord) -> TenantRecord:
+        revision = now.placement_revision + 1
+        return msgspec.structs.replace(now, placement=rules, placement_revision=revision)
+
+    return await services.catalog.update_tenant(tenant, change)
 
 
 async def container_on(services: Services, bucket: BucketRecord, backend: str) -> str:

@@ -9,13 +9,13 @@ import trio
 from s3proxy.catalog.errors import CatalogError, NoSuchBucket
 from s3proxy.catalog.tables import BUCKETS
 from s3proxy.log import get_logger
-from s3proxy.ops.owing import OBJECTS_PER_S, TASK, owe_bucket, walk_rules
+from s3proxy.ops.owing import OBJECTS_PER_S, owe_bucket, walk_rules
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BucketRecord
     from s3proxy.ops.call import Services
 
-REASON: Final = "placement"
+TASK: Final = "owe\0placement"
 # Rules of tenants change without the bucket; all of them are looked at this often.
 POLL_S: Final = 60.0
 
@@ -49,7 +49,7 @@ class Ower:
                 continue
             try:
                 found = await owe_bucket(
-                    self._services, bucket, REASON, rules=rules, objects_per_s=self._rate
+                    self._services, bucket, TASK, rules=rules, objects_per_s=self._rate
                 )
             except NoSuchBucket:
                 continue
@@ -70,7 +70,7 @@ class Ower:
         if bucket.kind != "managed":
             return None
         rules = walk_rules(self._services, bucket)
-        progress = self._services.catalog.get_progress(bucket, f"{TASK}\0{REASON}")
+        progress = self._services.catalog.get_progress(bucket, TASK)
         if progress is None:
             return rules or None
         return None if progress.done and progress.rules == rules else rules

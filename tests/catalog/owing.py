@@ -23,4 +23,4 @@ async def owe(catalog: Catalog, bucket: BucketRecord, key: str, target: str) -> 
 async def give_up(catalog: Catalog, debt: DebtRecord, error: str = "no") -> None:
     """Make a debt a dead letter."""
     dead = msgspec.structs.replace(debt, dead=True, tries=20, error=error)
-    await catalog.settle_debt(Settlement(debt, (debt.blob,), rest=dead))
+    await catalog.settle_debt(Settlement(debt, catalog.places_of(debt.blob), rest=dead))

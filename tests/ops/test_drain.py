@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
-from s3proxy.catalog.errors import UnknownBackend
+from s3proxy.catalog.errors import IntentLost, UnknownBackend
+from s3proxy.catalog.records import BucketRecord, Transfer
+from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.drain import cancel_drain, drain_bucket, left_on, start_drain
+from s3proxy.ops.errors import as_s3_error
+from s3proxy.ops.managed import ManagedNamespace
+from s3proxy.ops.namespace import ObjectWrite
+from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placing import plan_of
+from tests.catalog.owing import give_up
+from tests.ops.memory_backend import MemoryBackend
 from tests.workers.replicas import Replicas, open_replicas
+
+DATA = b"data that was planned to go there"
+
+
+class SlowBody(BytesBody):
+    """A body whose first byte comes once it may."""
+
+    def __init__(self, data: bytes, come: trio.Event, go: trio.Event) -> None:
+        super().__init__(data)
+        self._come, self._go = come, go
+
+    async def read_into(self, buffer: memoryview) -> int:
+        self._come.set()
+        await self._go.wait()
+        return await super().read_into(buffer)
+
+
+async def put(replicas: Replicas, body: Body, bucket: BucketRecord | None = None) -> None:
+    """Put the object `k` as a client would."""
+    namespace = ManagedNamespace(replicas.services, bucket or replicas.bucket)
+    await namespace.put("k", ObjectPayload(body, len(DATA)), ObjectWrite(system={}, user={}))
 
 
 async def drained(replicas: Replicas, name: str) -> None:
@@ -73,3 +105,107 @@ async def test_drain_of_no_backend_is_refused(tmp_path: Path) -> None:
     async with open_replicas(tmp_path) as replicas:
         with pytest.raises(UnknownBackend, match="there is no backend z"):
             await start_drain(replicas.services, "z")
+
+
+@asynccontextmanager
+async def held_back(memory: MemoryBackend, op: str) -> AsyncIterator[tuple[trio.Event, trio.Event]]:
+    """Have an operation wait there: (it has come, it may go on)."""
+    come, go = trio.Event(), trio.Event()
+
+    async def wait(asked: str, key: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if asked == op:
+            come.set()
+            await go.wait()
+
+    before, memory.hook = memory.hook, wait
+    try:
+        yield come, go
+    finally:
+        memory.hook = before
+
+
+async def test_drain_waits_for_a_write_under_way_and_moves_it(tmp_path: Path) -> None:
+    async with (
+        open_replicas(tmp_path, copies=1) as replicas,
+        held_back(replicas.memories["a"], "put") as (come, go),
+    ):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(put, replicas, BytesBody(DATA))
+            await come.wait()
+            await start_drain(replicas.services, "a")
+            await drained(replicas, "a")
+            left = await left_on(replicas.services, "a")
+            assert (left.blobs, left.writes, left.buckets, left.done) == (0, 1, 1, False)
+            go.set()
+        await drained(replicas, "a")
+        assert replicas.on("k") == "b"
+        assert (await left_on(replicas.services, "a")).done
+
+
+async def test_drain_does_not_acknowledge_a_write_where_the_bucket_is_no_more(
+    tmp_path: Path,
+) -> None:
+    """Its body comes slowly: it was planned before the drain, and is written after it."""
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        come, go = trio.Event(), trio.Event()
+        bucket, answers = replicas.bucket, []
+
+        async def write() -> None:
+            try:
+                await put(replicas, SlowBody(DATA, come, go), bucket)
+            except IntentLost as error:
+                answers.append(as_s3_error(error))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            await come.wait()
+            await start_drain(replicas.services, "a")
+            await drained(replicas, "a")
+            assert (await left_on(replicas.services, "a")).done
+            go.set()
+        assert [error and error.code for error in answers] == ["ServiceUnavailable"]
+        assert replicas.catalog.get_object(replicas.bucket, "k") is None
+        assert replicas.catalog.open_intents() == []
+        await put(replicas, BytesBody(DATA))
+        assert replicas.on("k") == "b"
+
+
+async def test_drain_of_what_came_after_its_walk_ends(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("first", b"data", "ab")
+        await start_drain(replicas.services, "a")
+        assert not await drain_bucket(replicas.services, replicas.bucket, "a")
+        await replicas.put("later", b"data", "ab")
+        await replicas.put_part("part", b"data", "a")
+        await drained(replicas, "a")
+        assert (await left_on(replicas.services, "a")).done
+        assert replicas.on("later") == "bc"
+
+
+async def test_drain_of_what_was_given_up_ends(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "ab")
+        await start_drain(replicas.services, "a")
+        assert not await drain_bucket(replicas.services, replicas.bucket, "a")
+        (debt,) = replicas.catalog.list_debts()
+        await give_up(replicas.catalog, debt)
+        await drained(replicas, "a")
+        assert (await left_on(replicas.services, "a")).done
+        assert replicas.on("k") == "bc"
+
+
+async def test_drain_ends_a_copy_on_its_way_there(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "bc", ["a"])
+        blob = replicas.blob("k")
+        copy = replicas.place("k", b"", "a")
+        assert await replicas.catalog.begin_transfer(blob, Transfer(copy, "native", 5))
+        (debt,) = replicas.catalog.list_debts()
+        await give_up(replicas.catalog, debt)
+        await start_drain(replicas.services, "a")
+        assert (await left_on(replicas.services, "a")).blobs == 1
+        await drained(replicas, "a")
+        assert (await left_on(replicas.services, "a")).done
+        garbage = replicas.catalog.due_garbage(2**62, 100)
+        assert (copy.id, "native") in [(one.blob.id, one.backend_upload_id) for one in garbage]

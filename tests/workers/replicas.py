@@ -186,7 +186,7 @@ class Replicas:
 
     async def owe(self) -> int:
         """Walk the bucket for what is not where it should be."""
-        return await owe_bucket(self.services, self.bucket, "test", objects_per_s=10**6)
+        return await owe_bucket(self.services, self.bucket, "owe\0test", objects_per_s=10**6)
 
     async def put_debt(self, key: str, targets: Sequence[str]) -> None:
         record = self.catalog.get_object(self.bucket, key)

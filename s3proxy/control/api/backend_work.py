@@ -17,6 +17,7 @@ class Drained(msgspec.Struct, frozen=True):
 
     Attributes:
         since_ns: when it began; 0: it is not drained.
+        writes: under way to it.
         stuck: buckets whose rules allow no other backend.
         done: nothing is left.
     """
@@ -27,6 +28,7 @@ class Drained(msgspec.Struct, frozen=True):
     bytes: int
     buckets: int
     uploads: int
+    writes: int
     attached: list[str]
     stuck: list[str]
     done: bool
