@@ -20,8 +20,8 @@ from s3proxy.config_backends import (
     S3BackendConfig,
     names_in,
 )
-from s3proxy.http.client import ClientLimits
-from s3proxy.http.server import ServerLimits
+from s3proxy.http.limits import ServerLimits
+from s3proxy.http.origin import ClientLimits
 from s3proxy.s3.limits import RateLimits
 from s3proxy.s3.placement import Rules
 

@@ -20,14 +20,13 @@ from dataclasses import dataclass
 import trio
 
 from s3proxy import gauges
+from s3proxy.attaching import attach_buckets, check_targets
 from s3proxy.backends.errors import BackendError
 from s3proxy.backends.health import Health
 from s3proxy.backends.registry import open_backends
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import (
     StartError,
-    attach_buckets,
-    check_targets,
     data_directory,
     ensure_root,
     open_catalog,

@@ -1,77 +1,117 @@
-"""What is put in place before the gateway serves."""
+"""The data directory, its lock and its catalog, and the root key."""
 
 from __future__ import annotations
 
 import resource
+import stat
 from pathlib import Path
 
 import pytest
 
-from s3proxy.backends.disk import Disk
-from s3proxy.backends.local import LocalBackend
-from s3proxy.backends.options import LocalOptions
-from s3proxy.bootstrap import StartError, attach_buckets, check_targets, connections_limit
-from s3proxy.catalog.records import BucketRecord
-from s3proxy.config import BucketConfig, Config
-from tests.catalog.catalogs import open_catalog, upload_record
+from s3proxy.bootstrap import (
+    StartError,
+    connections_limit,
+    data_directory,
+    ensure_root,
+    open_catalog,
+)
+from s3proxy.catalog.errors import BadMasterKey
+from s3proxy.config import DataConfig
+from s3proxy.s3.tenants import ROOT_USER
+from tests.catalog import catalogs
 
-WWW = Config(bucket=(BucketConfig(name="www", backend="disk"),))
-
-
-async def test_attach_buckets_unchanged_keeps_the_uploads(tmp_path: Path) -> None:
-    async with open_catalog(tmp_path) as catalog:
-        await attach_buckets(catalog, WWW)
-        bucket = catalog.get_bucket("www")
-        assert bucket is not None
-        await catalog.create_upload(bucket, upload_record("key", "1"))
-        await attach_buckets(catalog, WWW)
-        assert catalog.get_bucket("www") == bucket
-        assert len(catalog.list_uploads(bucket).entries) == 1
+PRESET = {"S3PROXY_ROOT_ACCESS_KEY": "AKIAPRESET", "S3PROXY_ROOT_SECRET_KEY": "first secret"}
 
 
-async def test_attach_buckets_detached_with_open_uploads_forgets_them(tmp_path: Path) -> None:
-    async with open_catalog(tmp_path) as catalog:
-        await attach_buckets(catalog, WWW)
-        bucket = catalog.get_bucket("www")
-        assert bucket is not None
-        for number in range(3):
-            await catalog.create_upload(bucket, upload_record("key", str(number)))
-        await attach_buckets(catalog, Config())
-        assert catalog.get_bucket("www") is None
-        assert catalog.list_uploads(bucket).entries == []
+def data_config(path: Path) -> DataConfig:
+    return DataConfig(dir=str(path))
 
 
-async def test_attach_buckets_other_target_starts_afresh(tmp_path: Path) -> None:
-    async with open_catalog(tmp_path) as catalog:
-        await attach_buckets(catalog, WWW)
-        before = catalog.get_bucket("www")
-        assert before is not None
-        await catalog.create_upload(before, upload_record("key", "1"))
-        moved = Config(bucket=(BucketConfig(name="www", backend="disk", target="other"),))
-        await attach_buckets(catalog, moved)
-        after = catalog.get_bucket("www")
-        assert after is not None
-        assert (after.container, after.id == before.id) == ("other", False)
-        assert catalog.list_uploads(after).entries == []
+def test_data_directory_absent_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    with data_directory(data_config(tmp_path / "deep" / "data")) as data:
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
-async def test_attach_buckets_leaves_those_of_users(tmp_path: Path) -> None:
-    async with open_catalog(tmp_path) as catalog:
-        made = await catalog.create_bucket(
-            BucketRecord(
-                name="www",
-                kind="attached",
-                backend="far",
-                container="www",
-                region="us-east-1",
-                created_ns=1,
-                owner="user-1",
-            )
-        )
-        await attach_buckets(catalog, Config())
-        assert catalog.get_bucket("www") == made
-        with pytest.raises(StartError, match="a user made"):
-            await attach_buckets(catalog, WWW)
+def test_data_directory_in_use_is_refused_until_released(tmp_path: Path) -> None:
+    config = data_config(tmp_path)
+    with (
+        data_directory(config),
+        pytest.raises(StartError, match="in use by another s3proxy"),
+        data_directory(config),
+    ):
+        pass
+    with data_directory(config):
+        pass
+
+
+def test_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(StartError, match=f"data.dir {path}: "), data_directory(data_config(path)):
+        pass
+
+
+async def test_open_catalog_keeps_what_was_queued_when_its_block_ends(tmp_path: Path) -> None:
+    config = data_config(tmp_path)
+    async with open_catalog(config) as (catalog, _):
+        made = await catalog.create_key("alice")
+    async with open_catalog(config) as (catalog, _):
+        (record,) = catalog.list_keys()
+        assert record == made.record
+        assert catalog.unseal(record) == made.secret
+
+
+async def test_open_catalog_with_a_master_key_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "master.key").mkdir()
+    with pytest.raises(StartError, match="master key: Is a directory"):
+        async with open_catalog(data_config(tmp_path)):
+            pass
+
+
+async def test_open_catalog_with_a_damaged_master_key_is_refused(tmp_path: Path) -> None:
+    config = data_config(tmp_path)
+    async with open_catalog(config):
+        pass
+    (tmp_path / "master.key").write_bytes(b"short")
+    with pytest.raises(BadMasterKey):
+        async with open_catalog(config):
+            pass
+
+
+async def test_ensure_root_makes_one_key_once(tmp_path: Path) -> None:
+    async with catalogs.open_catalog(tmp_path) as catalog:
+        made = await ensure_root(catalog, {})
+        assert made is not None
+        assert await ensure_root(catalog, {}) is None
+        (record,) = catalog.list_keys()
+        assert (record.user_name, catalog.unseal(record)) == (ROOT_USER, made.secret)
+
+
+async def test_ensure_root_disabled_by_hand_is_not_made_again(tmp_path: Path) -> None:
+    async with catalogs.open_catalog(tmp_path) as catalog:
+        made = await ensure_root(catalog, {})
+        assert made is not None
+        await catalog.set_key_enabled(made.record.access_key, False)
+        assert await ensure_root(catalog, {}) is None
+        assert len(catalog.list_keys()) == 1
+
+
+async def test_ensure_root_preset_takes_a_changed_secret(tmp_path: Path) -> None:
+    async with catalogs.open_catalog(tmp_path) as catalog:
+        for secret in ("first secret", "second secret"):
+            environ = {**PRESET, "S3PROXY_ROOT_SECRET_KEY": secret}
+            assert await ensure_root(catalog, environ) is None
+            (record,) = catalog.list_keys()
+            assert catalog.unseal(record) == secret
+        assert record.access_key == PRESET["S3PROXY_ROOT_ACCESS_KEY"]
+
+
+@pytest.mark.parametrize("given", sorted(PRESET))
+async def test_ensure_root_half_preset_is_refused(tmp_path: Path, given: str) -> None:
+    async with catalogs.open_catalog(tmp_path) as catalog:
+        with pytest.raises(StartError, match="both be set, or neither"):
+            await ensure_root(catalog, {given: PRESET[given]})
+        assert catalog.list_keys() == []
 
 
 @pytest.mark.parametrize(
@@ -93,16 +133,3 @@ def test_connections_limit_raises_the_limit_on_open_files(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
     assert connections_limit(10_000) == allowed
     assert raised == ([] if raised_to is None else [(raised_to, hard)])
-
-
-@pytest.mark.parametrize("target", ["..", "tmp", "a/../../b", "ab"])
-def test_check_targets_impossible_one_names_bucket_and_target(tmp_path: Path, target: str) -> None:
-    disk = LocalBackend(LocalOptions(name="disk", root=str(tmp_path)), Disk())
-    bucket = BucketConfig(name="www", backend="disk", target=target)
-    with pytest.raises(StartError, match=f"www.*target '{target}': "):
-        check_targets([bucket], {"disk": disk})
-
-
-def test_check_targets_one_that_is_not_there_yet_may_come(tmp_path: Path) -> None:
-    disk = LocalBackend(LocalOptions(name="disk", root=str(tmp_path)), Disk())
-    check_targets([BucketConfig(name="www", backend="disk")], {"disk": disk})

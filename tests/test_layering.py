@@ -23,7 +23,7 @@ ROWS = (
     ("config",),
     ("config_rules",),
     ("config_loading", "bootstrap", "gauges", "event_targets"),
-    ("config_files", "resources", "restoring"),
+    ("attaching", "config_files", "resources", "restoring"),
     ("offline",),
     ("service",),
     ("cli",),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from operator import itemgetter
 
 import click
 import msgspec
 import trio
-from rich.table import Table
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.cli.console import (
+    Columns,
     Failure,
     config_option,
     guard,
     json_option,
     load_config,
-    print_table,
+    print_list,
     to_json,
     with_catalog,
 )
@@ -27,6 +28,13 @@ from s3proxy.ops.call import Services
 from s3proxy.ops.drain import Left, cancel_drain, left_on, start_drain
 
 FOLLOW_S = 2.0
+
+CHECKS: Columns = {
+    "tried": itemgetter("name"),
+    "result": itemgetter("state"),
+    "found": itemgetter("detail"),
+    "took": lambda check: f"{check['ms']:.1f} ms",
+}
 
 
 @click.command("drain", short_help="Empty a backend: no new data; what it has goes elsewhere.")
@@ -103,10 +111,7 @@ def backend_test(name: str, config_path: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({**msgspec.structs.asdict(report), "passed": report.passed}))
     else:
-        table = Table("tried", "result", "found", "took", box=None)
-        for check in report.checks:
-            table.add_row(check.name, check.state, check.detail, f"{check.ms:.1f} ms")
-        print_table(table)
+        print_list([msgspec.structs.asdict(check) for check in report.checks], False, CHECKS)
     if not report.passed:
         failed = ", ".join(check.name for check in report.checks if check.state == "failed")
         raise Failure(f"backend {name}: {failed}")

@@ -37,7 +37,7 @@ COLUMNS: Columns = {
 }
 
 
-@click.group("backend", short_help="The places where bytes live, and whether they answer.")
+@click.group("backend")
 def backend_group() -> None:
     """Look at backends, empty them, and try them out."""
 

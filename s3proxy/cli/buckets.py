@@ -18,8 +18,7 @@ from s3proxy.cli.console import (
     to_json,
     with_catalog,
 )
-from s3proxy.cli.placement import bucket_placement
-from s3proxy.cli.regions import region_group
+from s3proxy.cli.lazy import Lazy, LazyGroup
 from s3proxy.views.buckets import BucketDetails, bucket_of, details_of
 from s3proxy.views.lookup import found_bucket, found_tenant
 
@@ -45,7 +44,16 @@ COLUMNS: Columns = {
 }
 
 
-@click.group("bucket", short_help="What is known of buckets, and where they are.")
+@click.group(
+    "bucket",
+    cls=LazyGroup,
+    lazy={
+        "placement": Lazy(
+            "placement:bucket_placement", "Set, show and clear the rules of a bucket."
+        ),
+        "region": Lazy("regions:region_group", "Buckets that the gateways of other regions serve."),
+    },
+)
 def bucket_group() -> None:
     """Show and change what is known of buckets, also beside a running gateway."""
 
@@ -111,7 +119,3 @@ def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
         ("usage", held if shown.held.usage is not None else "not counted: no quota is in force"),
         ("quota", allowed),
     ]
-
-
-bucket_group.add_command(bucket_placement)
-bucket_group.add_command(region_group)

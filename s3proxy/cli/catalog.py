@@ -48,7 +48,7 @@ The gateway knows now what it knew when that copy was made. Since then:
   multipart uploads that were begun have to be begun again; events may be delivered again"""
 
 
-@click.group("catalog", short_help="Back up, check and restore the catalog.")
+@click.group("catalog")
 def catalog_group() -> None:
     """Back up, check and restore the catalog: everything but the bytes at the backends.
 

@@ -10,9 +10,6 @@ from typing import Any, TypeVar
 import click
 import msgspec
 import trio
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from s3proxy import config_loading
 from s3proxy.backends.errors import BackendError
@@ -20,7 +17,6 @@ from s3proxy.bootstrap import CATALOG_NAME, StartError, open_catalog
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.config import Config
-from s3proxy.config_files import check_files
 from s3proxy.kv.errors import KvError
 from s3proxy.kv.lmdb_engine import FOREIGN_CHECK_S
 from s3proxy.s3.errors import S3Error
@@ -57,17 +53,14 @@ class Failure(click.ClickException):
 MENDABLE = (Failure, StartError, CatalogError, KvError, BackendError, S3Error)
 
 
-def load_config(path: str | None, *, with_files: bool = False) -> Config:
-    """Load the configuration; with_files: read the files it names as well.
+def load_config(path: str | None) -> Config:
+    """Load the configuration.
 
     Raises:
         Failure: it is not right.
     """
     try:
-        config = config_loading.load(path, os.environ)
-        if with_files:
-            check_files(config, path or "defaults", os.environ)
-        return config
+        return config_loading.load(path, os.environ)
     except config_loading.ConfigError as error:
         raise Failure(str(error)) from error
 
@@ -132,24 +125,23 @@ async def seen_by_gateways() -> None:
     await trio.sleep(2 * FOREIGN_CHECK_S)
 
 
-def print_table(table: Table) -> None:
-    """Print a table wider than any row: cut in a pipe, a key or a time would be of no use."""
-    Console(width=TABLE_COLUMNS).print(table)
-
-
 def print_list(rows: Sequence[Row], as_json: bool, columns: Columns) -> None:
-    """Print rows whole as JSON, or of each what people read as a table."""
+    """Print rows whole as JSON, or of each what people read as a table.
+
+    The table is as wide as any row: cut in a pipe, a key or a time would be of no use.
+    """
     if as_json:
         click.echo(to_json(rows))
         return
+    # Not every command prints a table, and these take longer to import than most take to run.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*(_plain(cell_of(row)) for cell_of in columns.values()))
-    print_table(table)
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))
+        table.add_row(*(Text(printable(cell_of(row))) for cell_of in columns.values()))
+    Console(width=TABLE_COLUMNS).print(table)
 
 
 def printable(text: str) -> str:

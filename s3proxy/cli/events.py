@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import click
-from rich.table import Table
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.outbox import Queued
@@ -15,8 +15,7 @@ from s3proxy.cli.console import (
     config_option,
     json_option,
     load_config,
-    print_table,
-    to_json,
+    print_list,
     with_catalog,
 )
 from s3proxy.config_rules import target_arn
@@ -27,7 +26,7 @@ DEAD_SHOWN_MAX = 1000
 arn_argument = click.argument("arn")
 
 
-@click.group("events", short_help="List, retry and drop events that could not be delivered.")
+@click.group("events")
 def events_group() -> None:
     """See what events wait for whom; retry or drop dead letters, also beside a running gateway."""
 
@@ -121,15 +120,11 @@ def _shown(queued: Queued) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(to_json(rows))
-        return
-    if not rows:
+    if not rows and not as_json:
         click.echo("none", err=True)
         return
-    table = Table(*rows[0], box=None)
-    for row in rows:
-        # Keys may hold anything: no markup, and nothing that moves a terminal's cursor.
-        cells = ("".join(c if c.isprintable() else "?" for c in str(v)) for v in row.values())
-        table.add_row(*(cell.replace("[", "\\[") for cell in cells))
-    print_table(table)
+    print_list(rows, as_json, {name: partial(_cell, name) for name in (rows[0] if rows else ())})
+
+
+def _cell(name: str, row: dict[str, Any]) -> str:
+    return str(row[name])

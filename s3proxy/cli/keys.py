@@ -44,7 +44,7 @@ RATE = Amount(units=True)
 REQUESTS = click.FloatRange(0, 1e15)
 
 
-@click.group("key", short_help="Create, list, disable, enable and delete access keys.")
+@click.group("key")
 def key_group() -> None:
     """Create, list, disable and delete access keys, also beside a running gateway.
 

@@ -15,7 +15,7 @@ from s3proxy.cli.console import config_option, load_config, with_catalog
 PROGRESS_ROWS = 50_000  # read between two lines of progress
 
 
-@click.group("master-key", short_help="Replace the key that seals all others.")
+@click.group("master-key")
 def master_key_group() -> None:
     """Replace the master key, also beside a running gateway.
 

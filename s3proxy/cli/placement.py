@@ -76,7 +76,7 @@ _HELP = {
 }
 
 
-@click.group("placement", short_help="Explain where objects are, and why.")
+@click.group("placement")
 def placement_group() -> None:
     """Explain where objects are, and why; also beside a running gateway."""
 
@@ -98,7 +98,7 @@ def placement_explain(
     _print(_with_services(config_path, ask), as_json)
 
 
-@click.group("placement", short_help="Set, show and clear the rules of a bucket.")
+@click.group("placement")
 def bucket_placement() -> None:
     """Rules of placement of a bucket; what they do not say, its tenant and the server say."""
 
@@ -149,7 +149,7 @@ def bucket_placement_clear(bucket: str, tenant: str, config_path: str | None) ->
     click.echo(f"cleared the placement of {bucket}")
 
 
-@click.group("placement", short_help="Set, show and clear the rules for a tenant's buckets.")
+@click.group("placement")
 def tenant_placement() -> None:
     """Rules of placement for a tenant's buckets, below their own."""
 

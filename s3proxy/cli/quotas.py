@@ -21,7 +21,7 @@ from s3proxy.views.quotas import Held, held_by_tenant, held_in_bucket
 bucket_option = click.option("--bucket", metavar="NAME", help="This bucket; else the whole tenant.")
 
 
-@click.group("quota", short_help="Set, show and clear what tenants and buckets may hold.")
+@click.group("quota")
 def quota_group() -> None:
     """Set, show and clear what tenants and buckets may hold, also beside a running gateway.
 

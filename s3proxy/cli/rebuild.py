@@ -33,7 +33,7 @@ Report = ReindexReport | ScrubReport
 DRY_NAME = f"{CATALOG_NAME}.dry-run"
 
 
-@click.command("reindex", short_help="Rebuild the catalog from what lies at S3 backends.")
+@click.command("reindex")
 @click.option(
     "--backend", "names", multiple=True, required=True, metavar="NAME", help="Which; repeatable."
 )
@@ -96,7 +96,7 @@ async def _reindex_into(
     return run.report
 
 
-@click.command("scrub", short_help="Compare the catalog with what backends hold; heal.")
+@click.command("scrub")
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Which; repeatable.")
 @click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="Which; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Report only.")

@@ -24,8 +24,8 @@ from s3proxy.cli.console import (
 )
 from s3proxy.ops.new_bucket import first_configs
 from s3proxy.ops.region_table import PREFIX, backend_name
-from s3proxy.s3.auth import ROOT_USER
 from s3proxy.s3.names import is_addressable_bucket
+from s3proxy.s3.tenants import ROOT_USER
 from s3proxy.views.lookup import found_bucket, found_user
 
 COLUMNS: Columns = {
@@ -35,7 +35,7 @@ COLUMNS: Columns = {
 }
 
 
-@click.group("region", short_help="Buckets that the gateways of other regions serve.")
+@click.group("region")
 def region_group() -> None:
     """Say which buckets the gateways of other regions serve: clients are sent there, or relayed.
 

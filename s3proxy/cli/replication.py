@@ -22,7 +22,7 @@ from s3proxy.views.replication import lags, shown_debt
 SHOWN_MAX = 1000
 
 
-@click.group("replication", short_help="Show, list and retry copies that are owed.")
+@click.group("replication")
 def replication_group() -> None:
     """See which copies are owed to which backend; retry those given up, also beside a gateway."""
 

@@ -20,7 +20,7 @@ from s3proxy.cli.console import (
     with_catalog,
     yes_option,
 )
-from s3proxy.cli.placement import tenant_placement
+from s3proxy.cli.lazy import Lazy, LazyGroup
 from s3proxy.config import names_in
 from s3proxy.views.identities import tenant_of
 from s3proxy.views.lookup import found_tenant
@@ -32,7 +32,16 @@ COLUMNS: Columns = {
 }
 
 
-@click.group("tenant", short_help="Create, list, disable, enable and delete tenants.")
+@click.group(
+    "tenant",
+    cls=LazyGroup,
+    lazy={
+        "placement": Lazy(
+            "placement:tenant_placement",
+            "Set, show and clear the rules for a tenant's buckets.",
+        )
+    },
+)
 def tenant_group() -> None:
     """Create, list, disable and delete tenants, also beside a running gateway.
 
@@ -111,6 +120,3 @@ def tenant_delete(name: str, yes: bool, config_path: str | None) -> None:
         click.confirm(f"Delete the tenant {name} with {users} users, {keys} keys?", abort=True)
     change_catalog(config_path, lambda catalog: catalog.delete_tenant(name))
     click.echo(f"deleted {name}")
-
-
-tenant_group.add_command(tenant_placement)

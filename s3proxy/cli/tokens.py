@@ -24,7 +24,7 @@ from s3proxy.views.identities import token_of
 COLUMNS: Columns = {name: itemgetter(name) for name in ("id", "role", "tenant", "created")}
 
 
-@click.group("token", short_help="Create, list and delete tokens of the control API.")
+@click.group("token")
 def token_group() -> None:
     """Create, list and delete tokens of the control API, also beside a running gateway."""
 

@@ -37,7 +37,7 @@ COLUMNS: Columns = {
 }
 
 
-@click.group("user", short_help="Create, list, disable and delete users; set their policies.")
+@click.group("user")
 def user_group() -> None:
     """Create, list, disable and delete users, and set their policies, beside a running gateway."""
 

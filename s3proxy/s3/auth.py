@@ -39,13 +39,12 @@ from s3proxy.s3.post_signature import (
 )
 from s3proxy.s3.rewritten import rewritten
 from s3proxy.s3.sigv2 import VersionTwo
-from s3proxy.s3.tenants import MAIN
+from s3proxy.s3.tenants import MAIN, ROOT_USER
 from s3proxy.s3.time import iso_seconds
 
 if TYPE_CHECKING:
     from s3proxy._fast.http1 import RequestHead
 
-ROOT_USER: Final = "root"
 SKEW_S_MAX: Final = 15 * 60
 # What clients sign: Go's SDK "identity", others what their HTTP library asks for.
 ACCEPT_ENCODINGS: Final = (

@@ -5,6 +5,7 @@ from typing import Final
 
 # Every deployment has it; whoever needs no tenants need not know of them.
 MAIN: Final = "main"
+ROOT_USER: Final = "root"
 # As IAM has it.
 USER_NAME_CHARACTERS_MAX: Final = 64
 
