@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,19 +19,29 @@ import boto3
 import httpx
 from botocore.config import Config as BotoConfig
 
-ROOT = Path(__file__).parent.parent
+from tests.forks import ROOT, Fork
+
 ACCESS_KEY = "AKIATESTROOTKEY00000"
 SECRET_KEY = "test/root+secret=of/forty/characters0000"
 REGION = "us-east-1"
-START_S_MAX = 30.0
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORT_MIN = 10_000
+START_S_MAX = 60.0
 STOP_S_MAX = 40.0
+RUN_S_MAX = 60.0
 
 
 def free_port() -> int:
-    """A port nobody listens on; taken between here and its use only by bad luck."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, not of those that the kernel gives to outgoing connections.
+
+    One of these may be another's before a gateway starts, or while it is down between two starts.
+    """
+    outgoing_min = int(OUTGOING.read_text().split()[0])
+    while True:
+        port = random.randrange(PORT_MIN, max(outgoing_min, 2 * PORT_MIN))
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED:
+                return port
 
 
 class Gateway:
@@ -45,7 +58,7 @@ class Gateway:
         self.log = folder / "gateway.log"
         self._extra = extra
         self._environ = environ
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Fork | subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -69,13 +82,12 @@ class Gateway:
             f'[data]\ndir = "{self.folder}/data"\ngarbage_grace_s = 0\n'
             f'[log]\naccess = "{self.folder}/access.log"\n{self._extra}'
         )
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "s3proxy", "serve", "--config", str(self.config)],
-                stdout=log, stderr=log, cwd=ROOT, env=self.environ(),
-            )  # fmt: skip
+        self._process = self._launched(["serve", "--config", str(self.config)])
         self._wait_until_up()
         return self
+
+    def _launched(self, command: list[str]) -> Fork | subprocess.Popen[bytes]:
+        return Fork(command, self.environ(), self.log, self.log)
 
     def environ(self) -> dict[str, str]:
         """What the process, and commands beside it, run with."""
@@ -120,10 +132,16 @@ class Gateway:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """An s3proxy command beside the gateway, with its configuration."""
-        return subprocess.run(
-            [sys.executable, "-m", "s3proxy", *arguments, "--config", str(self.config)],
-            capture_output=True, text=True, cwd=ROOT, env=self.environ(), check=False, timeout=60,
-        )  # fmt: skip
+        command = [*arguments, "--config", str(self.config)]
+        with tempfile.TemporaryDirectory() as folder:
+            output, errors = Path(folder, "output"), Path(folder, "errors")
+            fork = Fork(command, self.environ(), output, errors)
+            try:
+                status = fork.wait(RUN_S_MAX)
+            finally:
+                fork.kill()
+            printed = (output.read_text(), errors.read_text())
+            return subprocess.CompletedProcess(command, status, *printed)
 
     def __enter__(self) -> Gateway:
         return self.start()
@@ -141,6 +159,17 @@ class Gateway:
     def client(self, **config: Any) -> Any:
         """A boto3 client with the root key, without retries that would hide errors."""
         return client(self.url, **config)
+
+
+class CommandGateway(Gateway):
+    """A gateway whose process is a new interpreter's, as at an operator's; slower to start."""
+
+    def _launched(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "s3proxy", *command],
+                stdout=log, stderr=log, cwd=ROOT, env=self.environ(),
+            )  # fmt: skip
 
 
 def client(

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tests.gateways import ROOT, Gateway
+from tests.gateways import ROOT, CommandGateway, Gateway
 
 DRAIN_S_MAX = 15.0  # Gateway configures grace_s = 20
 
 
-class Watched(Gateway):
+class Watched(CommandGateway):
     """A gateway whose end can be awaited without a further signal."""
 
     def wait(self) -> int:

@@ -15,7 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateways import ROOT, SECRET_KEY, STOP_S_MAX, Gateway, client, local_backend
+from tests.gateways import (
+    ROOT,
+    SECRET_KEY,
+    STOP_S_MAX,
+    CommandGateway,
+    Gateway,
+    client,
+    local_backend,
+)
 from tests.http.sockets import write_certificate
 
 WAIT_S_MAX = 20.0
@@ -47,7 +55,7 @@ def refused_start(gateway: Gateway) -> str:
 
 
 def test_first_start_prints_root_credentials_that_work(tmp_path: Path) -> None:
-    with Gateway(tmp_path, **UNSET_ROOT) as gateway:
+    with CommandGateway(tmp_path, **UNSET_ROOT) as gateway:
         wait_for_log(gateway, "Paste this")
         ((access_key, secret_key),) = printed_keys(gateway)
         assert f"AWS_ENDPOINT_URL={gateway.url}" in gateway.log.read_text()
@@ -136,7 +144,7 @@ def test_key_made_and_disabled_beside_a_running_gateway_counts_at_once(tmp_path:
             alice.list_buckets()
 
 
-class TlsGateway(Gateway):
+class TlsGateway(CommandGateway):
     """A gateway whose S3 port speaks TLS with the certificate in its folder."""
 
     def __init__(self, folder: Path) -> None:
