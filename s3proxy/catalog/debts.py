@@ -2,7 +2,8 @@
 
 A debt is a row under its blob's id, and an empty one in a queue, by the time it is due. There is a
 queue of those that can be looked at, one for each backend that others wait for, and that of the
-dead letters. All of it changes in one transaction.
+dead letters; one that waits for any of several backends is in the queue of each. All of it changes
+in one transaction.
 
 A blob with a debt has a row in `copies`, too, so that one look says whether a blob has either.
 """
@@ -45,13 +46,14 @@ def store(txn: Transaction, debt: DebtRecord) -> None:
     """Keep a debt in place of the blob's former one, if there is one."""
     old = find(txn, debt.blob.id)
     if old is not None:
-        txn.delete(DEBT_ORDER, _row(old))
+        _leave_queues(txn, old)
     if old is None or (old.targets, old.dead) != (debt.targets, debt.dead):
         if old is not None:
             _count(txn, old, -1)
         _count(txn, debt, 1)
     txn.put(DEBTS, debt.blob.id.encode(), encode(debt))
-    txn.put(DEBT_ORDER, _row(debt), b"")
+    for row in _rows(debt):
+        txn.put(DEBT_ORDER, row, b"")
 
 
 def remove(txn: Transaction, blob_id: str) -> None:
@@ -59,7 +61,7 @@ def remove(txn: Transaction, blob_id: str) -> None:
     old = find(txn, blob_id)
     if old is not None:
         txn.delete(DEBTS, blob_id.encode())
-        txn.delete(DEBT_ORDER, _row(old))
+        _leave_queues(txn, old)
         _count(txn, old, -1)
 
 
@@ -140,7 +142,7 @@ class DebtTable:
         with self._engine.read() as view:
             if dead:
                 last = find(view, after) if after else None
-                start = _DEAD_QUEUE + _SEPARATOR if last is None else _row(last) + b"\x00"
+                start = _DEAD_QUEUE + _SEPARATOR if last is None else _rows(last)[0] + b"\x00"
                 rows = islice(view.scan(DEBT_ORDER, start), limit)
                 found = (find(view, _blob_id(key)) for key, _ in rows)
                 return [debt for debt in found if debt is not None]
@@ -240,7 +242,13 @@ class DebtTable:
             store(
                 txn,
                 msgspec.structs.replace(
-                    debt, due_ns=self._now_ns(), tries=0, dead=False, waits_for="", lease=""
+                    debt,
+                    due_ns=self._now_ns(),
+                    tries=0,
+                    dead=False,
+                    waits_for="",
+                    or_for=(),
+                    lease="",
                 ),
             )
         return len(found)
@@ -263,12 +271,13 @@ class _Claiming:
         left = self.room.get(target)
         if left is not None and left <= 0:
             if debt.waits_for != turn_at(target):
-                store(self._txn, msgspec.structs.replace(debt, waits_for=turn_at(target)))
+                turn = msgspec.structs.replace(debt, waits_for=turn_at(target), or_for=())
+                store(self._txn, turn)
             return
         if left is not None:
             self.room[target] = left - 1
         leased = msgspec.structs.replace(
-            debt, due_ns=self._until_ns, lease=self._gateway, waits_for=""
+            debt, due_ns=self._until_ns, lease=self._gateway, waits_for="", or_for=()
         )
         store(self._txn, leased)
         self.claimed.append(leased)
@@ -296,10 +305,18 @@ def _oldest(view: Snapshot, queues: Sequence[str]) -> dict[str, int]:
     return oldest
 
 
-def _row(debt: DebtRecord) -> bytes:
-    queue = _DEAD_QUEUE if debt.dead else debt.waits_for.encode()
+def _rows(debt: DebtRecord) -> list[bytes]:
+    """Where a debt is in each of its queues."""
+    queues = [_DEAD_QUEUE]
+    if not debt.dead:
+        queues = [name.encode() for name in (debt.waits_for, *debt.or_for)]
     due = debt.due_ns.to_bytes(_DUE_BYTES, "big")
-    return queue + _SEPARATOR + due + debt.blob.id.encode()
+    return [queue + _SEPARATOR + due + debt.blob.id.encode() for queue in queues]
+
+
+def _leave_queues(txn: Transaction, debt: DebtRecord) -> None:
+    for row in _rows(debt):
+        txn.delete(DEBT_ORDER, row)
 
 
 def _blob_id(row: bytes) -> str:

@@ -352,6 +352,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
         version_id: of the object, where it is not the null version or a part.
         waits_for: the backend that has to be up first; "" for none.
         lease: the gateway that is at it; "" for none.
+        or_for: other backends that will do as well as the one that is waited for.
     """
 
     blob: BlobRef
@@ -369,6 +370,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
     version_id: str = ""
     waits_for: str = ""
     lease: str = ""
+    or_for: tuple[str, ...] = ()
 
 
 class DebtCounts(Record, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from s3proxy.ops.blob_writer import DAMAGED, BlobWriter
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placing import container_on
 from s3proxy.ops.replica_reader import open_replica
+from s3proxy.ops.soundness import is_md5
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ PART_BYTES_MIN: Final = 16 << 20
 # A part has a row in the catalog until the copy is whole.
 PARTS_MAX: Final = 1000
 PARTS_PARALLEL: Final = 3
-_MD5_DIGITS: Final = 32
 # What a copy may fail with, beside what the catalog raises.
 FAILURES: Final = (BackendError, TransportError, S3Error, OSError)
 
@@ -130,7 +130,7 @@ class CopiedPayload(ObjectPayload):
 
     def __init__(self, body: Body, length: int, original: Original, *, md5: str = "") -> None:
         super().__init__(body, length)
-        self.md5 = bytes.fromhex(md5) if _is_md5(md5) else b""
+        self.md5 = bytes.fromhex(md5) if is_md5(md5) else b""
         self._left = length
         self._rates = original.rates
 
@@ -337,10 +337,6 @@ def _compare(stat: Stat, size: int, md5: str) -> None:
     Raises:
         Miscopied: it is something else. An ETag that is no MD5 says nothing.
     """
-    wrong = _is_md5(md5) and _is_md5(stat.etag) and stat.etag != md5
+    wrong = is_md5(md5) and is_md5(stat.etag) and stat.etag != md5
     if stat.size != size or wrong:
         raise Miscopied
-
-
-def _is_md5(etag: str) -> bool:
-    return len(etag) == _MD5_DIGITS and set(etag) <= set("0123456789abcdef")

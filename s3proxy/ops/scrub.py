@@ -12,7 +12,6 @@ unknown ones are not found.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -30,6 +29,7 @@ from s3proxy.ops.owing import owed_for
 from s3proxy.ops.placing import decision_of
 from s3proxy.ops.scrub_names import Expected, ExpectedNames
 from s3proxy.ops.settle_debt import replicas_of
+from s3proxy.ops.soundness import differs, md5_of
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Store
@@ -45,7 +45,6 @@ SAVE_S: Final = 5.0
 OWE_AT_ONCE: Final = 256
 PROBLEMS_MAX: Final = 100
 TASK: Final = "scrub"
-READ_BYTES: Final = 1 << 20
 FAILURES: Final = (BackendError, TransportError, OSError)
 
 Home = tuple[str, str]
@@ -212,7 +211,7 @@ class _Container:
         await self._compare_with_rules(wanted)
         if there.size != wanted.place.size:
             await self._check_alone(wanted, counted=True)
-        elif self._options.deep or _differs(wanted.md5, there.etag):
+        elif self._options.deep or differs(wanted.md5, there.etag):
             await self._check_bytes(wanted)
 
     async def _check_alone(self, wanted: Expected, *, counted: bool = False) -> None:
@@ -227,7 +226,7 @@ class _Container:
             return
         if stat.size != wanted.place.size:
             await self._wrong(wanted, "wrong_size")
-        elif self._options.deep or _differs(wanted.md5, stat.etag):
+        elif self._options.deep or differs(wanted.md5, stat.etag):
             await self._check_bytes(wanted)
 
     async def _compare_with_rules(self, wanted: Expected) -> None:
@@ -255,7 +254,7 @@ class _Container:
             return
         self._report.count("read")
         try:
-            digest = await _md5(self._store, wanted.place)
+            digest = await md5_of(self._store, wanted.place)
         except NotFound:
             await self._wrong(wanted, "missing")
             return
@@ -296,7 +295,7 @@ class _Container:
                 stat = await store.head(place.name)
                 if stat.size != place.size:
                     continue
-                if not wanted.md5 or await _md5(store, place) == wanted.md5:
+                if not wanted.md5 or await md5_of(store, place) == wanted.md5:
                     return place
             except FAILURES:
                 continue
@@ -344,26 +343,3 @@ async def _listed(store: Store, after: str) -> AsyncIterator[ListedObject]:
         if not page.truncated:
             return
         after = page.next_after
-
-
-def _differs(known: str, etag: str) -> bool:
-    """Whether an ETag speaks against the bytes; one that is no MD5 says nothing."""
-    return bool(known) and about.is_blob_id(etag) and etag != known
-
-
-async def _md5(store: Store, place: BlobRef) -> str:
-    """MD5 of what is there; a body that ends early has another."""
-    reading = await store.open(place.name)
-    digest = md5(usedforsecurity=False)
-    buffer = bytearray(READ_BYTES)
-    try:
-        left = reading.stat.size
-        while left > 0:
-            count = await reading.body.read_into(memoryview(buffer)[: min(left, READ_BYTES)])
-            if not count:
-                break
-            await trio.to_thread.run_sync(digest.update, memoryview(buffer)[:count])
-            left -= count
-    finally:
-        await reading.body.aclose()
-    return digest.hexdigest()

@@ -17,6 +17,7 @@ from s3proxy.catalog.settling import Settlement
 from s3proxy.ops.move_version import known_md5
 from s3proxy.ops.placing import decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
+from s3proxy.ops.soundness import is_sound
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ class Steps(msgspec.Struct, frozen=True):
         keep: which of its places stay, by their position; the others are surplus or not allowed.
         enough: once all of `add` have it, the others may go.
         away: backends that should have it and cannot take it now.
+        instead: others that cannot either, and would do, as there are too few copies.
     """
 
     add: tuple[str, ...]
     keep: frozenset[int]
     enough: bool
     away: tuple[str, ...]
+    instead: tuple[str, ...] = ()
 
 
 def steps_of(
@@ -71,6 +74,7 @@ def steps_of(
     spare = [name for name in possible if name not in there and name not in ideal and is_up(name)]
     lacking = wanted - len(there) - len(add)
     add += spare[: max(lacking, 0)]
+    down = [name for name in possible if name not in there and name not in (*add, *ideal, *spare)]
     chosen = [name for name in ideal if name not in away]
     chosen += [name for name in possible if name not in ideal and (name in there or name in add)]
     chosen = chosen[:wanted]
@@ -79,6 +83,7 @@ def steps_of(
         keep=frozenset(there[name] for name in chosen if name in there),
         enough=bool(chosen) and len(chosen) >= min(wanted, len(possible)),
         away=tuple(away),
+        instead=tuple(down) if lacking > len(spare) else (),
     )
 
 
@@ -125,7 +130,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         error: what a copy failed with, that waiting for a backend does not mend; "": nothing.
-        waits_for: the backend that has to be up; "": none.
+        waits_for: the backends of which one has to be up.
         short: rules leave too few backends.
         missing: backends that should have it, and have not.
     """
@@ -134,7 +139,7 @@ class Outcome(msgspec.Struct, frozen=True):
     added: tuple[BlobRef, ...] = ()
     removed: tuple[BlobRef, ...] = ()
     error: str = ""
-    waits_for: str = ""
+    waits_for: tuple[str, ...] = ()
     short: bool = False
     bucket: BucketRecord | None = None
     missing: tuple[str, ...] = ()
@@ -153,6 +158,9 @@ class Settling:
         self._debt = debt
         self._failed: set[str] = set()
         self._damaged: list[BlobRef] = []
+        self._sound: set[str] = set()
+        self._proven = False
+        self._error = ""
         self.added: list[BlobRef] = []
 
     async def run(self) -> Outcome:
@@ -163,7 +171,7 @@ class Settling:
         """
         places = self._services.catalog.places_of(self._debt.blob)
         inline = not self._debt.blob.backend
-        error = waits_for = ""
+        waits_for: tuple[str, ...] = ()
         while True:
             # Rules, or the bytes' record, may be others since the last copy was made.
             subject = subject_of(self._services, self._debt)
@@ -173,40 +181,84 @@ class Settling:
                 removed = (*copies, *self.added) if inline else ()
                 return Outcome(places, tuple(self.added), removed)
             steps = self._steps(subject.decision, places)
+            held = (*places, *self.added)
             if not steps.add:
-                break
-            if not self._readable(places):
-                waits_for = places[0].backend
+                doubted = await self._doubted(subject, held, steps)
+                if doubted is not None:
+                    waits_for = doubted
+                    break
+                continue
+            if not self._readable(held):
+                waits_for = tuple(dict.fromkeys(place.backend for place in held))
                 break
             target = steps.add[0]
             try:
                 self.added.append(await self._copy(subject, places, target))
             except (*FAILURES, IntentLost) as failure:
                 self._failed.add(target)
-                if self._services.health.is_up(target):
-                    error = error or f"{target}: {failure}"[:ERROR_LENGTH_MAX]
+                self._note(target, failure)
             except NoSuchBucket:
                 break
-        return self._outcome(subject, places, steps, error, waits_for)
+        return self._outcome(subject, places, steps, waits_for)
+
+    async def _doubted(
+        self, subject: Subject, held: Sequence[BlobRef], steps: Steps
+    ) -> tuple[str, ...] | None:
+        """Ask for the places that stay, before others go: what the catalog says is not enough.
+
+        Returns:
+            The backends that are down, of which one has to be up before more can be done; None: a
+            place was found damaged.
+        """
+        kept = [place for n, place in enumerate(held) if n in steps.keep]
+        self._proven = False
+        surplus = steps.enough and len(kept) < len(held)
+        self._proven = surplus
+        md5 = "" if subject.record is None else known_md5(subject.record).hex()
+        down = []
+        for place in kept if surplus else ():
+            if not place.backend or place in self.added or place.id in self._sound:
+                continue
+            try:
+                if not await is_sound(self._services, place, md5):
+                    self._damaged.append(place)
+                    return None
+            except FAILURES as failure:
+                self._proven = False
+                if not self._note(place.backend, failure):
+                    down.append(place.backend)
+            else:
+                self._sound.add(place.id)
+        return (*down, *steps.away, *steps.instead)
+
+    def _note(self, backend: str, failure: Exception) -> bool:
+        """Note what failed at a backend; False: it is down, and that is all."""
+        if not self._services.health.is_up(backend):
+            return False
+        self._error = self._error or f"{backend}: {failure}"[:ERROR_LENGTH_MAX]
+        return True
 
     def _outcome(
-        self, subject: Subject, places: tuple[BlobRef, ...], steps: Steps, error: str, source: str
+        self,
+        subject: Subject,
+        places: tuple[BlobRef, ...],
+        steps: Steps,
+        waits_for: tuple[str, ...],
     ) -> Outcome:
-        """What came of it; `source`: the backend that the bytes are on, where it is down."""
-        waits_for = "" if error else source or next(iter(steps.away), "")
+        """What came of it, where it ended because of backends that are down, or of nothing."""
         held = (*places, *self.added)
-        if steps.enough and not steps.add:
-            removed = [place for n, place in enumerate(held) if n not in steps.keep]
+        if self._proven and not steps.add:
+            surplus = [place for n, place in enumerate(held) if n not in steps.keep]
         else:
-            removed = self._damaged if len(self._damaged) < len(held) else []
-        wanted = subject.decision.wanted
+            surplus = self._damaged if len(self._damaged) < len(held) else []
+        waits_for = () if self._error else waits_for
         return Outcome(
             places,
             tuple(self.added),
-            tuple(removed),
-            error=error,
+            tuple(surplus),
+            error=self._error,
             waits_for=waits_for,
-            short=not error and not waits_for and len(steps.keep) < wanted,
+            short=not self._error and not waits_for and len(steps.keep) < subject.decision.wanted,
             bucket=subject.bucket,
             missing=(*steps.add, *steps.away),
         )
@@ -222,9 +274,9 @@ class Settling:
             is_up=lambda name: name not in self._failed and services.health.is_up(name),
         )
 
-    def _readable(self, places: Sequence[BlobRef]) -> bool:
+    def _readable(self, held: Sequence[BlobRef]) -> bool:
         is_up = self._services.health.is_up
-        return any(not place.backend or is_up(place.backend) for place in (*places, *self.added))
+        return any(not place.backend or is_up(place.backend) for place in held)
 
     async def _copy(self, subject: Subject, places: Sequence[BlobRef], target: str) -> BlobRef:
         """Copy to one backend; where the bytes are wrong, from one place after the other."""

@@ -30,7 +30,7 @@ class Debt(Struct, frozen=True):
 
     Attributes:
         targets: backends that are expected to get it.
-        waits_for: the backend that has to be up first.
+        waits_for: the backend that has to be up first; of several, any.
     """
 
     id: str
@@ -67,7 +67,7 @@ def shown_debt(record: DebtRecord) -> Debt:
         targets=list(record.targets),
         tries=record.tries,
         dead=record.dead,
-        waits_for=record.waits_for,
+        waits_for=", ".join((record.waits_for, *record.or_for)),
         error=record.error,
     )
 

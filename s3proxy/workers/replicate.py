@@ -200,7 +200,13 @@ class Replicator:
         """What is still owed: after an error for a later try, or for when a backend is up."""
         now_ns = self._services.clock_ns()
         rest = msgspec.structs.replace(
-            debt, targets=outcome.missing, lease="", waits_for="", due_ns=now_ns, error=""
+            debt,
+            targets=outcome.missing,
+            lease="",
+            waits_for="",
+            or_for=(),
+            due_ns=now_ns,
+            error="",
         )
         if outcome.error:
             tries = debt.tries + 1
@@ -213,8 +219,10 @@ class Replicator:
                 dead=tries >= self._tries_max,
             )
         if outcome.waits_for:
+            first, *others = outcome.waits_for
+            named = ", ".join(outcome.waits_for)
             return msgspec.structs.replace(
-                rest, waits_for=outcome.waits_for, error=f"{outcome.waits_for} does not answer"
+                rest, waits_for=first, or_for=tuple(others), error=f"no answer from {named}"
             )
         if outcome.short:
             return msgspec.structs.replace(

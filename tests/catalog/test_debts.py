@@ -264,6 +264,23 @@ async def test_settle_debt_with_a_rest_waits_or_dies(tmp_path: Path) -> None:
         assert catalog.debt_counts()["de"].dead == 0
 
 
+async def test_settle_debt_that_waits_for_any_of_several_is_claimed_once(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path, clock) as (catalog, bucket):
+        places = await put_owed(catalog, bucket, "k", 1, ("de",))
+        (debt,) = await catalog.claim_debts(clock.ns, 1, LEASE_NS)
+        waiting = msgspec.structs.replace(
+            debt, due_ns=clock.ns, lease="", waits_for="de", or_for=("fi", "us")
+        )
+        await catalog.settle_debt(Settlement(debt, places, rest=waiting))
+        assert rows(catalog, DEBT_ORDER) == 3
+        assert not catalog.has_due_debts(clock.ns, ["se"], ["fi"])
+        assert catalog.has_due_debts(clock.ns, ["us"], [])
+        (debt,) = await catalog.claim_debts(clock.ns, 9, LEASE_NS, ["us", "de", "fi"])
+        assert (debt.waits_for, debt.or_for) == ("", ())
+        assert rows(catalog, DEBT_ORDER) == 1
+
+
 async def test_add_debts_of_what_is_gone_is_passed_over(tmp_path: Path) -> None:
     async with opened(tmp_path) as (catalog, bucket):
         (place,) = await put_owed(catalog, bucket, "k")
