@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from litestar import Litestar, MediaType, Response, Router, get
+from litestar.openapi import ResponseSpec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from s3proxy.control.api.assembly import api_router
-from s3proxy.control.api.door import Door
+from s3proxy.control.api.door import API, Door
 from s3proxy.control.api.problems import HANDLERS
+from s3proxy.control.api.refusals import describe_refusals
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services
 
@@ -20,6 +22,10 @@ from s3proxy.ops.call import Services
 METRICS_TYPE = CONTENT_TYPE_LATEST.partition("; charset=")[0]
 
 _TOKEN = SecurityScheme(type="http", scheme="bearer", description="s3proxy token create")
+
+_UNREADY = ResponseSpec(
+    dict[str, str], description="Of each part what is wrong", generate_examples=False
+)
 
 # Whether requests can be served, and of each part "ok" or what is wrong
 Probe = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
@@ -39,7 +45,7 @@ def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) 
         """The process runs and its event loop turns."""
         return {"status": "ok"}
 
-    @get("/readyz", media_type=MediaType.JSON)
+    @get("/readyz", media_type=MediaType.JSON, responses={503: _UNREADY})
     async def readyz() -> Response[dict[str, str]]:
         """Requests can be served: catalog open, a writable backend up, not draining."""
         healthy, parts = await ready()
@@ -62,6 +68,7 @@ def build_app(metrics: Metrics, ready: Probe, services: Services | None = None) 
         exception_handlers=HANDLERS,
         logging_config=None,
     )
+    describe_refusals(app.routes, API)
     return Door(app, None if services is None else services.catalog)
 
 

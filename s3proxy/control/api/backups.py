@@ -8,6 +8,7 @@ from msgspec import Struct
 from s3proxy.backends.errors import BackendError
 from s3proxy.control.api.dependencies import Using
 from s3proxy.control.api.problems import ApiError
+from s3proxy.control.api.refusals import refusals
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.backups import Backup, Backups
 from s3proxy.ops.call import Services
@@ -32,7 +33,7 @@ class BackupStatus(Struct, frozen=True):
     backups: list[Backup]
 
 
-@get("/")
+@get("/", responses=refusals(409, 502))
 async def list_backups(services: Using) -> BackupStatus:
     """List the backups at the backend."""
     backups = _require(services)
@@ -51,7 +52,7 @@ async def list_backups(services: Using) -> BackupStatus:
     )
 
 
-@post("/")
+@post("/", responses=refusals(502))
 async def make_backup(services: Using) -> Backup:
     """Make a backup now; answered when it is at the backend."""
     try:

@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from s3proxy.control.api.dependencies import Using
 from s3proxy.control.api.guard import ADMIN_ONLY
+from s3proxy.control.api.refusals import refusals
 from s3proxy.ops.explain import Explained, explain
 from s3proxy.ops.placing import set_rules, set_tenant_rules
 from s3proxy.views.lookup import found_bucket, found_tenant
@@ -39,7 +40,7 @@ async def clear_tenant_placement(services: Using, tenant: FromPath[str]) -> None
     await set_tenant_rules(services, tenant, None)
 
 
-@get("/buckets/{bucket:str}/placement")
+@get("/buckets/{bucket:str}/placement", responses=refusals(501))
 async def explain_placement(
     services: Using, tenant: FromPath[str], bucket: FromPath[str], key: Key = ""
 ) -> Explained:
@@ -47,7 +48,7 @@ async def explain_placement(
     return explain(services, found_bucket(services.catalog, bucket, tenant), key)
 
 
-@put("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY)
+@put("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY, responses=refusals(501))
 async def set_placement(
     services: Using, tenant: FromPath[str], bucket: FromPath[str], data: JSONBody[Placement]
 ) -> Explained:
@@ -56,7 +57,7 @@ async def set_placement(
     return explain(services, await set_rules(services, record, rules_from(data)))
 
 
-@delete("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY)
+@delete("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY, responses=refusals(501))
 async def clear_placement(services: Using, tenant: FromPath[str], bucket: FromPath[str]) -> None:
     """Take the rules of a bucket away."""
     await set_rules(services, found_bucket(services.catalog, bucket, tenant), None)

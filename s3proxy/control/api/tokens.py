@@ -7,6 +7,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
+from s3proxy.control.api.refusals import refusals
 from s3proxy.views.identities import Token, TokenWithSecret, token_of, token_with_secret
 
 
@@ -24,7 +25,7 @@ async def list_tokens(services: Using, after: After = "", limit: Limit = 100) ->
     return page_of(found, limit, lambda token: token.id)
 
 
-@post("/")
+@post("/", responses=refusals(404))
 async def create_token(services: Using, data: JSONBody[NewToken]) -> TokenWithSecret:
     """Make a token; it is shown now and never again."""
     made = await services.catalog.create_token(data.role, data.tenant)

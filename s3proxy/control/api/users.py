@@ -64,9 +64,7 @@ async def delete_user(services: Using, tenant: FromPath[str], user: FromPath[str
 
 
 @get("/{user:str}/policy")
-async def show_policy(
-    services: Using, tenant: FromPath[str], user: FromPath[str]
-) -> Response[bytes]:
+async def show_policy(services: Using, tenant: FromPath[str], user: FromPath[str]) -> Response[Any]:
     """Show the user's policy as it was set."""
     policy = found_user(services, tenant, user).policy
     if not policy:
@@ -80,6 +78,7 @@ async def set_policy(
     request: Request[Any, Any, Any],
     tenant: FromPath[str],
     user: FromPath[str],
+    data: JSONBody[Any],
 ) -> User:
     """Give the user a policy, the body, in place of the one before."""
     document = await request.body()

@@ -14,6 +14,7 @@ from s3proxy.catalog.tokens import ADMIN, TENANT_ADMIN
 from s3proxy.control.app import build_app
 from s3proxy.metrics import Metrics
 from s3proxy.ops.call import Services
+from tests.control.api.described import Described
 from tests.ops.lab import Lab, open_lab
 
 
@@ -27,10 +28,14 @@ class Desk:
     Attributes:
         client: httpx's, without a token.
         token: the administrator's.
+        described: what the API tells of itself.
     """
 
-    def __init__(self, lab: Lab, client: httpx.AsyncClient, token: str) -> None:
+    def __init__(
+        self, lab: Lab, client: httpx.AsyncClient, token: str, described: Described
+    ) -> None:
         self.lab = lab
+        self.described = described
         self.client = client
         self.token = token
 
@@ -49,11 +54,14 @@ class Desk:
     async def ask(
         self, method: str, path: str, document: object = None, *, token: str | None = None
     ) -> httpx.Response:
-        """Ask below /api/v1; `token` "" sends none."""
+        """Ask below /api/v1; `token` "" sends none. Every answer is held against /schema."""
         text = self.token if token is None else token
         headers = {"Authorization": f"Bearer {text}"} if text else {}
         more: dict[str, Any] = {} if document is None else {"json": document}
-        return await self.client.request(method, f"/api/v1{path}", headers=headers, **more)
+        target = f"/api/v1{path}"
+        answer = await self.client.request(method, target, headers=headers, **more)
+        self.described.check(method, target, answer)
+        return answer
 
     async def refusal(self, method: str, path: str, document: object = None, **more: Any) -> str:
         """The status and code of a refusal, as in `404 UnknownTenant`."""
@@ -72,4 +80,5 @@ async def open_desk(directory: Path) -> AsyncIterator[Desk]:
         token = await lab.catalog.create_token(ADMIN)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
-            yield Desk(lab, client, token.text)
+            schema = (await client.get("/schema")).json()
+            yield Desk(lab, client, token.text, Described(schema))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from tests.control.api.desk import Desk
 
@@ -11,9 +10,9 @@ from tests.control.api.desk import Desk
 ANY_ROLE = {("GET", "/api/v1/tenants")}
 
 
-async def routes(desk: Desk) -> list[tuple[str, str]]:
+def routes(desk: Desk) -> list[tuple[str, str]]:
     """Method and path of each, with `{names}` for parameters."""
-    paths: dict[str, Any] = (await desk.client.get("/schema")).json()["paths"]
+    paths = desk.described.paths
     found = [
         (method.upper(), path)
         for path, methods in paths.items()
@@ -29,7 +28,7 @@ def filled(path: str, tenant: str) -> str:
 
 
 async def test_every_route_is_closed_to_whoever_has_no_token(desk: Desk) -> None:
-    for method, path in await routes(desk):
+    for method, path in routes(desk):
         for token in ("", "s3p_aaaaaaaaaaaaaaaa_wrong"):
             answer = await desk.ask(method, filled(path, "main"), token=token)
             assert answer.status_code == 401, (method, path)
@@ -38,7 +37,7 @@ async def test_every_route_is_closed_to_whoever_has_no_token(desk: Desk) -> None
 async def test_every_route_is_closed_to_the_admin_of_another_tenant(desk: Desk) -> None:
     await desk.catalog.create_tenant("acme")
     token = await desk.tenant_admin("acme")
-    for method, path in await routes(desk):
+    for method, path in routes(desk):
         if (method, path) in ANY_ROLE:
             continue
         there = await desk.ask(method, filled(path, "main"), token=token)
@@ -50,7 +49,7 @@ async def test_every_route_is_closed_to_the_admin_of_another_tenant(desk: Desk) 
 
 
 async def test_every_route_of_a_tenant_that_is_not_there_says_so(desk: Desk) -> None:
-    for method, path in await routes(desk):
+    for method, path in routes(desk):
         if "{tenant}" in path:
             assert await desk.refusal(method, filled(path, "nobody")) == "404 UnknownTenant"
 
@@ -75,7 +74,7 @@ async def test_head_is_answered_as_get_is_without_the_body(desk: Desk) -> None:
 async def test_query_parameter_that_no_route_knows_or_that_comes_twice_is_refused(
     desk: Desk,
 ) -> None:
-    for method, path in await routes(desk):
+    for method, path in routes(desk):
         target = f"{filled(path, 'main')}?limt=5"
         assert await desk.refusal(method, target) == "400 BadRequest", (method, path)
     assert await desk.refusal("GET", "/tenants?limit=1&limit=2") == "400 BadRequest"
