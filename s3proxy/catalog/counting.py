@@ -22,7 +22,7 @@ import msgspec
 
 from s3proxy.catalog import keys, tables, tenants, uploads, usage, versions
 from s3proxy.catalog.buckets import bucket_key, require, store
-from s3proxy.catalog.errors import UnsupportedBucket
+from s3proxy.catalog.errors import InvalidQuota, UnsupportedBucket
 from s3proxy.catalog.records import BucketRecord, TenantRecord
 from s3proxy.catalog.tables import (
     BUCKETS,
@@ -96,8 +96,9 @@ class CountingTable:
         """Give a bucket a quota, or none; what it holds is counted in steps, the first at once.
 
         Raises:
-            NoSuchBucket; UnsupportedBucket: it is attached.
+            NoSuchBucket; UnsupportedBucket: it is attached; InvalidQuota.
         """
+        _require_limit(quota)
 
         def change(txn: Transaction) -> BucketRecord:
             now = require(txn, bucket)
@@ -118,8 +119,9 @@ class CountingTable:
         """Give a tenant a quota, or none; its buckets are counted in steps from then on.
 
         Raises:
-            UnknownTenant.
+            UnknownTenant; InvalidQuota.
         """
+        _require_limit(quota)
 
         def change(txn: Transaction) -> TenantRecord:
             changed = msgspec.structs.replace(tenants.require(txn, name), quota=quota)
@@ -205,6 +207,12 @@ def _look_at_buckets(txn: Transaction, name: str, after: bytes) -> None:
         txn.delete(COUNTING, row)
     else:
         txn.put(COUNTING, row, found[-1][0])
+
+
+def _require_limit(quota: Quota | None) -> None:
+    """Refuse a quota that limits nothing: every write would be counted for it."""
+    if quota is not None and quota.bytes is None and quota.objects is None:
+        raise InvalidQuota("a quota limits bytes, objects or both; to limit neither, clear it")
 
 
 def _settled(txn: Transaction, bucket: BucketRecord, tenant: TenantRecord) -> BucketRecord:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 import msgspec
 
 from s3proxy.catalog import keys, tables
+from s3proxy.catalog.errors import UnknownDebt
 from s3proxy.catalog.records import DebtCounts, DebtRecord
 from s3proxy.catalog.tables import DEBT_COUNTS, DEBT_ORDER, DEBTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
@@ -228,16 +229,21 @@ class DebtTable:
 
         Args:
             ids: of their blobs; none: all dead letters.
+        Raises:
+            UnknownDebt: nothing is owed for one of them.
         """
         if ids:
-            return await self._engine.commit(lambda txn: self._revive(txn, ids))
+            return await self._engine.commit(partial(self._revive, ids=ids, strict=True))
         total = 0
         while dead := [debt.blob.id for debt in self.list_debts(limit=BATCH_ROWS, dead=True)]:
             total += await self._engine.commit(partial(self._revive, ids=dead))
         return total
 
-    def _revive(self, txn: Transaction, ids: Sequence[str]) -> int:
+    def _revive(self, txn: Transaction, *, ids: Sequence[str], strict: bool = False) -> int:
         found = [debt for debt in (find(txn, blob_id) for blob_id in ids) if debt is not None]
+        if strict and len(found) < len(ids):
+            missing = set(ids) - {debt.blob.id for debt in found}
+            raise UnknownDebt(f"nothing is owed for {', '.join(sorted(missing))}")
         for debt in found:
             store(
                 txn,

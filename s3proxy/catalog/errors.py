@@ -37,6 +37,10 @@ class InvalidName(Refused):
     """Nothing may have that name."""
 
 
+class InvalidQuota(Refused):
+    """It would limit nothing."""
+
+
 class UnknownTenant(Refused):
     """There is no such tenant."""
 
@@ -51,6 +55,10 @@ class UnknownKey(Refused):
 
 class UnknownToken(Refused):
     """There is no such token."""
+
+
+class UnknownDebt(Refused):
+    """There is no such debt."""
 
 
 class UnknownBackend(Refused):

@@ -26,6 +26,7 @@ from s3proxy.offline import open_all_backends, open_services
 from s3proxy.ops.backend_checks import BackendReport, check_backend
 from s3proxy.ops.call import Services
 from s3proxy.ops.drain import Left, cancel_drain, left_on, start_drain
+from s3proxy.views.backends import drained_of
 
 FOLLOW_S = 2.0
 
@@ -64,7 +65,7 @@ def backend_drain(
 
     left = with_catalog(config_path, run, made=True)
     if as_json:
-        click.echo(to_json({**msgspec.structs.asdict(left), "done": left.done}))
+        click.echo(to_json(drained_of(left)))
     else:
         click.echo(_line(left))
 

@@ -32,7 +32,7 @@ COLUMNS: Columns = {
     "region": itemgetter("region"),
     "country": itemgetter("country"),
     "read-only": lambda backend: "yes" if backend["read_only"] else "no",
-    "state": itemgetter("state"),
+    "state": lambda backend: "up" if backend["state"] == "closed" else backend["last_error"],
     "latency": lambda backend: f"{backend['latency_ms']:.1f} ms",
 }
 
@@ -93,8 +93,11 @@ async def _ask(backend: Backend, timeout_s: float, rows: dict[str, dict[str, Any
     began_s = trio.current_time()
     error = await probe(backend, timeout_s)
     latency_ms = round((trio.current_time() - began_s) * 1000, 3)
-    state = "up" if error is None else str(error)
-    rows[backend.name].update(state=state, latency_ms=latency_ms)
+    rows[backend.name].update(
+        state="closed" if error is None else "open",
+        last_error="" if error is None else str(error),
+        latency_ms=latency_ms,
+    )
 
 
 backend_group.add_command(backend_drain)

@@ -40,7 +40,7 @@ COLUMNS: Columns = {
     "versioning": lambda row: row["versioning"] or "-",
     "bytes": lambda row: _used(row, "bytes"),
     "objects": lambda row: _used(row, "objects"),
-    "created": lambda row: str(row["created"]),
+    "created": lambda row: row["created"] or "-",
 }
 
 
@@ -110,7 +110,7 @@ def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
         ("tenant", shown.tenant),
         ("kind", shown.kind),
         ("owner", shown.owner or "every user of the tenant"),
-        ("created", shown.created),
+        ("created", shown.created or "-"),
         ("location", shown.location or "-"),
         ("containers", ", ".join(containers)),
         ("placement", "; ".join(said) or "no rules of its own"),

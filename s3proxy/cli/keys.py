@@ -38,7 +38,7 @@ COLUMNS: Columns = {
     "tenant": itemgetter("tenant"),
     "state": lambda key: "enabled" if key["enabled"] else "disabled",
     "limits": lambda key: "-" if key["limits"] is None else "own",
-    "created": itemgetter("created"),
+    "created": lambda row: row["created"] or "-",
 }
 RATE = Amount(units=True)
 REQUESTS = click.FloatRange(0, 1e15)

@@ -28,7 +28,7 @@ from s3proxy.views.lookup import found_tenant
 COLUMNS: Columns = {
     "tenant": itemgetter("name"),
     "state": lambda tenant: "enabled" if tenant["enabled"] else "disabled",
-    "created": itemgetter("created"),
+    "created": lambda row: row["created"] or "-",
 }
 
 

@@ -19,7 +19,7 @@ from s3proxy.cli.console import (
     to_json,
     with_catalog,
 )
-from s3proxy.views.identities import token_of
+from s3proxy.views.identities import token_of, token_with_secret
 
 COLUMNS: Columns = {name: itemgetter(name) for name in ("id", "role", "tenant", "created")}
 
@@ -44,8 +44,7 @@ def token_create(role: str, tenant: str, config_path: str | None, as_json: bool)
 
     made = with_catalog(config_path, create)
     if as_json:
-        shown = token_of(made.record)
-        click.echo(to_json({"id": shown.id, "role": role, "tenant": tenant, "token": made.text}))
+        click.echo(to_json(token_with_secret(made.record, made.text)))
         return
     click.echo(made.text)
     click.echo("The token is not shown again.", err=True)

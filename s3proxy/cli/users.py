@@ -29,11 +29,11 @@ from s3proxy.views.identities import user_of
 from s3proxy.views.lookup import found_tenant, found_user
 
 COLUMNS: Columns = {
-    "user": itemgetter("user"),
+    "user": itemgetter("name"),
     "user id": itemgetter("user_id"),
     "policy": lambda user: "yes" if user["policy"] else "none",
     "state": lambda user: "enabled" if user["enabled"] else "disabled",
-    "created": itemgetter("created"),
+    "created": lambda row: row["created"] or "-",
 }
 
 

@@ -35,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True):
         chosen: copies are to go there first.
         rule: that refuses it.
         container: the bucket's name there, if it has been used.
-        state: of its circuit breaker; "" where nobody knows.
+        state: of its circuit breaker; None where nobody knows.
     """
 
     backend: str
@@ -44,7 +44,7 @@ class Verdict(msgspec.Struct, frozen=True):
     rule: str
     reason: str
     container: str
-    state: str
+    state: str | None
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ def _verdicts(
     def verdict(backend: str, position: int, rule: str, reason: str) -> Verdict:
         chosen = position > 0 and (decision is None or backend in _chosen(decision))
         known = live and backend in services.backends
-        state = services.health.state(backend) if known else ""
+        state = services.health.state(backend) if known else None
         container = containers.get(backend, "")
         return Verdict(backend, position, chosen, rule, reason, container, state)
 

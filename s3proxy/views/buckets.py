@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BucketRecord
-from s3proxy.s3.time import iso8601
 from s3proxy.views.placement import Placement, placement_of
 from s3proxy.views.quotas import Held, held_in_bucket
+from s3proxy.views.times import told_time
 
 
 class Bucket(Struct, frozen=True):
@@ -25,7 +25,7 @@ class Bucket(Struct, frozen=True):
     tenant: str
     kind: str
     owner: str
-    created: str
+    created: str | None
     backend: str
     versioning: str
     held: Held
@@ -72,7 +72,7 @@ def _told(catalog: Catalog, record: BucketRecord) -> dict[str, Any]:
         "tenant": record.tenant,
         "kind": record.kind,
         "owner": record.owner if owner is None else owner.name,
-        "created": iso8601(record.created_ns),
+        "created": told_time(record.created_ns),
         "backend": record.backend,
         "versioning": record.versioning,
         "held": held_in_bucket(catalog, record),

@@ -6,28 +6,30 @@ import msgspec
 from msgspec import Meta, Struct
 
 from s3proxy.catalog.records import KeyRecord, TenantRecord, TokenRecord, UserRecord
-from s3proxy.s3.time import iso8601
+from s3proxy.views.times import told_time
 
+# A path of the API names a user in one segment.
+UserName = Annotated[str, Meta(pattern="^[^/]*$", description="without a slash")]
 Rate = Annotated[float, Meta(ge=0, le=1e15)]
 
 
 class Tenant(Struct, frozen=True):
-    """A tenant."""
+    """A tenant; `main` was never made."""
 
     name: str
     enabled: bool
-    created: str
+    created: str | None
 
 
 class User(Struct, frozen=True):
     """A user; `policy` says whether there is one."""
 
-    user: str
+    name: str
     user_id: str
     tenant: str
     enabled: bool
     policy: bool
-    created: str
+    created: str | None
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +49,7 @@ class Key(Struct, frozen=True):
     user_id: str
     tenant: str
     enabled: bool
-    created: str
+    created: str | None
     limits: Limits | None
 
 
@@ -63,7 +65,7 @@ class Token(Struct, frozen=True):
     id: str
     role: str
     tenant: str
-    created: str
+    created: str | None
 
 
 class TokenWithSecret(Token, frozen=True):
@@ -74,19 +76,19 @@ class TokenWithSecret(Token, frozen=True):
 
 def tenant_of(record: TenantRecord) -> Tenant:
     """A tenant as it is told."""
-    created = iso8601(record.created_ns) if record.created_ns else ""
+    created = told_time(record.created_ns)
     return Tenant(name=record.name, enabled=record.enabled, created=created)
 
 
 def user_of(record: UserRecord) -> User:
     """A user as it is told."""
     return User(
-        user=record.name,
+        name=record.name,
         user_id=record.user_id,
         tenant=record.tenant,
         enabled=record.enabled,
         policy=bool(record.policy),
-        created=iso8601(record.created_ns),
+        created=told_time(record.created_ns),
     )
 
 
@@ -99,7 +101,7 @@ def key_of(record: KeyRecord) -> Key:
         user_id=record.user_id,
         tenant=record.tenant,
         enabled=record.enabled,
-        created=iso8601(record.created_ns),
+        created=told_time(record.created_ns),
         limits=None if limits is None else Limits(*msgspec.structs.astuple(limits)),
     )
 
@@ -112,7 +114,7 @@ def key_with_secret(record: KeyRecord, secret: str) -> KeyWithSecret:
 
 def token_of(record: TokenRecord) -> Token:
     """A token as it is told."""
-    created = iso8601(record.created_ns)
+    created = told_time(record.created_ns)
     return Token(id=record.id, role=record.role, tenant=record.tenant, created=created)
 
 

@@ -14,7 +14,7 @@ Amount = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Allowed(Struct, frozen=True, forbid_unknown_fields=True):
-    """A quota; what is null is not limited, but counted."""
+    """A quota; what is null is not limited, but counted. One of the two is to be a number."""
 
     bytes: Amount | None = None
     objects: Amount | None = None

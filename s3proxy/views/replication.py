@@ -7,7 +7,7 @@ from msgspec import Struct
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.debts import Backlog
 from s3proxy.catalog.records import DebtRecord
-from s3proxy.s3.time import iso8601
+from s3proxy.views.times import told_time
 
 
 class Lag(Struct, frozen=True):
@@ -29,6 +29,7 @@ class Debt(Struct, frozen=True):
     """A blob that is not, or may not be, where its rules want it.
 
     Attributes:
+        due: when it is tried; null: it was given up.
         targets: backends that are expected to get it.
         waits_for: the backend that has to be up first; of several, any.
     """
@@ -39,8 +40,8 @@ class Debt(Struct, frozen=True):
     key: str
     version_id: str
     bytes: int
-    since: str
-    due: str
+    since: str | None
+    due: str | None
     targets: list[str]
     tries: int
     dead: bool
@@ -49,8 +50,9 @@ class Debt(Struct, frozen=True):
 
 
 def lags(catalog: Catalog, now_ns: int) -> list[Lag]:
-    """What is owed, by backend."""
-    return [_lag(name, found, now_ns) for name, found in sorted(catalog.debt_counts().items())]
+    """What is owed, by backend; the places too many come last."""
+    counts = sorted(catalog.debt_counts().items(), key=lambda row: (not row[0], row[0]))
+    return [_lag(name, found, now_ns) for name, found in counts]
 
 
 def shown_debt(record: DebtRecord) -> Debt:
@@ -62,8 +64,8 @@ def shown_debt(record: DebtRecord) -> Debt:
         key=record.key,
         version_id=record.version_id,
         bytes=record.blob.size,
-        since=iso8601(record.since_ns),
-        due="" if record.dead else iso8601(record.due_ns),
+        since=told_time(record.since_ns),
+        due=None if record.dead else told_time(record.due_ns),
         targets=list(record.targets),
         tries=record.tries,
         dead=record.dead,

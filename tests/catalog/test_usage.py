@@ -34,7 +34,7 @@ from tests.catalog.catalogs import (
     upload_record,
 )
 
-COUNT = Quota()
+COUNT = Quota(objects=1 << 40)
 KEYS = ("a", "a/b", "p" * 481, "p" * 1024)
 BUCKETS = ("bucket", "other")
 EXPIRING = Rule(id="r", enabled=True, filter=Filter(), expiration=Expiration(days=1))

@@ -34,13 +34,16 @@ def test_backend_list_asks_each_whether_it_answers() -> None:
         ("disk", "local", False),
         ("far", "s3", True),
     ]
-    assert (rows[0]["state"], rows[0]["country"]) == ("up", "fi")
-    assert "refused" in rows[1]["state"]
+    assert (rows[0]["state"], rows[0]["country"]) == ("closed", "fi")
+    assert rows[1]["state"] == "open"
+    assert "refused" in rows[1]["last_error"]
     assert "secret" not in json.dumps(rows)
     lines = run("backend", "list", "--config", "s3proxy.toml").output.splitlines()
     assert lines[1].split()[:2] == ["disk", "local"]
+    assert " up " in lines[1]
+    assert "refused" in lines[2]
 
 
 def test_backend_list_of_the_defaults_is_the_disk() -> None:
     (row,) = json.loads(run("backend", "list", "--json").stdout)
-    assert (row["name"], row["state"]) == ("disk", "up")
+    assert (row["name"], row["state"]) == ("disk", "closed")

@@ -62,9 +62,9 @@ def test_quota_of_a_bucket_set_then_shown_then_cleared() -> None:
 
 
 def test_quota_of_a_tenant_counts_its_buckets_before_it_returns() -> None:
-    run("quota", "set", "--bytes", "unlimited")
+    run("quota", "set", "--bytes", "unlimited", "--objects", "9")
     assert shown("quota", "show") == {
-        "quota": {"bytes": None, "objects": None},
+        "quota": {"bytes": None, "objects": 9},
         "usage": {"bytes": 2000, "objects": 2, "counting": False},
     }
     assert run("quota", "show").output.startswith("bytes    2.0 KiB of unlimited\n")
@@ -73,6 +73,13 @@ def test_quota_of_a_tenant_counts_its_buckets_before_it_returns() -> None:
     run("quota", "clear")
     assert shown("quota", "show") == {"quota": None, "usage": None}
     assert shown("quota", "show", "--bucket", "bucket") == {"quota": None, "usage": None}
+
+
+def test_quota_that_limits_nothing_is_refused() -> None:
+    for bucket in ((), ("--bucket", "bucket")):
+        refused = run("quota", "set", *bucket, "--bytes", "unlimited")
+        assert (refused.exit_code, "clear it" in refused.output) == (1, True)
+    assert shown("quota", "show") == {"quota": None, "usage": None}
 
 
 def test_quota_recounted_says_the_same() -> None:

@@ -24,7 +24,7 @@ def test_user_list_tells_who_has_a_policy() -> None:
     alice, bob = created("alice"), created("bob")
     Path("policy.json").write_text(POLICY)
     assert run("user", "policy", "set", "bob", "policy.json").output == "set the policy of bob\n"
-    assert [(user["user"], user["user_id"], user["policy"]) for user in users()] == [
+    assert [(user["name"], user["user_id"], user["policy"]) for user in users()] == [
         ("alice", alice["user_id"], False),
         ("bob", bob["user_id"], True),
     ]

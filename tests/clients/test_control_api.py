@@ -48,7 +48,7 @@ def refused(s3: Any) -> str:
 
 def test_tenant_user_and_key_made_by_the_api_work_until_they_are_disabled(api: Api) -> None:
     api.made("/tenants", name="acme")
-    api.made("/tenants/acme/users", user="alice")
+    api.made("/tenants/acme/users", name="alice")
     key = api.made("/tenants/acme/keys", user="alice")
     s3 = client(api.gateway.url, key["access_key"], key["secret_key"])
     s3.create_bucket(Bucket="photos")
@@ -68,7 +68,7 @@ def test_tenant_user_and_key_made_by_the_api_work_until_they_are_disabled(api: A
 
 
 def test_policy_set_by_the_api_decides_at_once(api: Api) -> None:
-    api.made("/tenants/main/users", user="reader")
+    api.made("/tenants/main/users", name="reader")
     key = api.made("/tenants/main/keys", user="reader")
     s3 = client(api.gateway.url, key["access_key"], key["secret_key"])
     s3.list_buckets()

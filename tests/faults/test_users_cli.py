@@ -94,6 +94,6 @@ def test_policy_of_a_user_is_gone_when_it_was_deleted(gateway: Gateway, tmp_path
     assert not refused(carol.list_objects_v2, Bucket="homes")
     assert json.loads(run(gateway, "user", "policy", "show", "carol"))["Statement"] == statement
     listed = json.loads(run(gateway, "user", "list", "--json"))
-    assert {each["user"]: each["policy"] for each in listed}["carol"] is True
+    assert {each["name"]: each["policy"] for each in listed}["carol"] is True
     run(gateway, "user", "policy", "delete", "carol")
     assert refused(carol.list_objects_v2, Bucket="homes")

@@ -9,29 +9,8 @@ from litestar.params import FromPath
 from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.control.api.dependencies import Using
 from s3proxy.ops.backend_checks import Check, check_backend
-from s3proxy.ops.drain import Left, cancel_drain, left_on, start_drain
-
-
-class Drained(msgspec.Struct, frozen=True):
-    """How far draining a backend is; see `s3proxy backend drain`.
-
-    Attributes:
-        since_ns: when it began; 0: it is not drained.
-        writes: under way to it.
-        stuck: buckets whose rules allow no other backend.
-        done: nothing is left.
-    """
-
-    backend: str
-    since_ns: int
-    blobs: int
-    bytes: int
-    buckets: int
-    uploads: int
-    writes: int
-    attached: list[str]
-    stuck: list[str]
-    done: bool
+from s3proxy.ops.drain import cancel_drain, left_on, start_drain
+from s3proxy.views.backends import Drained, drained_of
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -42,28 +21,24 @@ class Tested(msgspec.Struct, frozen=True):
     checks: list[Check]
 
 
-def _drained(left: Left) -> Drained:
-    return Drained(**msgspec.structs.asdict(left), done=left.done)
-
-
 @get("/{name:str}/drain")
 async def show_drain(services: Using, name: FromPath[str]) -> Drained:
     """Show what a backend holds, and whether it is being drained."""
-    return _drained(await left_on(services, name))
+    return drained_of(await left_on(services, name))
 
 
 @post("/{name:str}/drain", status_code=200)
 async def drain_backend(services: Using, name: FromPath[str]) -> Drained:
     """Empty a backend: it gets no new data, and what it has goes elsewhere."""
     await start_drain(services, name)
-    return _drained(await left_on(services, name))
+    return drained_of(await left_on(services, name))
 
 
 @delete("/{name:str}/drain", status_code=200)
 async def keep_backend(services: Using, name: FromPath[str]) -> Drained:
     """Let a backend have data again."""
     await cancel_drain(services, name)
-    return _drained(await left_on(services, name))
+    return drained_of(await left_on(services, name))
 
 
 @post("/{name:str}/test", status_code=200)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from litestar import Router, get
 from msgspec import Struct
 
-from s3proxy.control.api.dependencies import Using
+from s3proxy.control.api.dependencies import After, Limit, Page, Using, part_of
 from s3proxy.ops.call import Services
+from s3proxy.views.times import told_time
 
 
-class Shown(Struct, frozen=True):
+class Backend(Struct, frozen=True):
     """One backend.
 
     Attributes:
         state: of its circuit breaker: "closed" (it is used), "open" (it is down), "half-open" (it
             is tried again).
+        draining_since: when emptying it began; null: it is not emptied.
         last_error: the last failure, which may be long ago.
         latency_ms: to the first byte, a moving average; 0: not measured.
         opened: how often the breaker opened since the start.
@@ -32,6 +34,7 @@ class Shown(Struct, frozen=True):
     certifications: list[str]
     weight: int
     read_only: bool
+    draining_since: str | None
     state: str
     last_error: str
     latency_ms: float
@@ -40,13 +43,13 @@ class Shown(Struct, frozen=True):
     active: int
 
 
-def shown_backends(services: Services) -> list[Shown]:
+def shown_backends(services: Services) -> list[Backend]:
     """All backends, as they are configured and found."""
     found = []
     for report in services.health.report():
         facts = services.facts[report.name]
         found.append(
-            Shown(
+            Backend(
                 name=report.name,
                 type=services.backends[report.name].type,
                 provider=facts.provider,
@@ -57,6 +60,7 @@ def shown_backends(services: Services) -> list[Shown]:
                 certifications=sorted(facts.certifications),
                 weight=facts.weight,
                 read_only=facts.read_only,
+                draining_since=told_time(services.catalog.draining_since(report.name) or 0),
                 state=report.state,
                 last_error=report.last_error,
                 latency_ms=round(report.latency_s * 1000, 3),
@@ -69,9 +73,9 @@ def shown_backends(services: Services) -> list[Shown]:
 
 
 @get("/")
-async def list_backends(services: Using) -> list[Shown]:
-    """All backends, with what their circuit breakers know."""
-    return shown_backends(services)
+async def list_backends(services: Using, after: After = "", limit: Limit = 100) -> Page[Backend]:
+    """All backends, in the order of the configuration, with what their circuit breakers know."""
+    return part_of(shown_backends(services), after, limit, lambda backend: backend.name)
 
 
 def router() -> Router:

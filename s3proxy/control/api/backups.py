@@ -6,7 +6,7 @@ from litestar import Router, get, post
 from msgspec import Struct
 
 from s3proxy.backends.errors import BackendError
-from s3proxy.control.api.dependencies import Using
+from s3proxy.control.api.dependencies import After, Limit, Using, part_of
 from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.refusals import refusals
 from s3proxy.kv.errors import KvError
@@ -21,7 +21,7 @@ class BackupStatus(Struct, frozen=True):
         backend, container, prefix: where they are.
         failures, error: tries that failed since the gateway's start, and why the last one did; ""
             since one was good.
-        backups: the newest first, those of other deployments with the same place among them.
+        items: the newest first, those of other deployments with the same place among them.
     """
 
     backend: str
@@ -30,17 +30,19 @@ class BackupStatus(Struct, frozen=True):
     deployment: str
     failures: int
     error: str
-    backups: list[Backup]
+    items: list[Backup]
+    next: str
 
 
 @get("/", responses=refusals(409, 502))
-async def list_backups(services: Using) -> BackupStatus:
+async def list_backups(services: Using, after: After = "", limit: Limit = 100) -> BackupStatus:
     """List the backups at the backend."""
     backups = _require(services)
     try:
         found = await backups.place.list()
     except BackendError as error:
         raise ApiError(502, "BackupsUnavailable", str(error)) from error
+    page = part_of(found, after, limit, lambda backup: backup.name)
     return BackupStatus(
         backups.place.backend,
         backups.place.container,
@@ -48,7 +50,8 @@ async def list_backups(services: Using) -> BackupStatus:
         backups.deployment,
         backups.failures,
         backups.error,
-        found,
+        page.items,
+        page.next,
     )
 
 

@@ -74,6 +74,20 @@ def _check_json(document: bytes) -> None:
         raise ApiError(400, "BadRequest", f"The document is not JSON: {error}") from error
 
 
+def part_of(found: list[T], after: str, limit: int, name: Callable[[T], str]) -> Page[T]:
+    """A part of a list that is whole here.
+
+    Raises:
+        ApiError: BadRequest; what the part is to come after is not in the list, or no longer.
+    """
+    names = [name(one) for one in found]
+    if after and after not in names:
+        detail = f"There is nothing called {after!r} that a part could come after."
+        raise ApiError(400, "BadRequest", detail)
+    start = names.index(after) + 1 if after else 0
+    return page_of(found[start : start + limit + 1], limit, name)
+
+
 def page_of(found: list[T], limit: int, name: Callable[[T], str]) -> Page[T]:
     """A part of a list.
 

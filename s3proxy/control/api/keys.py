@@ -15,13 +15,20 @@ from s3proxy.control.api.guard import ADMIN_ONLY
 from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.users import found_user
 from s3proxy.s3.limits import RateLimits
-from s3proxy.views.identities import Key, KeyWithSecret, Limits, key_of, key_with_secret
+from s3proxy.views.identities import (
+    Key,
+    KeyWithSecret,
+    Limits,
+    UserName,
+    key_of,
+    key_with_secret,
+)
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
     """A key to be made, for a user who is there."""
 
-    user: str
+    user: UserName
 
 
 OfUser = Annotated[str, QueryParameter(description="of this user alone")]

@@ -26,10 +26,12 @@ MEDIA_TYPE = "application/problem+json"
 # The code is the name of the exception.
 _STATUSES: dict[type[Exception], int] = {
     errors.InvalidName: 400,
+    errors.InvalidQuota: 400,
     errors.UnknownTenant: 404,
     errors.UnknownUser: 404,
     errors.UnknownKey: 404,
     errors.UnknownToken: 404,
+    errors.UnknownDebt: 404,
     errors.UnknownBackend: 404,
     errors.TenantExists: 409,
     errors.UserExists: 409,

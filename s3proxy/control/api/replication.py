@@ -10,7 +10,8 @@ from litestar import Router, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
-from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
+from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of, part_of
+from s3proxy.control.api.refusals import refusals
 from s3proxy.views.replication import Debt, Lag, lags, shown_debt
 
 Dead = Annotated[bool, QueryParameter(description="those that were given up")]
@@ -22,16 +23,17 @@ class Retried(Struct, frozen=True):
     retried: int
 
 
-class Retry(Struct, frozen=True):
+class Retry(Struct, frozen=True, forbid_unknown_fields=True):
     """Which debts to try again: by id; none: all that were given up."""
 
     ids: list[str] = msgspec.field(default_factory=list)
 
 
 @get("/")
-async def show_replication(services: Using) -> list[Lag]:
+async def show_replication(services: Using, after: After = "", limit: Limit = 100) -> Page[Lag]:
     """What is owed to each backend."""
-    return lags(services.catalog, time.time_ns())
+    found = lags(services.catalog, time.time_ns())
+    return part_of(found, after, limit, lambda lag: lag.backend)
 
 
 @get("/debts")
@@ -43,7 +45,7 @@ async def list_debts(
     return page_of([shown_debt(record) for record in found], limit, lambda debt: debt.id)
 
 
-@post("/retry", status_code=200)
+@post("/retry", status_code=200, responses=refusals(404))
 async def retry_debts(services: Using, data: JSONBody[Retry]) -> Retried:
     """Try debts again, with all tries before them."""
     return Retried(await services.catalog.retry_debts(data.ids))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from litestar import Router, delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
+from s3proxy.catalog.tokens import ADMIN
 from s3proxy.control.api.dependencies import After, Limit, Page, Using, page_of
+from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.refusals import refusals
 from s3proxy.views.identities import Token, TokenWithSecret, token_of, token_with_secret
 
@@ -14,7 +18,7 @@ from s3proxy.views.identities import Token, TokenWithSecret, token_of, token_wit
 class NewToken(Struct, frozen=True, forbid_unknown_fields=True):
     """A token to be made: of the role admin, or tenant-admin of a tenant."""
 
-    role: str
+    role: Literal["admin", "tenant-admin"]
     tenant: str = ""
 
 
@@ -28,6 +32,9 @@ async def list_tokens(services: Using, after: After = "", limit: Limit = 100) ->
 @post("/", responses=refusals(404))
 async def create_token(services: Using, data: JSONBody[NewToken]) -> TokenWithSecret:
     """Make a token; it is shown now and never again."""
+    if bool(data.tenant) is (data.role == ADMIN):
+        detail = "The role tenant-admin goes with a tenant, and admin with none."
+        raise ApiError(400, "BadRequest", detail)
     made = await services.catalog.create_token(data.role, data.tenant)
     return token_with_secret(made.record, made.text)
 

@@ -15,13 +15,13 @@ from s3proxy.control.api.problems import ApiError
 from s3proxy.ops.call import Services
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.policy import POLICY_BODY_BYTES_MAX, parse_policy
-from s3proxy.views.identities import User, user_of
+from s3proxy.views.identities import User, UserName, user_of
 
 
 class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
     """A user to be made."""
 
-    user: str
+    name: UserName
 
 
 @get("/")
@@ -30,13 +30,13 @@ async def list_users(
 ) -> Page[User]:
     """List the tenant's users by name."""
     found = services.catalog.list_users(tenant, after, limit + 1)
-    return page_of([user_of(record) for record in found], limit, lambda user: user.user)
+    return page_of([user_of(record) for record in found], limit, lambda user: user.name)
 
 
 @post("/")
 async def create_user(services: Using, tenant: FromPath[str], data: JSONBody[NewUser]) -> User:
     """Make a user, who has no key yet."""
-    return user_of(await services.catalog.create_user(data.user, tenant, new=True))
+    return user_of(await services.catalog.create_user(data.name, tenant, new=True))
 
 
 @get("/{user:str}")

@@ -8,11 +8,13 @@ from tests.control.api.desk import Desk
 async def test_backend_is_drained_and_kept(desk: Desk) -> None:
     name = next(iter(desk.services.backends))
     shown = (await desk.ask("GET", f"/backends/{name}/drain")).json()
-    assert (shown["since_ns"], shown["done"]) == (0, False)
+    assert (shown["since"], shown["done"]) == (None, False)
     began = (await desk.ask("POST", f"/backends/{name}/drain")).json()
-    assert began["since_ns"] > 0
+    (listed,) = (await desk.ask("GET", "/backends")).json()["items"]
+    assert listed["draining_since"] == began["since"]
+    assert began["since"].startswith("20")
     assert desk.services.draining == {name}
-    assert (await desk.ask("DELETE", f"/backends/{name}/drain")).json()["since_ns"] == 0
+    assert (await desk.ask("DELETE", f"/backends/{name}/drain")).json()["since"] is None
     assert desk.services.draining == frozenset()
 
 

@@ -14,7 +14,7 @@ async def test_backup_made_is_listed(desk: Desk, tmp_path: Path) -> None:
     made = await desk.ask("POST", "/backups")
     assert made.status_code == 201
     shown = (await desk.ask("GET", "/backups")).json()
-    assert shown["backups"] == [made.json()]
+    assert (shown["items"], shown["next"]) == ([made.json()], "")
     assert (shown["backend"], shown["failures"], shown["error"]) == ("disk", 0, "")
 
 

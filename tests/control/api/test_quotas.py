@@ -55,6 +55,10 @@ async def test_quota_of_a_tenant_is_not_changed_by_its_own_administrators(desk: 
 
 
 async def test_quota_that_cannot_be_is_refused(desk: Desk) -> None:
+    for document in ({}, {"bytes": None}):
+        for path in (f"{BUCKET}/quota", "/tenants/main/quota"):
+            assert await desk.refusal("PUT", path, document) == "400 InvalidQuota"
+    assert (await desk.ask("GET", "/tenants/main/quota")).json()["quota"] is None
     for document in ({"bytes": -1}, {"bytes": 1 << 63}, {"objects": "x"}, {"size": 1}):
         assert await desk.refusal("PUT", f"{BUCKET}/quota", document) == "400 BadRequest"
     files = "/tenants/main/buckets/files/quota"

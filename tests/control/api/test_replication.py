@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import pytest
+
+from s3proxy.catalog.debts import Backlog
 from tests.catalog.owing import give_up, owe
 from tests.control.api.desk import Desk
 
 
 async def test_replication_shows_what_is_owed_to_each_backend(desk: Desk) -> None:
-    assert (await desk.ask("GET", "/replication")).json() == []
+    assert (await desk.ask("GET", "/replication")).json() == {"items": [], "next": ""}
     await owe(desk.catalog, desk.lab.bucket(), "k", "de")
-    (lag,) = (await desk.ask("GET", "/replication")).json()
+    (lag,) = (await desk.ask("GET", "/replication")).json()["items"]
     assert (lag["backend"], lag["objects"], lag["bytes"], lag["dead"]) == ("de", 1, 3, 0)
     assert lag["lag_s"] > 0
+
+
+async def test_replication_comes_in_parts_with_places_too_many_last(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {name: Backlog(1, 3, 0, 0) for name in ("fi", "", "de")}
+    monkeypatch.setattr(desk.catalog, "debt_counts", lambda: counts)
+    seen, after = [], ""
+    while True:
+        page = (await desk.ask("GET", f"/replication?limit=1&after={after}")).json()
+        seen += [lag["backend"] for lag in page["items"]]
+        after = page["next"]
+        if not after:
+            break
+    assert seen == ["de", "fi", ""]
 
 
 async def test_replication_debts_come_in_parts(desk: Desk) -> None:
@@ -38,7 +56,11 @@ async def test_replication_dead_letters_are_listed_and_retried(desk: Desk) -> No
     assert errors == {"a", "b", "c"}
     answer = await desk.ask("POST", "/replication/retry", {"ids": [first["items"][0]["id"]]})
     assert answer.json() == {"retried": 1}
-    assert (await desk.ask("POST", "/replication/retry", {})).json() == {"retried": 2}
+    retry = "/replication/retry"
+    for wrong in ([rest["items"][0]["id"], "nope"], [""], ["x" * 5000]):
+        assert await desk.refusal("POST", retry, {"ids": wrong}) == "404 UnknownDebt"
+    assert await desk.refusal("POST", retry, {"id": "nope"}) == "400 BadRequest"
+    assert (await desk.ask("POST", retry, {})).json() == {"retried": 2}
 
 
 async def test_replication_is_for_administrators_of_everything(desk: Desk) -> None:

@@ -12,7 +12,8 @@ async def names(desk: Desk, query: str = "") -> list[str]:
 
 
 async def test_new_deployment_has_main_alone(desk: Desk) -> None:
-    assert await names(desk) == ["main"]
+    (main,) = (await desk.ask("GET", "/tenants")).json()["items"]
+    assert main == {"name": "main", "enabled": True, "created": None}
 
 
 async def test_tenant_made_is_listed_and_shown(desk: Desk) -> None:

@@ -22,7 +22,7 @@ async def test_token_made_by_the_api_is_one_until_it_is_deleted(desk: Desk) -> N
 
 async def test_token_of_half_a_role_is_refused(desk: Desk) -> None:
     for asked in ({"role": "owner"}, {"role": "tenant-admin"}, {"role": "admin", "tenant": "main"}):
-        assert await desk.refusal("POST", "/tokens", asked) == "400 InvalidName"
+        assert await desk.refusal("POST", "/tokens", asked) == "400 BadRequest"
     asked = {"role": "tenant-admin", "tenant": "nobody"}
     assert await desk.refusal("POST", "/tokens", asked) == "404 UnknownTenant"
 

@@ -24,7 +24,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def made_key(desk: Desk, user: str = "alice") -> dict[str, str]:
     if desk.catalog.get_user(user, "acme") is None:
-        await desk.ask("POST", "/tenants/acme/users", {"user": user})
+        await desk.ask("POST", "/tenants/acme/users", {"name": user})
     answer = await desk.ask("POST", "/tenants/acme/keys", {"user": user})
     assert answer.status_code == 201
     key: dict[str, str] = answer.json()
@@ -32,7 +32,7 @@ async def made_key(desk: Desk, user: str = "alice") -> dict[str, str]:
 
 
 async def test_user_made_is_shown_listed_and_deleted(desk: Desk) -> None:
-    made = await desk.ask("POST", "/tenants/acme/users", {"user": "alice b"})
+    made = await desk.ask("POST", "/tenants/acme/users", {"name": "alice b"})
     assert made.status_code == 201, made.text
     shown = (await desk.ask("GET", "/tenants/acme/users/alice%20b")).json()
     assert shown == made.json()
@@ -46,11 +46,11 @@ async def test_user_made_is_shown_listed_and_deleted(desk: Desk) -> None:
 
 async def test_user_that_cannot_be_made_is_refused(desk: Desk) -> None:
     path = "/tenants/acme/users"
-    await desk.ask("POST", path, {"user": "alice"})
-    assert await desk.refusal("POST", path, {"user": "alice"}) == "409 UserExists"
-    assert await desk.refusal("POST", path, {"user": "a\nb"}) == "400 InvalidName"
-    assert await desk.refusal("POST", path, {"user": 1}) == "400 BadRequest"
-    assert await desk.refusal("POST", "/tenants/no/users", {"user": "x"}) == "404 UnknownTenant"
+    await desk.ask("POST", path, {"name": "alice"})
+    assert await desk.refusal("POST", path, {"name": "alice"}) == "409 UserExists"
+    assert await desk.refusal("POST", path, {"name": "a\nb"}) == "400 InvalidName"
+    assert await desk.refusal("POST", path, {"name": 1}) == "400 BadRequest"
+    assert await desk.refusal("POST", "/tenants/no/users", {"name": "x"}) == "404 UnknownTenant"
 
 
 async def test_user_who_owns_a_bucket_stays(desk: Desk) -> None:
@@ -138,9 +138,19 @@ async def test_keys_come_in_parts_and_by_user(desk: Desk) -> None:
 
 async def test_tenant_admin_administers_users_of_their_own_tenant_alone(desk: Desk) -> None:
     token = await desk.tenant_admin("acme")
-    answer = await desk.ask("POST", "/tenants/acme/users", {"user": "alice"}, token=token)
+    answer = await desk.ask("POST", "/tenants/acme/users", {"name": "alice"}, token=token)
     assert answer.status_code == 201
     for path in ("/tenants/main/users", "/tenants/nobody/users", "/tenants/main/keys"):
         assert await desk.refusal("GET", path, token=token) == "404 UnknownTenant"
-        assert await desk.refusal("POST", path, {"user": "x"}, token=token) == "404 UnknownTenant"
+        named = {"user" if path.endswith("keys") else "name": "x"}
+        assert await desk.refusal("POST", path, named, token=token) == "404 UnknownTenant"
     assert desk.catalog.list_users("main") == []
+
+
+async def test_user_whose_name_has_a_slash_is_not_made_by_what_could_not_name_them(
+    desk: Desk,
+) -> None:
+    await desk.catalog.create_user("a/b", "acme")
+    for path, document in (("users", {"name": "c/d"}), ("keys", {"user": "a/b"})):
+        assert await desk.refusal("POST", f"/tenants/acme/{path}", document) == "400 BadRequest"
+    assert desk.catalog.get_user("c/d", "acme") is None
