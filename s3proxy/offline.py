@@ -59,6 +59,7 @@ async def open_services(config: Config, catalog: Catalog) -> AsyncIterator[Servi
             inline_bytes_max=config.data.inline_bytes_max,
             container_seed=await catalog.container_seed(),
             storage_classes={entry.name: entry.backend for entry in config.storage_class},
+            backup_backend=config.backup.backend,
             spool_dir=config.data.dir,
         )
         yield Services(

@@ -226,6 +226,7 @@ class Service:
             inline_bytes_max=config.data.inline_bytes_max,
             container_seed=container_seed,
             storage_classes={entry.name: entry.backend for entry in config.storage_class},
+            backup_backend=config.backup.backend,
             spool_dir=config.data.dir,
             sosapi=config.s3.sosapi,
             sse_c_over_http=config.s3.sse_c_over_http,

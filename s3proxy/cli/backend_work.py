@@ -83,8 +83,9 @@ async def _followed(services: Services, left: Left, quiet: bool) -> Left:
 
 
 def _line(left: Left) -> str:
+    beside = _not_moved(left)
     if left.done:
-        return f"{left.backend} is empty"
+        return f"{left.backend} is empty{'; but ' if beside else ''}{'; '.join(beside)}"
     state = "is being drained" if left.since_ns else "is in use"
     parts = [f"{left.blobs} blobs, {left.bytes} bytes in {left.buckets} buckets"]
     if left.uploads:
@@ -93,9 +94,19 @@ def _line(left: Left) -> str:
         parts.append(f"{left.writes} writes under way")
     if left.stuck and left.since_ns:
         parts.append(f"no other backend is allowed to {', '.join(left.stuck)}")
+    return f"{left.backend} {state}: {'; '.join([*parts, *beside])}"
+
+
+def _not_moved(left: Left) -> list[str]:
+    """What is to be seen to before the backend goes out of the configuration."""
+    said = []
     if left.attached:
-        parts.append(f"attached, and not moved: {', '.join(left.attached)}")
-    return f"{left.backend} {state}: {'; '.join(parts)}"
+        said.append(f"attached, and not moved: {', '.join(left.attached)}")
+    if left.backups:
+        said.append("backups of the catalog ([backup] backend) are there, and are not moved")
+    if left.classes:
+        said.append(f"[[storage_class]] {', '.join(left.classes)} has it as backend")
+    return said
 
 
 @click.command("test", short_help="Try out a backend: credentials, permissions, round trip.")

@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes_max: int = 5 * 1024 * 1024 * MIB
     part_bytes_min: int = 5 * MIB
     storage_classes: dict[str, str] = {}  # those beside STANDARD, by the backend that holds them
+    backup_backend: str = ""  # has the backups of the catalog; empty: none does
     sosapi: bool = False  # answer for Veeam's documents where a bucket has none
     spool_dir: str = ""  # where uploads of unknown length wait; empty: the system's for temporaries
     sse_c_over_http: bool = False

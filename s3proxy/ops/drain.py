@@ -37,6 +37,8 @@ class Left(msgspec.Struct):
         uploads: unfinished ones that the backend itself keeps; they end by themselves alone.
         writes: under way to it.
         attached: buckets there that are not the gateway's to move.
+        classes: of storage, whose backend it is by the configuration.
+        backups: those of the catalog are there, and are not moved.
         stuck: managed buckets whose rules allow no other backend.
     """
 
@@ -49,10 +51,12 @@ class Left(msgspec.Struct):
     writes: int = 0
     attached: list[str] = msgspec.field(default_factory=list)
     stuck: list[str] = msgspec.field(default_factory=list)
+    classes: list[str] = msgspec.field(default_factory=list)
+    backups: bool = False
 
     @property
     def done(self) -> bool:
-        """Whether nothing of the gateway's is left."""
+        """Whether nothing is left that the gateway moves."""
         return bool(self.since_ns) and not (self.blobs or self.buckets or self.uploads)
 
 
@@ -85,6 +89,9 @@ async def left_on(services: Services, backend: str) -> Left:
     """
     _require(services, backend)
     left = Left(backend, services.catalog.draining_since(backend) or 0)
+    settings = services.settings
+    left.classes = [name for name, where in settings.storage_classes.items() if where == backend]
+    left.backups = settings.backup_backend == backend
     left.writes = sum(one.blob.backend == backend for one in services.catalog.open_intents())
     for bucket in services.catalog.scan_buckets():
         if bucket.kind != "managed":

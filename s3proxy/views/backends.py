@@ -15,7 +15,9 @@ class Drained(msgspec.Struct, frozen=True):
         since: when it began; null: it is not drained.
         writes: under way to it.
         stuck: buckets whose rules allow no other backend.
-        done: nothing is left.
+        classes: of storage, whose backend it is by the configuration.
+        backups: those of the catalog are there, and are not moved.
+        done: nothing is left that the gateway moves.
     """
 
     backend: str
@@ -27,6 +29,8 @@ class Drained(msgspec.Struct, frozen=True):
     writes: int
     attached: list[str]
     stuck: list[str]
+    classes: list[str]
+    backups: bool
     done: bool
 
 

@@ -41,6 +41,27 @@ def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:
     assert refusal("backend", "drain", "none") == "there is no backend none"
 
 
+def test_backend_drain_names_what_is_not_moved() -> None:
+    Path("s3proxy.toml").write_text(
+        '[backup]\nbackend = "far"\n[[storage_class]]\nname = "GLACIER"\nbackend = "far"\n'
+        + "".join(
+            f'[[backend]]\nname = "{name}"\ntype = "local"\nroot = "data/{name}"\n'
+            for name in ("near", "far")
+        )
+    )
+    created()
+    drain = ("backend", "drain", "--config", "s3proxy.toml")
+    said = run(*drain, "far", "--wait").output
+    assert said == (
+        "far is empty; but backups of the catalog ([backup] backend) are there, and are not moved;"
+        " [[storage_class]] GLACIER has it as backend\n"
+    )
+    shown = json.loads(run(*drain, "far", "--json").stdout)
+    assert (shown["done"], shown["backups"], shown["classes"]) == (True, True, ["GLACIER"])
+    shown = json.loads(run(*drain, "near", "--json").stdout)
+    assert (shown["backups"], shown["classes"]) == (False, [])
+
+
 def test_backend_test_prints_what_was_tried() -> None:
     result = run("backend", "test", "disk")
     assert result.exit_code == 0
