@@ -130,7 +130,7 @@ def test_quota_of_a_tenant_with_racing_writers_is_never_exceeded(gateway: Gatewa
 
 def test_key_above_its_rate_is_told_when_to_come_back(gateway: Gateway) -> None:
     key = json.loads(run(gateway, "key", "create", "--user", "hasty", "--json"))
-    limits = ("--requests-per-s", "0.01", "--requests-burst", "3")
+    limits = ("--requests-per-s", "0.001", "--requests-burst", "3")
     run(gateway, "key", "limit", key["access_key"], *limits)
     s3 = client(gateway.url, key["access_key"], key["secret_key"])
     for _ in range(3):
@@ -140,7 +140,8 @@ def test_key_above_its_rate_is_told_when_to_come_back(gateway: Gateway) -> None:
     answer = caught.value.response
     assert answer["Error"]["Code"] == "SlowDown"
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503
-    assert 90 <= int(answer["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) <= 100
+    # Less what came back since: a slow machine may take minutes.
+    assert 500 <= int(answer["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) <= 1000
     gateway.client().list_buckets()
     assert metric(gateway, 'limited_requests_total{limit="requests-per-s"}') >= 1
     run(gateway, "key", "limit", key["access_key"], "--unlimited")
@@ -151,17 +152,17 @@ def test_key_above_its_bytes_waits_for_what_it_has_moved(gateway: Gateway) -> No
     key = json.loads(run(gateway, "key", "create", "--user", "heavy", "--json"))
     s3 = client(gateway.url, key["access_key"], key["secret_key"])
     s3.create_bucket(Bucket="heavy")
-    run(gateway, "key", "limit", key["access_key"], "--bytes-per-s", "10KiB")
+    run(gateway, "key", "limit", key["access_key"], "--bytes-per-s", "1KiB")
     s3.put_object(Bucket="heavy", Key="k", Body=bytes(MIB))
     with pytest.raises(ClientError) as caught:
         s3.get_object(Bucket="heavy", Key="k")
     wait_s = int(caught.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"])
-    assert 90 <= wait_s <= 102
+    assert 500 <= wait_s <= 1024
     assert metric(gateway, 'limited_requests_total{limit="bytes-per-s"}') >= 1
 
 
 def test_limits_of_the_server_are_those_of_every_key(tmp_path: Path) -> None:
-    with Gateway(tmp_path, "[limits]\nrequests_per_s = 0.01\nrequests_burst = 2\n") as running:
+    with Gateway(tmp_path, "[limits]\nrequests_per_s = 0.001\nrequests_burst = 2\n") as running:
         s3 = running.client()
         s3.list_buckets()
         s3.list_buckets()

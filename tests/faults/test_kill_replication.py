@@ -115,8 +115,9 @@ def test_gateway_killed_amid_a_large_copy_goes_on_with_its_parts(tmp_path: Path)
         wait_until_settled(gateway)
         (copy,) = (stored for stored in de.objects() if "~" in stored.name)
         assert copy.size == LARGE_BYTES
-        # One of each, and those under way when the gateway was killed.
-        assert 5 <= parts_stored(de) <= 6
+        # One of each, and those under way or not yet noted when the gateway was killed; all over
+        # again would be eight.
+        assert 5 <= parts_stored(de) < 8
         fi.kill()
         got = s3.get_object(Bucket="data", Key="large")["Body"].read()
         assert got == body

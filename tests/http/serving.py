@@ -121,7 +121,7 @@ class Client:
 
     async def is_closed(self) -> bool:
         """Whether the server ended the connection with nothing more to say."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             return await self.receive() == b""
 
 

@@ -241,9 +241,9 @@ async def test_put_without_rules_ends_as_the_breaker_of_its_backend_opens(placed
 async def test_put_with_every_backend_down_is_unavailable_at_once(placed: Placed) -> None:
     for provider in placed.providers.values():
         provider.refuse()
-    with raises_s3("ServiceUnavailable"), trio.fail_after(10):
+    with raises_s3("ServiceUnavailable"), trio.fail_after(60):
         await placed.put(SMALL)
-    with raises_s3("ServiceUnavailable"), trio.fail_after(10):
+    with raises_s3("ServiceUnavailable"), trio.fail_after(60):
         await placed.put(LARGE)
     assert placed.settled()
 

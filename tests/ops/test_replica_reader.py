@@ -26,6 +26,7 @@ from s3proxy.ops.replica_reader import open_replica
 from tests.catalog.catalogs import open_catalog
 from tests.http.sockets import tcp_pair, write_certificate
 from tests.ops.providers import Region, region
+from tests.polling import cut_off
 from tests.s3.heads import raises_s3
 
 KIB = 1024
@@ -85,8 +86,9 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         assert PIPES.busy == 0
 
 
-async def read_all(body: Body, piece: int = 100_000) -> bytes:
-    data = bytearray()
+async def read_all(body: Body, piece: int = 100_000, data: bytearray | None = None) -> bytes:
+    """All that comes; `data` shows it as it does."""
+    data = bytearray() if data is None else data
     buffer = memoryview(bytearray(piece))
     try:
         while count := await body.read_into(buffer):
@@ -209,7 +211,7 @@ async def test_replica_places_that_are_down_are_asked_at_last(lab: Lab) -> None:
 async def test_replica_all_places_down_is_unavailable(lab: Lab) -> None:
     for provider in lab.providers.values():
         provider.refuse()
-    with pytest.raises(Unavailable), trio.fail_after(10):
+    with pytest.raises(Unavailable), trio.fail_after(60):
         await lab.read(lab.places())
     assert lab.damaged == []
 
@@ -349,9 +351,10 @@ async def test_body_for_a_client_that_went_away_is_not_asked_elsewhere(lab: Lab)
 async def test_body_that_is_cancelled_leaves_nothing(lab: Lab) -> None:
     lab.providers["a"].cuts, lab.providers["a"].end = [500_000], "hang"
     body = await lab.open(lab.places())
-    with trio.move_on_after(0.2) as scope:
-        await read_all(body)
-    assert scope.cancelled_caught
+    read = bytearray()
+
+    await cut_off(lambda: read_all(body, data=read), lambda: len(read) >= 100_000)
+    assert 100_000 <= len(read) <= 500_000
     assert lab.idle()
     assert lab.gets() == {"a": 1}
 
@@ -382,7 +385,7 @@ async def test_hedge_second_place_answers_for_one_that_is_slow(hedged: Hedged) -
     await hedged.learn()
     assert 0 < hedged.health.latency_p95_s("a") < 1
     hedged.providers["a"].delay_s = 30
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         assert await hedged.read(hedged.places()) == DATA
     assert hedged.gets()["b"] == 1
     counts = hedged.health.counts
@@ -396,7 +399,7 @@ async def test_hedge_both_places_failing_leaves_the_third(hedged: Hedged) -> Non
     hedged.providers["a"].delay_s = 1
     hedged.providers["a"].objects.clear()
     hedged.providers["b"].objects.clear()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         assert await hedged.read(places) == DATA
     assert hedged.idle()
 

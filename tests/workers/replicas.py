@@ -174,7 +174,7 @@ class Replicas:
     async def settle_waiting(self, name: str) -> Replicator:
         """The same, with what waits for a backend that is up again."""
         replicator = self.replicator()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(replicator.work)
                 # What is leased waits for nothing.

@@ -221,7 +221,8 @@ async def test_worker_keeps_to_its_rate(autojump_clock: trio.testing.MockClock, 
     await obey(lab, AGED, Rule("all", True, Filter(), Expiration(days=100)))
     started_s = trio.current_time()
     await finish(LifecycleWorker(lab.services, objects_per_s=1))
-    assert trio.current_time() - started_s >= 3.0
+    # Rounded sums of seconds may miss it by a hair.
+    assert trio.current_time() - started_s >= 2.999
 
 
 async def test_worker_looks_only_where_rules_apply(
