@@ -13,8 +13,10 @@ import trio
 
 from s3proxy.catalog.access_keys import NewKey
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.master_keys import open_sealer
+from s3proxy.catalog.master_keys import MASTER_KEY_NAME, known_ids, open_sealer
+from s3proxy.catalog.resealing import sealers
 from s3proxy.catalog.seal import Sealer
+from s3proxy.catalog.tables import KEYSPACES
 from s3proxy.config import DataConfig
 from s3proxy.kv.lmdb_engine import LmdbEngine
 from s3proxy.s3.tenants import ROOT_USER
@@ -80,11 +82,32 @@ def _made(config: DataConfig) -> Path:
     return data
 
 
-def _sealer(data: Path) -> Sealer:
+def _sealer(data: Path, engine: LmdbEngine, *, keys_lost: bool) -> Sealer:
     try:
+        if not keys_lost and not (data / MASTER_KEY_NAME).exists():
+            _require_none_sealed(data, engine)
         return open_sealer(data)
     except OSError as error:
         raise StartError(f"data.dir {data}: master key: {error.strerror}") from error
+
+
+def _require_none_sealed(data: Path, engine: LmdbEngine) -> None:
+    """Refuse to make a master key where one is missing: what it sealed would stay closed.
+
+    Raises:
+        StartError: names the key.
+    """
+    engine.open_keyspaces(KEYSPACES)
+    with engine.read() as view:
+        sealed = sealers(view)
+    # Looked for now: another process that opens the catalog may have just made it.
+    missing = sorted(sealed - known_ids(data))
+    if missing:
+        raise StartError(
+            f"{data / MASTER_KEY_NAME} is not there: put the file back that is the master key"
+            f" {', '.join(missing)}, which the catalog's secrets are sealed under; where it is lost"
+            " for ever, `s3proxy catalog restore --without-keys` goes on without them"
+        )
 
 
 @asynccontextmanager
@@ -105,13 +128,18 @@ async def open_catalog(
 
 @asynccontextmanager
 async def open_catalog_file(
-    config: DataConfig, path: Path, *, protected_s: float = 0.0
+    config: DataConfig, path: Path, *, protected_s: float = 0.0, keys_lost: bool = False
 ) -> AsyncIterator[tuple[Catalog, LmdbEngine]]:
-    """The catalog in a file of the data directory; see open_catalog."""
+    """The catalog in a file of the data directory; see open_catalog.
+
+    Args:
+        keys_lost: a new master key takes the place of one that is not there and sealed something.
+    """
     garbage_delay_s = max(config.garbage_grace_s, protected_s)
     engine = LmdbEngine(path, map_size_bytes=config.map_size_bytes)
     try:
-        catalog = Catalog(engine, _sealer(path.parent), garbage_delay_s=garbage_delay_s)
+        sealer = _sealer(path.parent, engine, keys_lost=keys_lost)
+        catalog = Catalog(engine, sealer, garbage_delay_s=garbage_delay_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await catalog.index_keys()

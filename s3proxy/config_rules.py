@@ -17,7 +17,7 @@ from s3proxy.config import (
     names_in,
 )
 from s3proxy.delivery.options import webhook_arn
-from s3proxy.placement import decide, known_places, reasons, unsatisfied
+from s3proxy.placement import contradiction, decide, known_places, reasons, unsatisfied
 from s3proxy.s3.lifecycle import WATERFALL
 from s3proxy.s3.names import is_addressable_bucket, is_creatable_bucket
 from s3proxy.s3.proxies import Networks
@@ -154,9 +154,11 @@ def _check_placement(config: Config, origin: Origin) -> None:
             key, allowed = "placement.regions", "of backends: " + ", ".join(sorted(known))
             raise ConfigError(origin(key), key, repr(name), allowed)
     decision = decide(rules, facts)
+    found = contradiction(rules)
     wrong = unsatisfied(decision)
-    if wrong:
+    if wrong and not found:
         found = f"{wrong} {reasons(decision)}"
+    if found:
         raise ConfigError(origin("placement"), "placement", found, "what backends can keep")
 
 

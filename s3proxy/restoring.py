@@ -67,7 +67,7 @@ async def restore(
             report = await _checked(incoming, called)
             if not without_keys:
                 _require_keys(data, report)
-            intents = await _settled(config, incoming)
+            intents = await _settled(config, incoming, keys_lost=without_keys)
             kept = _keep(catalog)
             _put(incoming, catalog)
         return Restored(report, kept, intents)
@@ -149,9 +149,9 @@ def _require_keys(data: Path, report: Report) -> None:
         )
 
 
-async def _settled(config: DataConfig, incoming: Path) -> int:
+async def _settled(config: DataConfig, incoming: Path, *, keys_lost: bool) -> int:
     """Forget what was under way, and sync all of the file; how many writes that were."""
-    async with open_catalog_file(config, incoming) as (catalog, _):
+    async with open_catalog_file(config, incoming, keys_lost=keys_lost) as (catalog, _):
         intents = await catalog.forget_intents()
     descriptor = os.open(incoming, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -16,6 +16,7 @@ from s3proxy.bootstrap import (
     open_catalog,
 )
 from s3proxy.catalog.errors import BadMasterKey
+from s3proxy.catalog.master_keys import known_ids
 from s3proxy.config import DataConfig
 from s3proxy.s3.tenants import ROOT_USER
 from tests.catalog import catalogs
@@ -76,6 +77,39 @@ async def test_open_catalog_with_a_damaged_master_key_is_refused(tmp_path: Path)
     with pytest.raises(BadMasterKey):
         async with open_catalog(config):
             pass
+
+
+async def test_open_catalog_without_the_master_key_that_sealed_is_refused(tmp_path: Path) -> None:
+    config, key, aside = data_config(tmp_path), tmp_path / "master.key", tmp_path / "aside"
+    async with open_catalog(config) as (catalog, _):
+        made = await catalog.create_key("alice")
+    key.rename(aside)
+    with pytest.raises(StartError, match="put the file back that is the master key"):
+        async with open_catalog(config):
+            pass
+    assert not key.exists()
+    aside.rename(key)
+    async with open_catalog(config) as (catalog, _):
+        assert catalog.unseal(catalog.list_keys()[0]) == made.secret
+
+
+async def test_open_catalog_with_nothing_sealed_makes_a_new_master_key(tmp_path: Path) -> None:
+    config = data_config(tmp_path)
+    async with open_catalog(config):
+        pass
+    (tmp_path / "master.key").unlink()
+    async with open_catalog(config):
+        assert (tmp_path / "master.key").exists()
+
+
+async def test_open_catalog_with_the_former_key_beside_it_needs_no_other(tmp_path: Path) -> None:
+    config = data_config(tmp_path)
+    async with open_catalog(config) as (catalog, _):
+        made = await catalog.create_key("alice")
+    (former,) = known_ids(tmp_path)
+    (tmp_path / "master.key").rename(tmp_path / f"master.key.{former}")
+    async with open_catalog(config) as (catalog, _):
+        assert catalog.unseal(catalog.list_keys()[0]) == made.secret
 
 
 async def test_ensure_root_makes_one_key_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from s3proxy.catalog import tables
 from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.records import BlobRef, ObjectRecord, PartRecord, UploadRecord
-from s3proxy.catalog.seal import KEY_ID_BYTES
+from s3proxy.catalog.seal import sealed_by
 from s3proxy.kv.apart import answer, run_apart
 from s3proxy.kv.engine import Snapshot
 from s3proxy.kv.errors import InvalidStore
@@ -138,7 +138,7 @@ class Checker:
             self._problem(f"{where}: {blob.size} bytes belong in {blob.id}, found {size}")
 
     def _sealed(self, sealed: bytes) -> None:
-        key_id = sealed[1 : 1 + KEY_ID_BYTES].hex()
+        key_id = sealed_by(sealed)
         self.report.master_keys[key_id] = self.report.master_keys.get(key_id, 0) + 1
 
     def _problem(self, line: str) -> None:

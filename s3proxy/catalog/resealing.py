@@ -11,23 +11,31 @@ becomes the current one: so the last word has `count_stale`, which looks at ever
 snapshot. When that finds nothing, nothing will ever be sealed under a former key again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from s3proxy.catalog import tables
 from s3proxy.catalog.data_keys import DataKeys, R
 from s3proxy.catalog.records import KeyRecord
-from s3proxy.catalog.seal import Sealer
+from s3proxy.catalog.seal import Sealer, sealed_by
 from s3proxy.catalog.tables import KEYS, OBJECTS, UPLOADS, VERSIONS, encode
-from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
+from s3proxy.s3.encryption import AES256
 
 # Rows read in one snapshot, and at most written in one transaction: a few milliseconds.
 BATCH_ROWS = 500
 # In trees of keys, ids of 8 bytes lie between the records. They count up from 1 and begin with 0;
 # a record is a msgpack array, whose first byte has its highest bit set.
 _RECORD_FIRST_BYTE = 0x80
+# Records with data keys, and what decodes them.
+_ENCRYPTED: dict[str, tables.Codec[Any]] = {
+    UPLOADS: tables.uploads,
+    OBJECTS: tables.objects,
+    VERSIONS: tables.objects,
+}
 
 
 class Resealed(msgspec.Struct, frozen=True):
@@ -117,6 +125,21 @@ class Resealer:
     def _encrypted(self, record: R) -> bytes | None:
         renewed = self._data_keys.renewed(record)
         return None if renewed is record else encode(renewed)
+
+
+def sealers(view: Snapshot) -> set[str]:
+    """Ids (hex) of the master keys that sealed something; blocking, a few µs a row."""
+    return {sealed_by(sealed) for sealed in _sealed(view)}
+
+
+def _sealed(view: Snapshot) -> Iterator[bytes]:
+    for _, value in view.scan(KEYS, b""):
+        yield tables.keys.decode(value).sealed_secret
+    for keyspace, codec in _ENCRYPTED.items():
+        rows = (value for _, value in view.scan(keyspace, b""))
+        for record in (codec.decode(value) for value in rows if value[0] >= _RECORD_FIRST_BYTE):
+            if record.encryption is not None and record.encryption.kind == AES256:
+                yield record.encryption.sealed_key
 
 
 def _renew(

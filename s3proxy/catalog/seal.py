@@ -75,6 +75,11 @@ def key_id(master_key: bytes) -> bytes:
     return hashlib.sha256(b"s3proxy master key id" + master_key).digest()[:KEY_ID_BYTES]
 
 
+def sealed_by(sealed: bytes) -> str:
+    """What the master key is called (hex) that sealed it."""
+    return sealed[1 : 1 + KEY_ID_BYTES].hex()
+
+
 def _head(master_key: bytes) -> bytes:
     return bytes((VERSION,)) + key_id(master_key)
 

@@ -12,7 +12,15 @@ import msgspec
 
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.containers import make_container
-from s3proxy.placement import Decision, Facts, decide, known_places, reasons, unsatisfied
+from s3proxy.placement import (
+    Decision,
+    Facts,
+    contradiction,
+    decide,
+    known_places,
+    reasons,
+    unsatisfied,
+)
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import REPLICAS_MAX, REPLICAS_TAG, Rules
 
@@ -182,11 +190,14 @@ def unknown_places(services: Services, regions: Iterable[str]) -> list[str]:
 
 
 def check_rules(services: Services, rules: Rules) -> None:
-    """Refuse rules that name a region nobody knows, or that too few backends can keep.
+    """Refuse rules that contradict themselves, or that too few backends can keep.
 
     Raises:
         S3Error: InvalidRequest; the message tells of the backends.
     """
+    wrong = contradiction(rules)
+    if wrong:
+        raise S3Error("InvalidRequest", wrong)
     unknown = unknown_places(services, rules.regions)
     if unknown:
         known = ", ".join(sorted(known_places(services.facts.values())))

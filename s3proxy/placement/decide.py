@@ -6,6 +6,7 @@ whose country nobody stated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
@@ -13,6 +14,8 @@ import msgspec
 import xxhash
 
 from s3proxy.s3.placement import Rules
+
+_COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 class Facts(msgspec.Struct, frozen=True, cache_hash=True):
@@ -93,6 +96,21 @@ def merit(rules: Rules, fact: Facts) -> str:
 def known_places(facts: Iterable[Facts]) -> set[str]:
     """What rules may call a place: backends, their regions and countries; in lower case."""
     return {place for fact in facts for place in _places(fact)}
+
+
+def contradiction(rules: Rules) -> str:
+    """Say which rule no backends at all could keep; "": none."""
+    copies = max(rules.replicas, 1)
+    if rules.write_quorum > copies:
+        return (
+            f"The placement rule write_quorum cannot be kept: {rules.write_quorum} copies before a"
+            f" write is answered, where replicas is {copies}."
+        )
+    for rule in ("countries", "countries_forbidden"):
+        for name in getattr(rules, rule):
+            if not _COUNTRY.fullmatch(name):
+                return f"The placement rule {rule} wants two letters of ISO 3166, not {name!r}."
+    return ""
 
 
 def unsatisfied(decision: Decision) -> str:

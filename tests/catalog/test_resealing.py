@@ -15,7 +15,7 @@ from s3proxy.catalog.describing import WrittenManifest
 from s3proxy.catalog.master_keys import former_keys, open_sealer, replace_master_key
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BucketRecord, Encryption, ObjectRecord
-from s3proxy.catalog.resealing import BATCH_ROWS
+from s3proxy.catalog.resealing import BATCH_ROWS, sealers
 from tests.catalog.catalogs import (
     Clock,
     blob,
@@ -236,3 +236,26 @@ async def test_manifests_that_hold_a_sealed_key_are_due_again(catalog: Catalog) 
     assert catalog.due_manifests(2**62, 10) == []
     assert await catalog.note_sealed_manifests() == (b"", 1)
     assert [one.key for one in catalog.due_manifests(2**62, 10)] == ["sealed"]
+
+
+async def test_sealers_are_found_in_every_table(catalog: Catalog, tmp_path: Path) -> None:
+    found = []
+    bucket = await catalog.create_bucket(bucket_record())
+    bucket = await set_state(catalog, bucket, "Enabled")
+    with catalog.engine.read() as view:
+        assert sealers(view) == set()
+    changes = (
+        lambda: catalog.create_key("alice"),
+        lambda: put(catalog, bucket, LONG, sealed(catalog, b"1")),
+        lambda: put(catalog, bucket, LONG, None),
+        lambda: catalog.create_upload(
+            bucket,
+            msgspec.structs.replace(upload_record("u", "u"), encryption=sealed(catalog, b"2")),
+        ),
+    )
+    for change in changes:
+        await change()
+        with catalog.engine.read() as view:
+            found.append(len(sealers(view)))
+        replace_master_key(tmp_path)
+    assert found == [1, 2, 2, 3]

@@ -115,6 +115,11 @@ def test_tenant_placement_is_below_that_of_buckets() -> None:
         (("set", "photos", "--regions", "mars"), "No backend is in the region mars; known are"),
         (("set", "photos", "--regions", "us"), "Refused: hel: its region (fi) is none of us; iad"),
         (("set", "photos", "--replicas", "3"), "The placement rule jurisdictions cannot be kept"),
+        (
+            ("set", "photos", "--write-quorum", "2"),
+            "The placement rule write_quorum cannot be kept",
+        ),
+        (("set", "photos", "--countries-forbidden", "usa"), "two letters of ISO 3166, not 'usa'"),
         (("set", "nothing", "--replicas", "2"), "there is no bucket nothing"),
         (("clear", "photos", "--tenant", "other"), "there is no bucket photos in the tenant other"),
         (("show", "nothing"), "there is no bucket nothing"),
@@ -138,6 +143,8 @@ def test_placement_explain_of_what_is_not_there_is_refused() -> None:
 
 
 def test_config_check_refuses_rules_that_no_backends_keep() -> None:
+    Path("gateway.toml").write_text(CONFIG.replace("[placement]", "[placement]\nwrite_quorum = 3"))
+    assert "placement: found The placement rule write_quorum cannot" in refusal("config", "check")
     Path("gateway.toml").write_text(CONFIG.replace('jurisdictions = "eu"', "jurisdictions = 'ch'"))
     assert "placement: found The placement rule jurisdictions" in refusal("config", "check")
     Path("gateway.toml").write_text(CONFIG.replace("[placement]", "[placement]\nregions='mars'"))

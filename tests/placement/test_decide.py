@@ -1,4 +1,6 @@
-from s3proxy.placement import Facts, decide, reasons, unsatisfied
+import pytest
+
+from s3proxy.placement import Facts, contradiction, decide, reasons, unsatisfied
 from s3proxy.s3.placement import Rules
 
 FI = Facts("hel", "s3", region="fi-north", country="FI", jurisdiction="eu")
@@ -41,6 +43,32 @@ def test_decide_read_only_backend_counts_but_takes_nothing() -> None:
     assert decision.writable == ("hel",)
     assert "backends left: 1." in unsatisfied(decision)
     assert reasons(decision) == "Refused: old: it is read-only."
+
+
+@pytest.mark.parametrize(
+    ("rules", "wrong"),
+    [
+        (Rules(write_quorum=2, replicas=1), "write_quorum cannot be kept: 2 copies before a write"),
+        (Rules(write_quorum=2), "where replicas is 1."),
+        (Rules(write_quorum=64, replicas=63), "where replicas is 63."),
+        (
+            Rules(countries=("fi", "usa")),
+            "rule countries wants two letters of ISO 3166, not 'usa'",
+        ),
+        (Rules(countries_forbidden=("u",)), "rule countries_forbidden wants two letters"),
+        (Rules(countries=("fi\n",)), "rule countries wants two letters"),
+    ],
+)
+def test_contradiction_names_the_rule(rules: Rules, wrong: str) -> None:
+    assert wrong in contradiction(rules)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [Rules(), Rules(write_quorum=1), Rules(write_quorum=3, replicas=3), Rules(countries=("FI",))],
+)
+def test_contradiction_of_what_can_be_kept_is_none(rules: Rules) -> None:
+    assert contradiction(rules) == ""
 
 
 def test_decide_quorum_is_at_most_the_copies() -> None:

@@ -53,6 +53,8 @@ async def test_placement_that_cannot_be_kept_is_refused(desk: Desk) -> None:
     for document, code in (
         ({"regions": ["mars"]}, "400 InvalidRequest"),
         ({"replicas": 2}, "400 InvalidRequest"),
+        ({"replicas": 1, "write_quorum": 2}, "400 InvalidRequest"),
+        ({"countries_forbidden": ["usa"]}, "400 InvalidRequest"),
         ({"replicas": 65}, "400 BadRequest"),
         ({"region": ["disk"]}, "400 BadRequest"),
     ):
