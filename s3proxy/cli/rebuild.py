@@ -101,6 +101,9 @@ async def _reindex_into(
 @click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="Which; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Report only.")
 @click.option("--deep", is_flag=True, help="Read all bytes, and compare them with their MD5.")
+@click.option(
+    "--remove-unknown", is_flag=True, help="As [scrub] remove_unknown: collect unknown blobs."
+)
 @config_option
 @json_option
 def scrub(
@@ -113,18 +116,21 @@ def scrub(
     """Compare the catalog with what backends hold, also beside a running gateway.
 
     A copy that is missing or damaged is owed again where another is good, and reported as LOST
-    where none is. A blob that nobody knows, and that is older than any write under way, is given to
-    the collector. What was cut off is gone on with by the next run. Exit status 1: something was
-    wrong.
+    where none is. A blob that nobody knows, and that is older than any write under way, is
+    reported; with --remove-unknown it is given to the collector. What was cut off is gone on with
+    by the next run. Exit status 1: something was wrong.
 
-    After `s3proxy catalog restore`, run `s3proxy reindex` first: what was written since then is
-    unknown to the restored catalog.
+    After `s3proxy catalog restore`, run `s3proxy reindex` before anything unknown is removed: what
+    was written since then is unknown to the restored catalog.
     """
+    if how["dry_run"] and how["remove_unknown"]:
+        raise click.UsageError("--dry-run removes nothing: say one of the two")
     config = load_config(config_path)
     options = ScrubOptions(
         backends=backends,
         buckets=buckets,
         heal=not how["dry_run"],
+        remove_unknown=how["remove_unknown"] or config.scrub.remove_unknown,
         deep=how["deep"],
         objects_per_s=config.scrub.objects_per_s,
         unknown_grace_s=config.scrub.unknown_grace_s,

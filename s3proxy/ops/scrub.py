@@ -91,7 +91,7 @@ class ScrubOptions(msgspec.Struct, frozen=True, kw_only=True):
     backends: Collection[str] = ()
     buckets: Collection[str] = ()
     heal: bool = True
-    remove_unknown: bool = True
+    remove_unknown: bool = False
     deep: bool = False
     objects_per_s: float = OBJECTS_PER_S
     unknown_grace_s: float = UNKNOWN_GRACE_S

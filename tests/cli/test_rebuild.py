@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
+
+from s3proxy.cli import rebuild
+from s3proxy.ops.scrub import ScrubOptions, ScrubReport
 from tests.cli.commands import created, refusal, run
 
 
@@ -30,6 +35,34 @@ def test_scrub_of_a_name_that_nobody_has_is_refused() -> None:
     created()
     assert refusal("scrub", "--backend", "none") == "there is no backend none"
     assert refusal("scrub", "--bucket", "none") == "there is no bucket none"
+
+
+class WatchedScrub:
+    """Finds nothing; remembers what it was asked for."""
+
+    asked: ClassVar[list[ScrubOptions]] = []
+
+    def __init__(self, services: object, options: ScrubOptions) -> None:
+        self.asked.append(options)
+        self.report = ScrubReport()
+
+    async def run(self) -> ScrubReport:
+        return self.report
+
+
+def test_scrub_removes_what_nobody_knows_only_when_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created()
+    monkeypatch.setattr(rebuild, "Scrub", WatchedScrub)
+    run("scrub")
+    run("scrub", "--remove-unknown")
+    monkeypatch.setenv("S3PROXY_SCRUB__REMOVE_UNKNOWN", "true")
+    run("scrub")
+    run("scrub", "--dry-run")
+    found = [(one.remove_unknown, one.heal) for one in WatchedScrub.asked]
+    assert found == [(False, True), (True, True), (True, True), (True, False)]
+    assert run("scrub", "--dry-run", "--remove-unknown").exit_code == 2
 
 
 def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:

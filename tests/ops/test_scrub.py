@@ -41,7 +41,7 @@ def store(lab: Lab):  # type: ignore[no-untyped-def]
 async def scrubbed(lab: Lab, **options: object) -> ScrubReport:
     """A scrub of `far` at the endpoint, a week from now."""
     lab.clock.ns = max(lab.clock.ns, 2_000_000_000 * 10**9)
-    fixed = {"backends": ["moto"], "objects_per_s": 1e6, **options}
+    fixed = {"backends": ["moto"], "objects_per_s": 1e6, "remove_unknown": True, **options}
     return await Scrub(lab.services, msgspec.convert(fixed, ScrubOptions)).run()
 
 
