@@ -209,8 +209,6 @@ class Catalog:
         self.adopt_bucket = rebuilding.adopt_bucket
         self.adopt_version = rebuilding.adopt_version
         self.adopt_place = rebuilding.adopt_place
-        self.blobs_of_key = rebuilding.blobs_of_key
-        self.versions_of_key = rebuilding.versions_of_key
         self.drop_unknown = rebuilding.drop_unknown
 
     def _join_counting(self, counting: CountingTable) -> None:

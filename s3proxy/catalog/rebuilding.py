@@ -5,7 +5,8 @@ What the catalog knows already stays, unless it came from an older telling of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import msgspec
 
@@ -39,6 +40,8 @@ from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.tenants import MAIN
 
 Places = Mapping[str, Sequence[BlobRef]]
+# Blobs of a key that are looked at in a transaction before an unknown one is given up.
+LOOKED_AT_MAX = 1000
 
 
 class Telling(msgspec.Struct, frozen=True):
@@ -113,25 +116,32 @@ class RebuildTable:
         return await self._engine.commit(lambda txn: _adopt(txn, require(txn, bucket), told))
 
     async def adopt_place(
-        self, bucket: BucketRecord, key: str, blob_id: str, place: BlobRef
+        self, bucket: BucketRecord, key: str, version_id: str, blob_id: str, place: BlobRef
     ) -> bool:
-        """Add a place of a blob that something of a key points at; False where nothing does."""
+        """Add a place of a blob that something of a key points at; False where that does not.
+
+        Args:
+            version_id: of the version that does; "": an upload does.
+        """
 
         def change(txn: Transaction) -> bool:
-            blob = next((one for one in _blobs(txn, bucket, key) if one.id == blob_id), None)
+            blobs: Iterable[BlobRef] = ()
+            if not version_id:
+                blobs = _blobs_of_uploads(txn, bucket, key)
+            elif (record := versions.find(txn, bucket, key.encode(), version_id)) is not None:
+                blobs = record.blobs
+            blob = next((one for one in blobs if one.id == blob_id), None)
             if blob is not None:
                 _add_places(txn, blob, [place], is_known=True)
             return blob is not None
 
         return await self._engine.commit(change)
 
-    def versions_of_key(self, bucket: BucketRecord, key: str) -> list[ObjectRecord]:
-        """Return all versions of a key, the current object first."""
-        with self._engine.read() as view:
-            return list(all_versions(view, bucket, key.encode()))
-
     async def drop_unknown(self, bucket: BucketRecord, key: str, blob: BlobRef) -> bool:
         """Make garbage of a blob under the name of a key that nothing has to do with.
+
+        The caller has looked through all of the key. Here, where every writer waits, that is done
+        for the newest of it alone, and for what is known of the blob itself.
 
         Returns:
             False where something has: a version, a part, a copy or write under way.
@@ -146,29 +156,38 @@ class RebuildTable:
 
         return await self._engine.commit(change)
 
-    def blobs_of_key(self, bucket: BucketRecord, key: str) -> dict[str, str]:
-        """Return, by the ids of all places of all blobs of a key, the blob that each is one of.
 
-        Versions, parts of uploads, and copies under way are included. Cost: all of it is read.
-        """
-        with self._engine.read() as view:
-            return blobs_of_key(view, bucket, key)
-
-
-def blobs_of_key(view: Snapshot, bucket: BucketRecord, key: str) -> dict[str, str]:
-    """See `RebuildTable.blobs_of_key`."""
-    found: dict[str, str] = {}
-    for blob in _blobs(view, bucket, key):
-        record = copies.read(view, blob)
-        found[blob.id] = blob.id
-        found.update((place.id, blob.id) for place in record.places)
-        found.update((transfer.copy.id, blob.id) for transfer in record.transfers)
-    return found
+def is_referred_to(view: Snapshot, bucket: BucketRecord, key: str, blob_id: str) -> bool:
+    """Whether a write under way, or any of the newest of a key, has to do with a blob."""
+    encoded = blob_id.encode()
+    if view.get(INTENTS, encoded) is not None or view.get(COPIES, encoded) is not None:
+        return True
+    blobs = chain(_blobs_of_versions(view, bucket, key), _blobs_of_uploads(view, bucket, key))
+    return any(_is_of(view, blob, blob_id) for blob in islice(blobs, LOOKED_AT_MAX))
 
 
-def _blobs(view: Snapshot, bucket: BucketRecord, key: str) -> Iterator[BlobRef]:
-    for record in all_versions(view, bucket, key.encode()):
-        yield from record.blobs
+def _is_of(view: Snapshot, blob: BlobRef, blob_id: str) -> bool:
+    """Whether an id is of a blob, of a place of it, or of a copy under way."""
+    record = copies.read(view, blob)
+    return (
+        blob.id == blob_id
+        or any(place.id == blob_id for place in record.places)
+        or any(transfer.copy.id == blob_id for transfer in record.transfers)
+    )
+
+
+def _blobs_of_versions(view: Snapshot, bucket: BucketRecord, key: str) -> Iterator[BlobRef]:
+    encoded = key.encode()
+    found = versions.find(view, bucket, encoded)
+    if found is not None:
+        yield from found.blobs
+    node = versions.find_node(view, bucket, encoded)
+    if node is not None:
+        for record in versions.older(view, node):
+            yield from record.blobs
+
+
+def _blobs_of_uploads(view: Snapshot, bucket: BucketRecord, key: str) -> Iterator[BlobRef]:
     node = keys.get(view, UPLOADS, bucket.id, key.encode())
     if node is None:
         return
@@ -176,26 +195,9 @@ def _blobs(view: Snapshot, bucket: BucketRecord, key: str) -> Iterator[BlobRef]:
         upload = tables.uploads.decode(value)
         if upload.blob is not None:
             yield upload.blob
-        for _, part in uploads.stored_parts(view, bucket, upload.upload_id):
+        for _, part in uploads.iter_parts(view, bucket, upload.upload_id):
             if part.blob is not None:
                 yield part.blob
-
-
-def all_versions(view: Snapshot, bucket: BucketRecord, key: bytes) -> Iterator[ObjectRecord]:
-    """Yield all versions of a key."""
-    found = versions.find(view, bucket, key)
-    if found is not None:
-        yield found
-    node = versions.find_node(view, bucket, key)
-    if node is not None:
-        yield from versions.older(view, node)
-
-
-def is_referred_to(view: Snapshot, bucket: BucketRecord, key: str, blob_id: str) -> bool:
-    """Whether a write under way, or anything of a key, has to do with a blob."""
-    if view.get(INTENTS, blob_id.encode()) is not None:
-        return True
-    return blob_id in blobs_of_key(view, bucket, key)
 
 
 def _create(

@@ -24,7 +24,8 @@ from s3proxy.config import Config
 from s3proxy.http.errors import TransportError
 from s3proxy.offline import open_services
 from s3proxy.ops.call import Services
-from s3proxy.ops.reindex import Reindex, ReindexReport
+from s3proxy.ops.reindex import Reindex
+from s3proxy.ops.reindex_walk import ReindexReport
 from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
 
 PROGRESS_S = 2.0

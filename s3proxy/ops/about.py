@@ -213,6 +213,11 @@ def is_blob_id(text: str) -> bool:
     return len(text) == _ID_DIGITS and _HEX.issuperset(text)
 
 
+def is_blob_name(name: str) -> bool:
+    """Whether the gateway could have given this name to a blob: a key, or its beginning, an id."""
+    return name[-_ID_DIGITS - 1 : -_ID_DIGITS] == "~" and is_blob_id(name[-_ID_DIGITS:])
+
+
 def is_etag(text: str) -> bool:
     """Whether the gateway could have given this ETag to an object."""
     digest, dash, parts = text.partition("-")

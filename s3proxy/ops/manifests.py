@@ -39,6 +39,9 @@ VERSIONS_PREFIX: Final = PREFIX + "versions/"
 FORMAT: Final = 1
 # 10,000 parts with long names at several places.
 BYTES_MAX: Final = 64 << 20
+# Of a field of a record, but for those that have a row for each part.
+_FIELD_BYTES_MAX: Final = 1 << 20
+_LONG_FIELDS: Final = frozenset({"blobs", "parts"})
 _TIME_NS_MAX: Final = (1 << 63) - 1
 _PARTS_MAX: Final = 10_000
 _TAGS_MAX: Final = 10
@@ -62,6 +65,27 @@ class VersionManifest(msgspec.Struct, frozen=True):
     key: str
     version: dict[str, Any]
     places: dict[str, tuple[BlobRef, ...]]
+    revision: int = 0
+
+
+class _ToldVersion(msgspec.Struct, frozen=True):
+    """A version's manifest as it is read: its fields are decoded as what they have to be."""
+
+    format: int
+    tenant: str
+    bucket: str
+    key: str
+    version: dict[str, msgspec.Raw]
+    places: dict[str, tuple[BlobRef, ...]]
+    revision: int = 0
+
+
+class _ToldBucket(msgspec.Struct, frozen=True):
+    """A bucket's, likewise."""
+
+    format: int
+    bucket: dict[str, msgspec.Raw]
+    configs: dict[str, bytes]
     revision: int = 0
 
 
@@ -95,8 +119,12 @@ class FoundBucket(msgspec.Struct, frozen=True):
 
 def version_name(key: str, sequence: int) -> str:
     """The name of a version's manifest."""
-    order = order_in_node(sequence).hex()
-    return f"{VERSIONS_PREFIX}{name_of(key.encode()).hex()}/{order}"
+    return f"{folder_of(key)}{order_in_node(sequence).hex()}"
+
+
+def folder_of(key: str) -> str:
+    """What the names of the manifests of a key's versions begin with."""
+    return f"{VERSIONS_PREFIX}{name_of(key.encode()).hex()}/"
 
 
 def encode_version(found: Found) -> bytes:
@@ -120,7 +148,7 @@ def decode_version(data: bytes, name: str) -> Found:
         NotSound: it could not be this gateway's, or lies under another's name.
     """
     try:
-        manifest = msgspec.json.decode(data, type=VersionManifest)
+        manifest = msgspec.json.decode(data, type=_ToldVersion)
         record = _record(ObjectRecord, manifest.version)
         _check_named(manifest.format, manifest.revision, manifest.tenant, manifest.bucket)
         check_key(manifest.key)
@@ -141,7 +169,7 @@ def decode_bucket(data: bytes) -> FoundBucket:
         NotSound: it could not be this gateway's.
     """
     try:
-        manifest = msgspec.json.decode(data, type=BucketManifest)
+        manifest = msgspec.json.decode(data, type=_ToldBucket)
         record = _record(BucketRecord, manifest.bucket)
         _check_named(manifest.format, manifest.revision, record.tenant, record.name)
         _require(record.kind == "managed", "its bucket is no managed one")
@@ -156,19 +184,16 @@ def decode_bucket(data: bytes) -> FoundBucket:
     return FoundBucket(record, manifest.configs, manifest.revision)
 
 
-def _record(kind: type[R], fields: dict[str, Any]) -> R:
+def _record(kind: type[R], fields: dict[str, msgspec.Raw]) -> R:
     """A record of its fields by name; msgspec takes records as arrays alone.
 
     Fields of later versions, which are not known here, are passed over.
     """
     types = get_type_hints(kind)
-    return kind(
-        **{
-            name: msgspec.convert(value, types[name], builtin_types=())
-            for name, value in fields.items()
-            if name in types
-        }
-    )
+    known = {name: raw for name, raw in fields.items() if name in types}
+    for name, raw in known.items():
+        _require(name in _LONG_FIELDS or len(raw) <= _FIELD_BYTES_MAX, name)
+    return kind(**{name: msgspec.json.decode(raw, type=types[name]) for name, raw in known.items()})
 
 
 def _check_named(version: int, revision: int, tenant: str, bucket: str) -> None:

@@ -9,19 +9,19 @@ a provider says is checked, and passed over with a line in the report where it c
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
 
-from s3proxy.backends.errors import BackendError, NotFound
+from s3proxy.backends.errors import NotFound
 from s3proxy.backends.s3 import S3Backend
-from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.catalog.rebuilding import Telling
-from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, ProgressRecord
-from s3proxy.http.errors import TransportError
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
 from s3proxy.ops import about
+from s3proxy.ops.key_blobs import Pointer, Pointers
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
     BYTES_MAX,
@@ -31,55 +31,24 @@ from s3proxy.ops.manifests import (
     NotSound,
     decode_bucket,
     decode_version,
+    folder_of,
 )
-from s3proxy.ops.whole_object import read_whole
+from s3proxy.ops.reindex_walk import FAILURES, Home, ReindexReport, Walker
+from s3proxy.ops.whole_object import TooLarge, read_whole
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.listing import ListedObject
 from s3proxy.s3.names import check_key
 
 if TYPE_CHECKING:
-    from s3proxy.backends.store import Stat, Store
+    from s3proxy.backends.store import Stat
     from s3proxy.ops.call import Services
     from s3proxy.ops.manifests import Found
+    from s3proxy.s3.listing import ListedObject
 
-PARALLEL: Final = 16
-PAGE_ROWS: Final = 1000
-PROBLEMS_MAX: Final = 100
 # Blobs that are asked whose container it is, where no manifest says it.
 ASKED_MAX: Final = 50
-SAVE_S: Final = 5.0
+# Manifests of more bytes are read one at a time.
+LARGE_BYTES: Final = 1 << 20
 EVER_NS: Final = (1 << 63) - 2  # later than any time that is kept
-TASK: Final = "reindex"
-FAILURES: Final = (BackendError, TransportError, OSError, NotSound)
-
-Home = tuple[str, str]  # backend, container
-
-
-class ReindexReport(msgspec.Struct):
-    """What was found.
-
-    Attributes:
-        counts: by outcome: buckets, manifests, versions added, updated, known, older (their place
-            is taken by a newer one), incomplete (a blob is on no backend that was looked at),
-            blobs, places added, recovered (without the id they had), parts and encrypted (blobs
-            that no manifest tells of), garbage (blobs that wait for the collector), foreign (what
-            is no name of ours).
-        problems: the first of them, each a line; `problems_count` is of all.
-    """
-
-    counts: dict[str, int] = msgspec.field(default_factory=dict)
-    problems: list[str] = msgspec.field(default_factory=list)
-    problems_count: int = 0
-
-    def count(self, what: str, number: int = 1) -> None:
-        """Count an outcome."""
-        self.counts[what] = self.counts.get(what, 0) + number
-
-    def problem(self, line: str) -> None:
-        """Note what could not be taken."""
-        self.problems_count += 1
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(line)
 
 
 class Reindex:
@@ -97,7 +66,12 @@ class Reindex:
         self._backends = [_rebuildable(services, name) for name in backends]
         self._homes: dict[Home, BucketRecord] = {}
         self._doomed: set[str] = set()
+        self._large = trio.CapacityLimiter(1)
+        self._pointers: dict[bytes, Pointers] = {}
+        # Keys of whose manifests a backend refused some: by bucket, and what these begin with.
+        self._withheld: set[tuple[bytes, str]] = set()
         self.report = ReindexReport()
+        self._walker = Walker(services, self.report)
 
     async def run(self) -> ReindexReport:
         """Do all of it.
@@ -110,9 +84,11 @@ class Reindex:
         await self._give_up()
         await self._find_buckets()
         for home, bucket in self._homes.items():
-            await self._walk(home, bucket, VERSIONS_PREFIX, self._take_manifest)
+            await self._walker.walk(home, bucket, VERSIONS_PREFIX, self._take_manifest)
+        for home, name in self._walker.refused:
+            self._withheld.add((self._homes[home].id, name.rpartition("/")[0] + "/"))
         for home, bucket in self._homes.items():
-            await self._walk(home, bucket, "", self._take_blob)
+            await self._walker.walk(home, bucket, "", self._take_blob)
         return self.report
 
     async def _give_up(self) -> None:
@@ -162,7 +138,7 @@ class Reindex:
             return decode_bucket(await read_whole(store, BUCKET_NAME, BYTES_MAX))
         except NotFound:
             pass
-        except NotSound as error:
+        except (NotSound, TooLarge) as error:
             self.report.problem(f"{where}: {BUCKET_NAME}: {error}")
         page = await store.list("", delimiter="", after="", limit=ASKED_MAX)
         for entry in page.objects:
@@ -183,47 +159,11 @@ class Reindex:
             self.report.problem(f"{where}: nothing in it says whose it is")
         return None
 
-    async def _walk(
-        self,
-        home: Home,
-        bucket: BucketRecord,
-        prefix: str,
-        take: Callable[[Home, BucketRecord, ListedObject], Awaitable[None]],
-    ) -> None:
-        """Have every name below a prefix taken, several at once; goes on where it was cut off."""
-        backend = self._services.backend(home[0])
-        task = "\0".join((TASK, prefix, *home))
-        progress = self._catalog.get_progress(bucket, task)
-        after = progress.cursor if progress is not None and not progress.done else ""
-        saved_s = trio.current_time()
-        async for page in _pages(backend.blobs(home[1]), prefix, after):
-            # No name twice at once: blobs of one key follow each other.
-            async with trio.open_nursery() as nursery:
-                for part in range(PARALLEL):
-                    nursery.start_soon(self._take_some, home, bucket, page[part::PARALLEL], take)
-            if trio.current_time() > saved_s + SAVE_S:
-                saved_s = trio.current_time()
-                record = ProgressRecord(round=0, cursor=page[-1].key)
-                await self._catalog.put_progress(bucket, task, record)
-        await self._catalog.put_progress(bucket, task, ProgressRecord(round=0, done=True))
-
-    async def _take_some(
-        self,
-        home: Home,
-        bucket: BucketRecord,
-        entries: Sequence[ListedObject],
-        take: Callable[[Home, BucketRecord, ListedObject], Awaitable[None]],
-    ) -> None:
-        for entry in entries:
-            try:
-                await take(home, bucket, entry)
-            except (NotFound, NotSound, NoSuchBucket) as error:
-                self.report.problem(f"{'/'.join(home)}: {entry.key}: {error}")
-
     async def _take_manifest(self, home: Home, bucket: BucketRecord, entry: ListedObject) -> None:
+        if about.is_blob_name(entry.key):
+            return  # of a key that only looks like a manifest's name
         self.report.count("manifests")
-        store = self._services.backend(home[0]).blobs(home[1])
-        found = decode_version(await read_whole(store, entry.key, BYTES_MAX), entry.key)
+        found = await self._read_manifest(home, entry)
         if (found.tenant, found.bucket) != (bucket.tenant, bucket.name):
             raise NotSound("it tells of another bucket")
         places: dict[str, list[BlobRef]] = {}
@@ -239,11 +179,24 @@ class Reindex:
         told = Telling(found.key, found.record, places, home, found.revision)
         await self._adopt(bucket, told)
 
+    async def _read_manifest(self, home: Home, entry: ListedObject) -> Found:
+        """Read one; so that memory stays bounded, never more of it than its listing said.
+
+        Raises:
+            NotSound, TooLarge, BackendError, TransportError.
+        """
+        if entry.size > BYTES_MAX:
+            raise NotSound(f"it has {entry.size} bytes")
+        store = self._services.backend(home[0]).blobs(home[1])
+        async with self._large if entry.size > LARGE_BYTES else nullcontext():
+            return decode_version(await read_whole(store, entry.key, entry.size), entry.key)
+
     async def _seen(self, bucket: BucketRecord, found: Found, blob: BlobRef) -> list[BlobRef]:
         """Those places of a blob that are in containers of its bucket, and have it."""
         seen = []
         for place in found.places[blob.id]:
-            home = self._homes.get((place.backend, place.container))
+            place_home = (place.backend, place.container)
+            home = self._homes.get(place_home)
             if place.id in self._doomed:
                 continue
             if home is None or (home.tenant, home.name) != (bucket.tenant, bucket.name):
@@ -253,32 +206,46 @@ class Reindex:
                 stat = await store.head(place.name)
             except NotFound:
                 continue
+            except FAILURES as error:
+                await self._walker.pass_over(place_home, place.name, error)
+                self._withheld.add((bucket.id, folder_of(found.key)))
+                continue
             if stat.size == place.size:
                 seen.append(place)
         return seen
 
-    async def _adopt(self, bucket: BucketRecord, told: Telling) -> None:
-        self.report.count(await self._catalog.adopt_version(bucket, told))
+    async def _adopt(self, bucket: BucketRecord, told: Telling) -> str:
+        outcome = await self._catalog.adopt_version(bucket, told)
+        self.report.count(outcome)
+        return outcome
+
+    async def _pointers_of(self, bucket: BucketRecord, key: str) -> dict[str, Pointer]:
+        pointers = self._pointers.get(bucket.id)
+        if pointers is None:
+            pointers = self._pointers[bucket.id] = Pointers(self._services, bucket)
+        return await pointers.of_key(key)
 
     async def _take_blob(self, home: Home, bucket: BucketRecord, entry: ListedObject) -> None:
-        if entry.key.startswith(PREFIX) and not about.is_blob_id(entry.key[-32:]):
+        if not about.is_blob_name(entry.key):
+            if not entry.key.startswith(PREFIX):
+                self.report.count("foreign")
             return
-        key, tilde, blob_id = entry.key.rpartition("~")
-        if not tilde or not about.is_blob_id(blob_id):
-            self.report.count("foreign")
-            return
+        key, _, blob_id = entry.key.rpartition("~")
         if blob_id in self._doomed:
             self.report.count("garbage")
             return
         self.report.count("blobs")
-        if key and self._is_place(bucket, key, blob_id):
+        if key and await self._is_place(bucket, key, blob_id):
             return
         backend, container = home
         stat = await self._services.backend(backend).blobs(container).head(entry.key)
         said = about.read(stat.user)
         if said is not None and (said.tenant, said.bucket) != (bucket.tenant, bucket.name):
             raise NotSound("it says that it is of another bucket")
-        key = said.key if said is not None and said.key else key
+        if said is not None and said.key:
+            if not (key and said.key.startswith(key)):
+                raise NotSound("it says that it is of another key")
+            key = said.key
         try:
             check_key(key)
         except S3Error as error:
@@ -286,12 +253,12 @@ class Reindex:
         place = BlobRef(blob_id, backend, container, entry.key, stat.size)
         await self._take_place(bucket, key, place, _Seen(said, stat))
 
-    def _is_place(self, bucket: BucketRecord, key: str, blob_id: str) -> bool:
+    async def _is_place(self, bucket: BucketRecord, key: str, blob_id: str) -> bool:
         """Whether a blob is a place already, and not only what another is a copy of."""
-        logical_id = self._catalog.blobs_of_key(bucket, key).get(blob_id)
-        if logical_id is None:
+        pointer = (await self._pointers_of(bucket, key)).get(blob_id)
+        if pointer is None:
             return False
-        logical = BlobRef(logical_id, "", "", "", 0)
+        logical = BlobRef(pointer.blob_id, "", "", "", 0)
         places = self._catalog.places_of(logical)
         return places == (logical,) or any(place.id == blob_id for place in places)
 
@@ -300,10 +267,15 @@ class Reindex:
     ) -> None:
         said = seen.said or about.About(tenant=bucket.tenant, bucket=bucket.name)
         logical = said.blob_id or place.id
-        known = {*self._catalog.blobs_of_key(bucket, key).values()}
-        if logical in known:
+        pointers = await self._pointers_of(bucket, key)
+        pointer = pointers.get(logical)
+        if pointer is not None and pointer.blob_id == logical:
             self.report.count("places")
-            await self._catalog.adopt_place(bucket, key, logical, place)
+            await self._catalog.adopt_place(bucket, key, pointer.version, logical, place)
+            pointers[place.id] = pointer
+            return
+        if (bucket.id, folder_of(key)) in self._withheld:
+            self.report.count("withheld")
             return
         if about.PART in said.flags:
             self.report.count("parts")
@@ -312,16 +284,26 @@ class Reindex:
             self.report.count("encrypted")
             self.report.problem(f"{bucket.name}: {key}: encrypted, and no manifest has its key")
             return
-        blob = msgspec.structs.replace(place, id=logical)
-        record = seen.record(blob, said)
-        newest = about.VERSIONED in said.flags
+        await self._recover(bucket, key, place, msgspec.structs.replace(seen, said=said))
+
+    async def _recover(self, bucket: BucketRecord, key: str, place: BlobRef, seen: _Seen) -> None:
+        """Make an object of a blob that nothing else tells of."""
+        assert seen.said is not None
+        logical = seen.said.blob_id or place.id
+        record = seen.record(msgspec.structs.replace(place, id=logical), seen.said)
+        newest = about.VERSIONED in seen.said.flags
         if newest:
             latest = self._catalog.get_latest(bucket, key)
             if latest is not None and latest.modified_ns >= record.modified_ns:
                 self.report.count("older")
                 return
             self.report.count("recovered")
-        await self._adopt(bucket, Telling(key, record, {logical: [place]}, newest=newest))
+        told = Telling(key, record, {logical: [place]}, newest=newest)
+        if await self._adopt(bucket, told) == "added":
+            made = self._catalog.get_latest(bucket, key) if newest else record
+            if made is not None:
+                pointers = await self._pointers_of(bucket, key)
+                pointers[logical] = pointers[place.id] = Pointer(made.named_version, logical)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -359,13 +341,3 @@ def _rebuildable(services: Services, name: str) -> S3Backend:
 
 def _age(found: FoundBucket) -> tuple[int, int]:
     return found.revision, found.record.created_ns
-
-
-async def _pages(store: Store, prefix: str, after: str) -> AsyncIterator[list[ListedObject]]:
-    while True:
-        page = await store.list(prefix, delimiter="", after=after, limit=PAGE_ROWS)
-        if page.objects:
-            yield page.objects
-        if not page.truncated:
-            return
-        after = page.next_after

@@ -11,7 +11,8 @@ unknown ones are not found.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from s3proxy.catalog.settling import Owing
 from s3proxy.http.errors import TransportError
 from s3proxy.ops import about
 from s3proxy.ops.containers import containers_of
+from s3proxy.ops.key_blobs import KnownIds
 from s3proxy.ops.manifests import PREFIX
 from s3proxy.ops.owing import owed_for
 from s3proxy.ops.placing import decision_of
@@ -152,6 +154,7 @@ class _Container:
         self._task = "\0".join((TASK, "deep" if options.deep else "", *home))
         self._saved_s = trio.current_time()
         self._looked = 0
+        self._known = KnownIds(services, bucket)
         self._began_ns = services.clock_ns()
         self._owing: list[Owing] = []
 
@@ -160,13 +163,14 @@ class _Container:
         progress = self._catalog.get_progress(self._bucket, self._task)
         cursor = progress.cursor if progress is not None and not progress.done else ""
         names = ExpectedNames(self._services, self._bucket, *self._home)
-        expected = names.after(cursor)
-        if self._store.features.metadata:
-            await self._merge(expected, _listed(self._store, cursor))
-        else:
-            async for one in expected:
-                await self._check_alone(one)
-                await self._go_on(one.place.name)
+        async with aclosing(names.after(cursor)) as expected:
+            if self._store.features.metadata:
+                async with aclosing(_listed(self._store, cursor)) as listed:
+                    await self._merge(expected, listed)
+            else:
+                async for one in expected:
+                    await self._check_alone(one)
+                    await self._go_on(one.place.name)
         await self._save("", done=True)
 
     async def _merge(
@@ -233,12 +237,11 @@ class _Container:
         """Owe for a blob whose copies are not those that its rules want."""
         if not self._options.heal or self._catalog.get_debt(wanted.blob.id) is not None:
             return
-        record = wanted.record
-        replicas = replicas_of(record.tags)
-        decision = decision_of(self._services, self._bucket, replicas, record.storage_class)
+        replicas = wanted.replicas
+        decision = decision_of(self._services, self._bucket, replicas, wanted.storage_class)
         owed = owed_for(self._services, wanted.blob, decision, replicas)
         if owed is not None:
-            self._owing.append(Owing(wanted.key, owed, record.named_version))
+            self._owing.append(Owing(wanted.key, owed, wanted.version))
             await self._owe(OWE_AT_ONCE)
 
     async def _owe(self, least: int) -> None:
@@ -263,7 +266,7 @@ class _Container:
 
     async def _wrong(self, wanted: Expected, what: str) -> None:
         """A place that has not got the bytes: given up where another has them."""
-        now = self._catalog.get_object(self._bucket, wanted.key, wanted.record.named_version)
+        now = self._catalog.get_object(self._bucket, wanted.key, wanted.version)
         places = self._catalog.places_of(wanted.blob)
         if now is None or wanted.blob not in now.blobs or wanted.place not in places:
             return  # deleted, or moved, since it was read
@@ -273,8 +276,8 @@ class _Container:
         sound = await self._any_good(wanted, others)
         if sound is None:
             self._report.count("lost")
-            version = wanted.record.named_version
-            self._report.problem(f"{where}: {what}, and nowhere else; {wanted.key} {version}: LOST")
+            named = f"{wanted.key} {wanted.version}"
+            self._report.problem(f"{where}: {what}, and nowhere else; {named}: LOST")
             return
         self._report.problem(f"{where}: {what}; there are other copies")
         if not self._options.heal:
@@ -302,10 +305,10 @@ class _Container:
         return None
 
     async def _check_unknown(self, there: ListedObject) -> None:
-        key, tilde, blob_id = there.key.rpartition("~")
-        if not tilde or not about.is_blob_id(blob_id):
+        if not about.is_blob_name(there.key):
             self._report.count("manifests" if there.key.startswith(PREFIX) else "foreign")
             return
+        key, _, blob_id = there.key.rpartition("~")
         if self._is_young(there.modified_ns):
             self._report.count("young")
             return
@@ -318,7 +321,7 @@ class _Container:
         if self._is_young(stat.modified_ns):
             self._report.count("young")
             return
-        if not key or blob_id in self._catalog.blobs_of_key(self._bucket, key):
+        if not key or await self._known.has(key, blob_id):
             return  # a part, or written since the catalog was read
         self._report.count("unknown")
         if said is not None and about.LOCKED in said.flags:
@@ -335,7 +338,7 @@ class _Container:
         return modified_ns > self._began_ns - int(self._options.unknown_grace_s * 1e9)
 
 
-async def _listed(store: Store, after: str) -> AsyncIterator[ListedObject]:
+async def _listed(store: Store, after: str) -> AsyncGenerator[ListedObject]:
     while True:
         page = await store.list("", delimiter="", after=after, limit=PAGE_ROWS)
         for entry in page.objects:

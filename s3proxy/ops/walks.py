@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.records import BucketRecord, UploadRecord
+    from s3proxy.catalog.records import BucketRecord, ObjectRecord, UploadRecord
     from s3proxy.catalog.version_listing import VersionEntry
     from s3proxy.ops.call import Services
 
 PAGE_ROWS: Final = 256
+# Of a key that is looked up by itself: most have one version, and other keys follow it.
+FIRST_ROWS: Final = 4
 
 
 async def versions_of(
     services: Services, bucket: BucketRecord, after: str = ""
-) -> AsyncIterator[VersionEntry]:
+) -> AsyncGenerator[VersionEntry]:
     """Yield the versions of the keys behind `after`, by key, newest first."""
     key, version_id = after, ""
     while True:
@@ -32,6 +34,27 @@ async def versions_of(
         await trio.lowlevel.checkpoint()
 
 
+async def versions_of_key(
+    services: Services, bucket: BucketRecord, key: str
+) -> AsyncIterator[ObjectRecord]:
+    """Yield the versions of one key, newest first."""
+    marker = version_id = ""
+    limit = FIRST_ROWS
+    while True:
+        page = services.catalog.list_versions(
+            bucket, prefix=key, key_marker=marker, version_id_marker=version_id, limit=limit
+        )
+        for entry in page.entries:
+            if entry.key != key:
+                return
+            yield entry.record
+        if not page.truncated:
+            return
+        marker, version_id = page.next_key_marker, page.next_id_marker
+        limit = min(limit * 4, PAGE_ROWS)
+        await trio.lowlevel.checkpoint()
+
+
 async def uploads_of(services: Services, bucket: BucketRecord) -> AsyncIterator[UploadRecord]:
     """Yield the multipart uploads under way."""
     key = upload_id = ""
@@ -42,4 +65,25 @@ async def uploads_of(services: Services, bucket: BucketRecord) -> AsyncIterator[
         if not page.truncated:
             return
         key, upload_id = page.next_key_marker, page.next_id_marker
+        await trio.lowlevel.checkpoint()
+
+
+async def uploads_of_key(
+    services: Services, bucket: BucketRecord, key: str
+) -> AsyncIterator[UploadRecord]:
+    """Yield the multipart uploads of one key that are under way."""
+    marker = upload_id = ""
+    limit = FIRST_ROWS
+    while True:
+        page = services.catalog.list_uploads(
+            bucket, prefix=key, key_marker=marker, upload_id_marker=upload_id, limit=limit
+        )
+        for upload in page.entries:
+            if upload.key != key:
+                return
+            yield upload
+        if not page.truncated:
+            return
+        marker, upload_id = page.next_key_marker, page.next_id_marker
+        limit = min(limit * 4, PAGE_ROWS)
         await trio.lowlevel.checkpoint()

@@ -11,17 +11,21 @@ if TYPE_CHECKING:
     from s3proxy.http.body import Body
 
 
+class TooLarge(Unavailable):
+    """An object has more bytes than any that is looked for."""
+
+
 async def read_whole(store: Store, name: str, bytes_max: int) -> bytes:
     """The bytes of an object of at most `bytes_max`.
 
     Raises:
-        NotFound, BackendError, TransportError; Unavailable: it is larger.
+        NotFound, BackendError, TransportError; TooLarge.
     """
     reading = await store.open(name)
     try:
         size = reading.stat.size
         if not 0 <= size <= bytes_max:
-            raise Unavailable("read", name, f"it has {size} bytes, more than {bytes_max}", "")
+            raise TooLarge("read", name, f"it has {size} bytes, more than {bytes_max}", "")
         return await read_body(reading.body, size, name)
     finally:
         await reading.body.aclose()

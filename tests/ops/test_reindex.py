@@ -1,20 +1,98 @@
-"""A rebuild over a catalog that knows of writes under way, and of garbage."""
+"""A rebuild over a catalog that knows of writes under way, and over what nobody can read."""
 
 from __future__ import annotations
 
-from s3proxy.backends.store import PutOptions
-from s3proxy.catalog.records import BlobRef, BucketRecord
+from typing import Any
+
+import pytest
+import trio
+
+from s3proxy.backends.errors import PermissionDenied, Throttled, Unavailable
+from s3proxy.backends.store import PutOptions, Reading
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
+from s3proxy.catalog.versions import order_in_node
 from s3proxy.http.body import BytesBody
+from s3proxy.ops import about, reindex
+from s3proxy.ops.about import beside
 from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.manifests import (
+    BUCKET_NAME,
+    VERSIONS_PREFIX,
+    Found,
+    FoundBucket,
+    encode_bucket,
+    encode_version,
+    version_name,
+)
 from s3proxy.ops.reindex import Reindex
 from tests.catalog.catalogs import garbage_blobs
-from tests.ops.lab import Lab
+from tests.ops.lab import Lab, md5
 
 
 def far(lab: Lab) -> BucketRecord:
     bucket = lab.catalog.get_bucket("far")
     assert bucket is not None
     return bucket
+
+
+def store(lab: Lab) -> Any:
+    """Of the bucket, at the endpoint; the same one each time."""
+    return lab.services.backend("moto").blobs(far(lab).container)
+
+
+async def put_raw(lab: Lab, name: str, data: bytes, **user: str) -> None:
+    await store(lab).put(name, BytesBody(data), PutOptions(length=len(data), user=user))
+
+
+async def told(lab: Lab, key: str, sequence: int, data: bytes = b"data") -> str:
+    """A version at the endpoint, with its manifest, that the catalog has not got; its id."""
+    blob = BlobRef(new_id(), "moto", far(lab).container, "", len(data))
+    blob = BlobRef(blob.id, blob.backend, blob.container, f"{key}~{blob.id}", blob.size)
+    said = about.About(tenant="main", bucket="far", written_ns=1, flags=about.VERSIONED)
+    await put_raw(lab, blob.name, data, **beside({}, said))
+    version_id = order_in_node(sequence).hex() + "0" * 16
+    record = ObjectRecord(
+        size=len(data),
+        etag=md5(data),
+        modified_ns=1,
+        blobs=(blob,),
+        sequence=sequence,
+        version_id=version_id,
+    )
+    manifest = encode_version(Found("main", "far", key, record, {blob.id: (blob,)}, 1))
+    await put_raw(lab, version_name(key, sequence), manifest)
+    return version_id
+
+
+@pytest.fixture
+async def told_lab(s3_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """One whose container says whose it is, and is the only one at the endpoint."""
+
+    async def containers() -> list[str]:
+        return [far(s3_lab).container]
+
+    monkeypatch.setattr(s3_lab.services.backend("moto"), "containers", containers)
+    await put_raw(s3_lab, BUCKET_NAME, encode_bucket(FoundBucket(far(s3_lab), {}, 1)))
+    return s3_lab
+
+
+def versions(lab: Lab) -> list[tuple[str, str]]:
+    page = lab.catalog.list_versions(far(lab))
+    return [(entry.key, entry.record.named_version) for entry in page.entries]
+
+
+class Refusing:
+    """Opens of a store, of which those of names with a certain part fail."""
+
+    def __init__(self, lab: Lab, monkeypatch: pytest.MonkeyPatch, part: str, error: Exception):
+        self._open, self._part, self._error = store(lab).open, part, error
+        monkeypatch.setattr(store(lab), "open", self)
+
+    async def __call__(self, name: str) -> Reading:
+        if self._part in name:
+            raise self._error
+        reading: Reading = await self._open(name)
+        return reading
 
 
 async def stored(lab: Lab, data: bytes) -> BlobRef:
@@ -45,3 +123,110 @@ async def test_reindex_blob_that_waits_for_the_collector_is_taken_for_nothing(
     await s3_lab.ask("DELETE", "/far/key")
     await Reindex(s3_lab.services, ["moto"]).run()
     assert s3_lab.catalog.get_object(far(s3_lab), "key") is None
+
+
+async def test_reindex_takes_no_object_of_a_tenant_for_a_manifest(told_lab: Lab) -> None:
+    for number in range(3):
+        await told_lab.put(f"/far/.s3gw/versions/{number}", b"[" * 5000)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.problems == []
+    assert report.counts == {"containers": 1, "blobs": 3}
+
+
+async def test_reindex_passes_over_a_manifest_of_more_bytes_than_any_has(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex, "BYTES_MAX", 10_000)
+    await put_raw(told_lab, f"{VERSIONS_PREFIX}0/0", bytes(10_001))
+    version_id = await told(told_lab, "key", 7)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert versions(told_lab) == [("key", version_id)]
+    (problem,) = report.problems
+    assert "it has 10001 bytes" in problem
+
+
+async def test_reindex_reads_no_two_large_manifests_at_once(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex, "LARGE_BYTES", 10)
+    for number in range(8):
+        await told(told_lab, f"key{number}", 7)
+    together: list[int] = [0]
+    read_whole = reindex.read_whole
+
+    async def watched(*arguments: Any) -> bytes:
+        together.append(together[-1] + 1)
+        await trio.sleep(0.01)
+        data = await read_whole(*arguments)
+        together.append(together[-1] - 1)
+        return data
+
+    monkeypatch.setattr(reindex, "read_whole", watched)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.counts["added"] == 8
+    assert max(together) == 1
+
+
+async def test_reindex_passes_over_what_a_backend_refuses_and_takes_it_later(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, other = await told(told_lab, "refused", 7), await told(told_lab, "other", 8)
+    with monkeypatch.context() as patch:
+        error = PermissionDenied("open", "key", "for good", "moto")
+        Refusing(told_lab, patch, version_name("refused", 7), error)
+        report = await Reindex(told_lab.services, ["moto"]).run()
+    # Its blob alone would make another version of it, which would share the bytes with this one.
+    assert versions(told_lab) == [("other", other)]
+    assert (report.counts["refused"], report.counts["withheld"]) == (1, 1)
+    assert "for good" in report.problems[0]
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.problems == []
+    assert versions(told_lab) == [("other", other), ("refused", refused)]
+
+
+@pytest.mark.parametrize("error", [Unavailable("open"), Throttled("open")])
+async def test_reindex_ends_with_the_error_itself_where_the_backend_is_down(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for number in range(3):
+        await told(told_lab, f"key{number}", 7)
+
+    async def check() -> None:
+        if isinstance(error, Unavailable):
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(told_lab.services.backend("moto"), "check", check)
+        Refusing(told_lab, patch, VERSIONS_PREFIX, error)
+        with pytest.raises(type(error)):
+            await Reindex(told_lab.services, ["moto"]).run()
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.counts["added"] == 3
+
+
+async def test_reindex_blob_that_says_another_key_than_its_name_is_not_believed(
+    told_lab: Lab,
+) -> None:
+    said = about.About(tenant="main", bucket="far", key="other", written_ns=1)
+    await put_raw(told_lab, f"key~{new_id()}", b"x", **beside({}, said))
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert versions(told_lab) == []
+    assert "of another key" in report.problems[0]
+
+
+async def test_reindex_reads_a_key_once_for_all_its_versions(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 41):
+        await told(told_lab, "key", number)
+    asked = []
+    list_versions = told_lab.catalog.list_versions
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        asked.append(named["prefix"])
+        return list_versions(*arguments, **named)
+
+    monkeypatch.setattr(told_lab.catalog, "list_versions", watched)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.counts["added"] == report.counts["blobs"] == 40
+    assert len(asked) == 3  # its only reading, in pages of 4, 16 and 64

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+import secrets
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import pytest
 
 from s3proxy.backends.store import PutOptions
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
 from s3proxy.http.body import BytesBody
+from s3proxy.ops import key_blobs, scrub_names
 from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.key_blobs import KnownIds
 from s3proxy.ops.replicate import copy_to
 from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
 from s3proxy.ops.scrub_names import ExpectedNames
@@ -145,18 +150,35 @@ async def test_scrub_names_come_in_the_order_of_listings(s3_lab: Lab) -> None:
     keys = {
         "".join(rng.choice("ab~!}é/0") for _ in range(rng.randint(1, 6))) for _ in range(300)
     } | {"k" * 1000, "k" * 1001, "k" * 1002 + "x"}
-    bucket, backend = far(s3_lab), s3_lab.services.backend("moto")
+    await check_names(s3_lab, [(key, 1) for key in keys])
+
+
+async def test_scrub_names_of_keys_with_very_many_versions_come_in_order(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub_names, "NAMES_AT_ONCE", 3)
+    await s3_lab.catalog.update_bucket(
+        far(s3_lab), lambda bucket: msgspec.structs.replace(bucket, versioning="Enabled")
+    )
+    keys = ["a", "a/b", "a~", "a~0", "a~00", "b", "k" * 1000, "k" * 1001]
+    await check_names(s3_lab, [(key, 20) for key in keys])
+
+
+async def check_names(lab: Lab, keys: list[tuple[str, int]]) -> None:
+    """The names of keys with so many versions each, from anywhere on."""
+    bucket, backend = far(lab), lab.services.backend("moto")
     names = []
-    for key in keys:
-        blob_id = new_id()
-        name = backend.blob_name(key, blob_id)
-        blob = BlobRef(blob_id, "moto", bucket.container, name, 1)
-        record = ObjectRecord(size=1, etag="", modified_ns=1, blobs=(blob,))
-        await s3_lab.catalog.put_object(bucket, key, record)
-        names.append(name.encode())
+    for key, count in keys:
+        for _ in range(count):
+            blob_id = secrets.token_hex(16)
+            name = backend.blob_name(key, blob_id)
+            blob = BlobRef(blob_id, "moto", bucket.container, name, 1)
+            record = ObjectRecord(size=1, etag="", modified_ns=1, blobs=(blob,))
+            await lab.catalog.put_object(bucket, key, record)
+            names.append(name.encode())
     names.sort()
-    for start in (b"", names[100], names[200], names[-1]):
-        expected = ExpectedNames(s3_lab.services, bucket, "moto", bucket.container)
+    for start in (b"", *names[::7], names[-1]):
+        expected = ExpectedNames(lab.services, bucket, "moto", bucket.container)
         found = [one.place.name.encode() async for one in expected.after(start.decode())]
         assert found == [name for name in names if name > start]
 
@@ -172,3 +194,54 @@ async def test_scrub_blob_with_fewer_copies_than_the_rules_want_is_owed(s3_lab: 
     assert debt is not None
     assert (debt.targets, debt.version_id) == (("disk",), "null")
     assert (await scrubbed(s3_lab)).counts == {"checked": 1}
+
+
+async def test_scrub_of_many_unknown_blobs_reads_their_key_once_for_all(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await s3_lab.catalog.update_bucket(
+        far(s3_lab), lambda bucket: msgspec.structs.replace(bucket, versioning="Enabled")
+    )
+    for _ in range(30):
+        await s3_lab.put("/far/key", b"data")
+    known = {blob.id for one in versions(s3_lab) for blob in one.blobs}
+    unknown = sorted(new_id() for _ in range(10))
+    for blob_id in unknown:
+        await put_raw(s3_lab, f"key~{blob_id}", b"nobody's")
+    asked = []
+    list_versions = s3_lab.catalog.list_versions
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        asked.append(named.get("prefix", ""))
+        return list_versions(*arguments, **named)
+
+    monkeypatch.setattr(s3_lab.catalog, "list_versions", watched)
+    report = await scrubbed(s3_lab)
+    assert report.counts == {"checked": 30, "unknown": 10, "removed": 10}
+    assert garbage_blobs(s3_lab.catalog) == set(unknown)
+    assert not known & set(unknown)
+    assert asked.count("key") == 3  # its only reading, in pages of 4, 16 and 64
+
+
+async def test_known_ids_of_a_key_with_very_many_are_read_some_at_a_time(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_blobs, "WINDOW_IDS", 5)
+    await s3_lab.catalog.update_bucket(
+        far(s3_lab), lambda bucket: msgspec.structs.replace(bucket, versioning="Enabled")
+    )
+    for _ in range(40):
+        await s3_lab.put("/far/key", b"data")
+    await s3_lab.put("/far/key2", b"of another key")
+    upload = (await s3_lab.ask("POST", "/far/key?uploads")).text("UploadId")
+    await s3_lab.put(f"/far/key?partNumber=1&uploadId={upload}", b"of an upload")
+    known = KnownIds(s3_lab.services, far(s3_lab))
+    ids = [blob.id for one in versions(s3_lab) if one.etag for blob in one.blobs]
+    for blob_id in (*sorted(ids), *ids):
+        other = await known.has("key2", blob_id)
+        assert await known.has("key", blob_id) is not other
+        assert not await known.has("key", blob_id[:-1] + "g")
+
+
+def versions(lab: Lab) -> list[ObjectRecord]:
+    return [entry.record for entry in lab.catalog.list_versions(far(lab)).entries]
