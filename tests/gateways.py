@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -142,6 +143,16 @@ class Gateway:
                 fork.kill()
             printed = (output.read_text(), errors.read_text())
             return subprocess.CompletedProcess(command, status, *printed)
+
+    def run_killed(self, seconds: float, *arguments: str) -> None:
+        """Begin an s3proxy command, and kill -9 it so much later; what it had done is done."""
+        nowhere = Path(os.devnull)
+        command = [*arguments, "--config", str(self.config)]
+        fork = Fork(command, self.environ(), nowhere, nowhere)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            fork.wait(seconds)
+        fork.kill()
+        fork.wait()
 
     def __enter__(self) -> Gateway:
         return self.start()

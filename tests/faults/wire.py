@@ -21,7 +21,7 @@ from tests.gateways import ACCESS_KEY, REGION, SECRET_KEY, Gateway
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 # Longer than any deadline that a test configures; what takes this long hangs.
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
