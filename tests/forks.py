@@ -12,6 +12,7 @@ import atexit
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import subprocess
@@ -21,6 +22,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import s3proxy
 
 ROOT = Path(__file__).parent.parent
 POLL_S = 0.01
@@ -126,6 +129,9 @@ def _run(run: list[str], environ: dict[str, str], outputs: list[str]) -> None:
 if __name__ == "__main__":
     # The test run that is interrupted ends it, in its own order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("s3proxy.cli", "s3proxy.service"):
-        importlib.import_module(name)
+    for module in pkgutil.walk_packages(s3proxy.__path__, "s3proxy."):
+        if module.name != "s3proxy.__main__":
+            importlib.import_module(module.name)
+    # Litestar does so as an application is made.
+    importlib.import_module("litestar.plugins.pydantic")
     _serve()
