@@ -96,6 +96,8 @@ class DataConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     garbage_grace_s: Seconds = (
         300.0  # how long a replaced blob stays readable for requests under way
     )
+    # What a rebuild needs beside blobs: of buckets with rules of placement, or of every bucket.
+    manifests: Literal["placed", "all"] = "placed"
 
 
 class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -174,7 +174,8 @@ class Service:
         remover = ContainerRemover(services)
         logs, interval_s = parts.request_logs, config.bucket_logging.interval_s
         delivery = LogDelivery(services, logs, interval_s=interval_s)
-        describer, counter = Describer(services), UsageCounter(catalog)
+        describer = Describer(services, every_bucket=config.data.manifests == "all")
+        counter = UsageCounter(catalog)
         replicator, ower = self._replication(services)
         work: list[Worker] = [collector, remover, lifecycle, inventory, delivery, describer]
         work += [replicator, ower, counter]

@@ -30,6 +30,8 @@ _PREFIX_BYTES_MAX = 64  # of a bucket's name and a slash
 _BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
 # HeadBucket of a bucket that is another account's, or in another region.
 _ELSEWHERE = frozenset({301, 307, 400, 403})
+# A parameter of ListBuckets that the endpoint does not know.
+_NOT_TAKEN = frozenset({400, 501})
 _OWNED = "BucketAlreadyOwnedByYou"
 
 
@@ -52,6 +54,7 @@ class S3Backend:
         self.attaching = options.attaching
         self.relaying = options.relaying
         self._physical_made = False
+        self._pages_buckets = True
         self._options = options
         self._physical = options.physical_bucket
         self._stores: dict[tuple[str, str], S3Store] = {}
@@ -186,7 +189,16 @@ class S3Backend:
 
     async def check(self) -> None:
         """See `Backend.check`: the endpoint knows the credentials."""
-        await self._probes.call(Ask(op="check", method="GET"), bytes_max=_BUCKETS_BYTES_MAX)
+        # Of an account with thousands of buckets one says as much; not every endpoint takes that.
+        query = [("max-buckets", "1")] if self._pages_buckets else []
+        ask = Ask(op="check", method="GET", query=query)
+        try:
+            await self._probes.call(ask, bytes_max=_BUCKETS_BYTES_MAX)
+        except BackendError as error:
+            if not query or error.upstream_status not in _NOT_TAKEN:
+                raise
+            self._pages_buckets = False
+            await self.check()
 
     async def capacity(self) -> tuple[int, int] | None:
         """See `Backend.capacity`: S3 has no bounds, or does not tell them."""

@@ -57,14 +57,17 @@ logger = get_logger("describe")
 class Describer:
     """Worker that writes manifests.
 
+    Args:
+        every_bucket: also for buckets without rules of placement, where their backend can hold any.
     Attributes:
         written, removed, failed: objects at providers.
     """
 
     name = "describe"
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, every_bucket: bool = False) -> None:
         self._services = services
+        self._every_bucket = every_bucket
         self._catalog = services.catalog
         self._changed = trio.Event()
         self._limiter = trio.CapacityLimiter(PARALLEL)
@@ -102,11 +105,9 @@ class Describer:
             await self._changed.wait()
 
     async def _look_for_buckets(self) -> None:
-        """Mark the buckets in which rules of placement are in force, and note what they hold."""
+        """Mark the buckets that are to have manifests, and note what they hold."""
         for bucket in self._catalog.scan_buckets():
-            if bucket.kind != "managed" or (
-                not bucket.manifests and rules_of(self._services, bucket) is None
-            ):
+            if bucket.kind != "managed" or not (bucket.manifests or self._is_to_have(bucket)):
                 continue
             progress = self._catalog.get_progress(bucket, TASK)
             if bucket.manifests and progress is not None and progress.done:
@@ -117,6 +118,12 @@ class Describer:
                 continue
             except CatalogError as error:
                 logger.error("walk given up", bucket=bucket.name, error=str(error))
+
+    def _is_to_have(self, bucket: BucketRecord) -> bool:
+        """Whether rules of placement are in force in a bucket, or manifests wanted without them."""
+        if rules_of(self._services, bucket) is not None:
+            return True
+        return self._every_bucket and any(map(self._keeps, containers_of(bucket)))
 
     async def _walk(self, bucket: BucketRecord) -> None:
         """Note every version that needs a manifest; those written from now on note themselves."""

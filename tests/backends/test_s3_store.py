@@ -319,3 +319,33 @@ def test_blob_name_keeps_to_the_length_of_keys() -> None:
 def test_endpoint_that_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         S3Backend(S3Options(name="b", endpoint=url), None)  # type: ignore[arg-type]
+
+
+BUCKETS = "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"
+
+
+async def test_check_asks_for_one_bucket_of_those_there_are() -> None:
+    async with endpoint(answer("200 OK", BUCKETS)) as found, s3_backend(found.url) as backend:
+        await backend.check()
+    (head,) = found.heads
+    assert head.query == b"max-buckets=1"
+    verified(head)
+
+
+@pytest.mark.parametrize("said", [error("400 Bad", "InvalidArgument"), error("501 No", "X")])
+async def test_check_of_an_endpoint_without_pages_of_buckets_asks_for_all(said: bytes) -> None:
+    taken = answer("200 OK", BUCKETS)
+    async with endpoint(said, taken) as found, s3_backend(found.url) as backend:
+        await backend.check()
+        await backend.check()
+    assert [head.query for head in found.heads] == [b"max-buckets=1", b"", b""]
+
+
+async def test_check_refused_for_another_reason_is_not_repeated() -> None:
+    async with (
+        endpoint(error("403 No", "AccessDenied")) as found,
+        s3_backend(found.url) as backend,
+    ):
+        with pytest.raises(PermissionDenied):
+            await backend.check()
+    assert len(found.heads) == 1

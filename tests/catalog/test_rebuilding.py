@@ -102,12 +102,12 @@ async def test_rebuilding_joins_the_places_of_one_blob(tmp_path: Path) -> None:
         plain = Telling("k", record, {one.id: (one,)})
         await catalog.adopt_version(bucket, plain)
         assert catalog.places_of(one) == (one,)
-        assert await catalog.adopt_place(bucket, "k", one.id, two)
-        assert await catalog.adopt_place(bucket, "k", one.id, two)
+        assert await catalog.adopt_place(bucket, "k", "null", one.id, two)
+        assert await catalog.adopt_place(bucket, "k", "null", one.id, two)
         assert catalog.places_of(one) == (one, two)
         await catalog.adopt_version(bucket, Telling("k", record, {one.id: (three,)}))
         assert catalog.places_of(one) == (one, two, three)
-        assert not await catalog.adopt_place(bucket, "k", two.id, three)
+        assert not await catalog.adopt_place(bucket, "k", "null", two.id, three)
 
 
 async def test_rebuilding_blob_whose_own_place_is_gone_has_its_copies(tmp_path: Path) -> None:

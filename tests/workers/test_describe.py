@@ -70,6 +70,17 @@ async def test_describer_without_rules_writes_nothing(s3_lab: Lab) -> None:
     assert not far(s3_lab).manifests
 
 
+async def test_describer_without_rules_writes_for_every_bucket_when_told_to(s3_lab: Lab) -> None:
+    await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await s3_lab.put("/far/key", b"data")
+    await s3_lab.ask("DELETE", "/far/key")
+    describer = Describer(s3_lab.services, every_bucket=True)
+    while await describer.work():
+        pass
+    assert len(await names(s3_lab)) == 3  # the bucket, a version, a marker
+    assert not s3_lab.bucket("www").manifests  # on a local backend, which keeps none
+
+
 async def test_describer_plain_object_needs_no_manifest(s3_lab: Lab) -> None:
     s3_lab.services.default_rules = Rules(replicas=1)
     await described(s3_lab)
@@ -153,7 +164,7 @@ async def test_describer_place_that_fails_is_tried_again_and_no_other(s3_lab: La
     bucket = far(s3_lab)
     (blob,) = s3_lab.catalog.get_object(bucket, "key").blobs  # type: ignore[union-attr]
     there = msgspec.structs.replace(blob, id="0" * 32, container=lost[1])
-    await s3_lab.catalog.adopt_place(bucket, "key", blob.id, there)
+    await s3_lab.catalog.adopt_place(bucket, "key", "null", blob.id, there)
     await describer.work()
     (waiting,) = s3_lab.catalog.due_manifests(2**62, 10)
     assert (waiting.told, waiting.tries) == (((blob.backend, blob.container),), 1)
