@@ -114,8 +114,8 @@ class RequestBody(msgspec.Struct, eq=False):
     async def start(self) -> None:
         """Send 100 Continue where the client waits for it; called before the first wait."""
         if self._continue_due:
-            self._continue_due = False
             await self.transport.send_all(CONTINUE, timeout_s=self.timeout_s)
+            self._continue_due = False  # only now: cut off before, the next reader has to send it
 
     async def discard(self, limit_bytes: int) -> bool:
         """Read the rest away, up to about `limit_bytes`; whether that reached its end."""

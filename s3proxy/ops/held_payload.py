@@ -112,7 +112,7 @@ class StreamedPayload:
         self._room = room if held.take(room) else 0
         self._kept = bytearray()  # all that was read, while there is room for it
         self._replayed = 0  # of these, given once more
-        self._touched = False  # something was read that is not kept
+        self._touched = False  # something was read that is not kept, or may have been
         self._passed: RequestBody | None = None
         self._remaining = 0
         self.length = payload.length
@@ -141,8 +141,11 @@ class StreamedPayload:
             buffer[:count] = self._kept[self._replayed : self._replayed + count]
             self._replayed += count
             return count
+        # Who is cut off in here, as a breaker opens, may have taken bytes that nobody gets.
+        touched, self._touched = self._touched, True
         count = await self._payload.read_into(buffer)
-        if count and not self._touched:
+        self._touched = touched
+        if count and not touched:
             self._keep(buffer[:count])
         return count
 

@@ -64,7 +64,11 @@ class Record:
 
 
 class Client(threading.Thread):
-    """Writes and removes its own keys, reads anybody's, until it is told to stop."""
+    """Writes and removes its own keys, reads anybody's, until it is told to stop.
+
+    Attributes:
+        first: how many objects to write before anything else; then it is `filled`.
+    """
 
     def __init__(
         self,
@@ -86,9 +90,24 @@ class Client(threading.Thread):
         self._turn = 0
         self._made = 0
         self.stopping = threading.Event()
+        self.filled = threading.Event()
         self.pause_s = 0.02
+        self.first = 0
 
     def run(self) -> None:
+        try:
+            while self._made < self.first:
+                self._put_new()
+            self.filled.set()
+            self._act()
+        except Exception as error:  # a thread tells its error by the test
+            self._record.wrong.append(f"{self.name} ended: {error!r}")
+            raise
+        finally:
+            self.filled.set()
+            self._s3.close()
+
+    def _act(self) -> None:
         weighted = {
             self._put_new: 12,
             self._put_again: 3,
@@ -100,15 +119,9 @@ class Client(threading.Thread):
             self._copy: 1,
         }
         actions, weights = list(weighted), list(weighted.values())
-        try:
-            while not self.stopping.wait(self.pause_s * self._random.random() * 2):
-                chosen = self._random.choices(actions, weights)[0]
-                (self._multipart if self._random.random() < MULTIPART_SHARE else chosen)()
-        except Exception as error:  # a thread tells its error by the test
-            self._record.wrong.append(f"{self.name} ended: {error!r}")
-            raise
-        finally:
-            self._s3.close()
+        while not self.stopping.wait(self.pause_s * self._random.random() * 2):
+            chosen = self._random.choices(actions, weights)[0]
+            (self._multipart if self._random.random() < MULTIPART_SHARE else chosen)()
 
     def _own_key(self) -> str:
         return f"c{self._number}/{self._random.randrange(max(self._made, 1)):05} ü"

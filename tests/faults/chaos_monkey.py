@@ -21,6 +21,8 @@ class Plan:
     """How long, and how much.
 
     Attributes:
+        first: objects that each client writes before anything breaks.
+        keys: how many each writes at most.
         fault_s: how long a fault lasts, at least and at most.
         gap_s: the same of the times in which everything is well.
     """
@@ -32,6 +34,7 @@ class Plan:
     fault_s: tuple[float, float]
     gap_s: tuple[float, float]
     pause_s: float
+    first: int = 0
 
 
 class Monkey:

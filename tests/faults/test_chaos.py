@@ -39,11 +39,12 @@ SHORT = Plan(
     fault_s=(0.5, 2.5), gap_s=(0.0, 1.0), pause_s=0.02,
 )  # fmt: skip
 LONG = Plan(
-    seconds=600, gateway_kills=5, clients=10, keys=1000,
-    fault_s=(1.0, 15.0), gap_s=(0.0, 8.0), pause_s=0.1,
+    seconds=600, gateway_kills=5, clients=10, keys=2000,
+    fault_s=(1.0, 15.0), gap_s=(0.0, 8.0), pause_s=0.1, first=1000,
 )  # fmt: skip
 # Pooled connections and pipes come and go; what leaks with each request is more.
 DESCRIPTORS_MAX = 150
+FILLED_S_MAX = 900.0
 # From the name of a copy to its place in the catalog, as a rule.
 COPIED_S_MAX = 5.0
 FACTS = {
@@ -109,9 +110,11 @@ def writing(lab: World, truth: Truth, record: Record, plan: Plan, seed: str) -> 
         for number in range(plan.clients)
     ]
     for client in clients:
-        client.pause_s = plan.pause_s
+        client.pause_s, client.first = plan.pause_s, plan.first
         client.start()
     try:
+        for client in clients:
+            assert client.filled.wait(FILLED_S_MAX), client.name
         yield
     finally:
         for client in clients:
@@ -186,6 +189,7 @@ def check_copies(lab: World, truth: Truth) -> None:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     etags = {item["Key"]: item["ETag"].strip('"') for page in pages for item in page["Contents"]}
     s3.close()
+    print(f"objects at the end: {len(etags)}")
     wanted = Counter(
         digest
         for key, etag in etags.items()

@@ -224,6 +224,38 @@ async def test_put_to_a_backend_that_froze_ends_as_its_breaker_opens(
     assert placed.settled()
 
 
+class OpeningBody(FakeBody):
+    """Has the breaker of a backend open just as a piece of it was received."""
+
+    def __init__(self, data: bytes, placed: Placed, *, at: int) -> None:
+        super().__init__(data)
+        self._placed = placed
+        self._at = at
+
+    async def read_into(self, buffer: memoryview) -> int:
+        count = await super().read_into(buffer)
+        if self.reads == self._at:
+            self._placed.open_breaker("a")
+        return count
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_put_cut_off_amid_a_read_of_its_body_is_never_the_clients_fault(
+    placed: Placed, at: int, encrypted: bool
+) -> None:
+    await placed.put(b"x", "first")
+    headers = {"x_amz_server_side_encryption": "AES256"} if encrypted else {}
+    body = OpeningBody(LARGE, placed, at=at)
+    with raises_s3("ServiceUnavailable"):
+        await placed.lab.ask("PUT", "/placed/key", body=body, **headers)
+    assert placed.health.is_up("b")
+    assert placed.settled()
+    await placed.put(LARGE, **headers)
+    assert placed.held() == {"a": 1, "b": 1}
+    assert await placed.get() == LARGE
+
+
 async def test_put_without_rules_ends_as_the_breaker_of_its_backend_opens(placed: Placed) -> None:
     await placed.lab.ask("PUT", "/plain", location_document("a"))
     await placed.lab.catalog.update_bucket(
