@@ -88,6 +88,10 @@ class Process:
         """Resident memory of all of them."""
         return sum(_resident_pages(pid) for pid in self.pids()) * PAGE_BYTES
 
+    def anonymous_bytes(self) -> int:
+        """Of these what is no page of a file: a catalog's pages are the kernel's to drop."""
+        return sum(_anonymous_kib(pid) for pid in self.pids()) * 1024
+
 
 def _ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -96,3 +100,8 @@ def _ticks(pid: int) -> int:
 
 def _resident_pages(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+
+
+def _anonymous_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,21 @@ from typing import Any
 
 import boto3
 import httpx
+import trio
 from botocore.config import Config as BotoConfig
 
 from bench.processes import Process, free_port
 from bench.signing import ACCESS_KEY, REGION, SECRET_KEY
+from s3proxy.backends.options import S3Options
+from s3proxy.backends.s3 import S3Backend
+from s3proxy.backends.store import PutOptions
+from s3proxy.http.body import BytesBody
+from s3proxy.http.client import Client
+from s3proxy.http.readiness import Readiness
 
 ROOT = Path(__file__).parent.parent
 OWED_S_MAX = 3600.0
+WRITERS = 32
 _OWED = re.compile(
     r"^s3proxy_replication_(?:owed_objects|dead_letters)\{[^}]*\} ([0-9.e+]+)", re.MULTILINE
 )
@@ -149,3 +157,34 @@ def make_bucket(server: Server, name: str, location: str) -> None:
     configuration = {"LocationConstraint": location}
     client = server.client()
     client.create_bucket(Bucket=name, CreateBucketConfiguration=configuration)
+
+
+def fill(server: Server, bucket: str, keys: Iterable[str], body: bytes) -> None:
+    """Write an object under each key, with the gateway's own client: boto3 takes ten times as long.
+
+    Raises:
+        BackendError: the server did not take one.
+    """
+    trio.run(_fill, server.process.port, bucket, iter(keys), body)
+
+
+async def _fill(port: int, bucket: str, keys: Iterator[str], body: bytes) -> None:
+    options = S3Options(
+        name="filled", endpoint=f"http://127.0.0.1:{port}", region=REGION,
+        access_key=ACCESS_KEY, secret_key=SECRET_KEY,
+    )  # fmt: skip
+    readiness = Readiness()
+    client = Client(readiness)
+    store = S3Backend(options, client).files(bucket)
+
+    async def write() -> None:
+        for key in keys:
+            await store.put(key, BytesBody(body), PutOptions(length=len(body)))
+
+    async with trio.open_nursery() as outer:
+        outer.start_soon(readiness.run)
+        async with trio.open_nursery() as nursery:
+            for _ in range(WRITERS):
+                nursery.start_soon(write)
+        await client.aclose()
+        outer.cancel_scope.cancel()

@@ -50,10 +50,14 @@ class Lanes:
     Args:
         workers: copies at once, over all.
         limits: by backend.
+
+    Attributes:
+        all: held while something is copied, wherever.
     """
 
     def __init__(self, workers: int, limits: Mapping[str, LaneLimits]) -> None:
         self._workers = workers
+        self.all = trio.CapacityLimiter(workers)
         self._limits = limits
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._rates = {

@@ -281,7 +281,7 @@ class Settling:
     async def _copy(self, subject: Subject, places: Sequence[BlobRef], target: str) -> BlobRef:
         """Copy to one backend; where the bytes are wrong, from one place after the other."""
         sources = [place for place in (*places, *self.added) if place not in self._damaged]
-        async with self._lanes.limiter(target):
+        async with self._lanes.limiter(target), self._lanes.all:
             try:
                 return await self._copy_from(subject, sources, target)
             except Damaged:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 # Longer than any copy of a small blob takes; who still works on a larger one keeps it all the same.
 LEASE_S: Final = 300.0
-# Leased and waiting for a worker, for each that may work at once in a lane.
+# Debts in the hands of workers, for each copy that may be made at once: while one is copied, the
+# transaction that notes another waits for the disk.
+IN_HAND: Final = 2
+# Leased and waiting for a worker, for each that may be copied at once in a lane.
 AHEAD: Final = 4
 # Leased in one transaction.
 CLAIM_MAX: Final = 256
@@ -44,7 +47,7 @@ class Replicator:
     """Worker that settles debts until it is cancelled.
 
     Args:
-        workers: debts settled at once.
+        workers: blobs copied at once.
         tries_max: a debt that failed so often is a dead letter.
         retry_s_max: the longest pause before a try, on average half of that.
     """
@@ -96,7 +99,7 @@ class Replicator:
             await self._catalog.release_debts()
             self._released = True
         async with trio.open_nursery() as nursery:
-            for _ in range(self._workers):
+            for _ in range(IN_HAND * self._workers):
                 nursery.start_soon(self._settle_all)
             await self._claim_all()
         return True
@@ -151,7 +154,7 @@ class Replicator:
     def _next(self) -> DebtRecord | None:
         """A debt whose lane is free; lanes take turns."""
         for lane, waiting in self._waiting.items():
-            if waiting and self._active.get(lane, 0) < self._lanes.width(lane):
+            if waiting and self._active.get(lane, 0) < IN_HAND * self._lanes.width(lane):
                 debt = waiting.popleft()
                 self._active[lane] = self._active.get(lane, 0) + 1
                 self._waiting[lane] = self._waiting.pop(lane)
