@@ -128,9 +128,9 @@ class CopiedPayload(ObjectPayload):
 
     __slots__ = ("_left", "_rates")
 
-    def __init__(self, body: Body, length: int, original: Original, *, md5: str = "") -> None:
+    def __init__(self, body: Body, length: int, original: Original, *, md5: bytes = b"") -> None:
         super().__init__(body, length)
-        self.md5 = bytes.fromhex(md5) if is_md5(md5) else b""
+        self.md5 = md5
         self._left = length
         self._rates = original.rates
 
@@ -171,24 +171,25 @@ class _Copying(Struct, frozen=True, eq=False):
         return await open_replica(self.services, self.places, first, last)
 
     async def in_one(self, writer: BlobWriter) -> BlobRef:
-        """Stream the blob through this process."""
+        """Stream the blob through this process; opened while its intent is on its way to disk."""
         size = self.places[0].size
         copy = writer.new_blob(self.key, size)
-        body = await self.open(0, size - 1)
-        try:
-            payload = CopiedPayload(body, size, self.original, md5=self.original.md5)
-            options = PutOptions(length=size, md5=payload.md5)
+        known = self.original.md5 if is_md5(self.original.md5) else ""
+        options = PutOptions(length=size, md5=bytes.fromhex(known))
 
-            async def put() -> Stat:
-                store = writer.store
-                stat = await self.attempt(copy, partial(store.put, copy.name, payload, options))
-                _compare(stat, size, "" if payload.md5 else (await payload.digests()).md5.hex())
-                return stat
+        async def put() -> Stat:
+            body = await self.open(0, size - 1)
+            try:
+                payload = CopiedPayload(body, size, self.original, md5=options.md5)
+                send = partial(writer.store.put, copy.name, payload, options)
+                stat = await self.attempt(copy, send)
+                _compare(stat, size, "" if known else (await payload.digests()).md5.hex())
+            finally:
+                await body.aclose()
+            return stat
 
-            about = self.original.about
-            await writer.stored(self.key, copy, options, about, put, beside=self.beside)
-        finally:
-            await body.aclose()
+        about = self.original.about
+        await writer.stored(self.key, copy, options, about, put, beside=self.beside)
         return copy
 
     async def at_the_provider(self, writer: BlobWriter, source: BlobRef) -> BlobRef:
