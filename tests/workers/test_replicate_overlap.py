@@ -8,8 +8,8 @@ import trio
 import trio.testing
 
 from s3proxy.catalog.settling import Settlement
+from tests.polling import until
 from tests.workers.replicas import open_replicas
-from tests.workers.test_replicate import until
 
 
 async def test_replicator_copies_the_next_while_one_is_being_noted(tmp_path: Path) -> None:
