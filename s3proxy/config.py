@@ -158,8 +158,8 @@ class ReplicationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How copies that are owed are made."""
 
     workers: Annotated[int, Meta(ge=1, le=1024)] = 16  # blobs copied at once
-    tries_max: Count = 20  # a copy that failed so often is a dead letter
-    retry_s_max: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # longest pause between tries
+    tries_max: Count = 60  # a copy that failed so often is a dead letter
+    retry_s_max: Annotated[float, Meta(ge=0.1, le=86_400)] = 20.0  # longest pause between tries
     objects_per_s: Count = 5000  # versions looked at where rules have changed, at most
 
 

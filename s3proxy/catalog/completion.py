@@ -11,7 +11,7 @@ import msgspec
 
 from s3proxy.catalog import objects, tables, uploads, versions
 from s3proxy.catalog.buckets import require
-from s3proxy.catalog.copies import keep_owed
+from s3proxy.catalog.copies import keep_owed, owe_as_object
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import InvalidPart, NoSuchUpload
 from s3proxy.catalog.garbage import discard
@@ -116,9 +116,11 @@ class CompletionTable:
             final = objects.replace(txn, now, key.encode(), final, old=old, due_ns=due_ns)
             _drop_parts(txn, stored, final.blobs, due_ns)
             uploads.remove(txn, bucket, key, upload_id)
-            used = [one for one in owed if one.blob in final.blobs]
+            kept = {blob.id for blob in final.blobs}
+            used = [one for one in owed if one.blob.id in kept]
             late = final.blobs if now.walks != bucket.walks else ()
             name = final.named_version
+            owe_as_object(txn, final.blobs, name, now_ns)
             keep_owed(txn, now, key, used, now_ns=now_ns, version_id=name, late=late)
             if announcer is not None:
                 announcer.created(txn, key, final)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import msgspec
 
 from s3proxy.catalog import debts, keys, tables
 from s3proxy.catalog.records import (
@@ -73,35 +76,46 @@ def keep_owed(
     *,
     now_ns: int,
     version_id: str = "",
+    upload_id: str = "",
     late: Sequence[BlobRef] = (),
-    replicas: int = 0,
 ) -> None:
     """Keep what a write knows of its blobs' other places, and owes for them.
 
     Args:
         bucket: as it is in this transaction.
+        version_id, upload_id: of the object, or of the part.
         late: blobs for which is owed in any case, since it was decided where they go before a walk
             over the bucket began.
-        replicas: what the tag of a part's upload asks for, for these.
     """
+    debt = partial(debt_of, bucket, key, now_ns=now_ns, version_id=version_id, upload_id=upload_id)
     for one in owed:
         if len(one.copies) > 1:
             txn.put(COPIES, one.blob.id.encode(), encode(CopiesRecord(places=one.copies)))
         if one.targets:
-            owe(txn, debt_of(bucket, key, one, now_ns=now_ns, version_id=version_id))
+            owe(txn, debt(one))
     for blob in late:
-        debt = debts.find(txn, blob.id)
-        if debt is None or debt.dead:
-            one = Owed(blob, replicas=replicas)
-            owe(txn, debt_of(bucket, key, one, now_ns=now_ns, version_id=version_id))
+        found = debts.find(txn, blob.id)
+        if found is None or found.dead:
+            owe(txn, debt(Owed(blob)))
     if late:
         forget_drains(txn, bucket)
 
 
-def replicas_asked(tags: Mapping[str, str]) -> int:
-    """How many copies tags that were checked ask for; 0: they do not say."""
-    value = tags.get(REPLICAS_TAG, "")
-    return int(value) if value.isdecimal() else 0
+def owe_as_object(txn: Transaction, blobs: Iterable[BlobRef], version_id: str, now_ns: int) -> None:
+    """Have what is owed for parts be owed for the version that they have become.
+
+    Who is at one of these debts leaves it, as it is another now.
+    """
+    for blob in blobs:
+        debt = debts.find(txn, blob.id)
+        if debt is not None and not debt.version_id:
+            due_ns = now_ns if debt.lease else debt.due_ns
+            debts.store(
+                txn,
+                msgspec.structs.replace(
+                    debt, version_id=version_id, upload_id="", lease="", due_ns=due_ns
+                ),
+            )
 
 
 def owe_by_tag(
@@ -121,7 +135,13 @@ def owe_by_tag(
 
 
 def debt_of(
-    bucket: BucketRecord, key: str, owed: Owed, *, now_ns: int, version_id: str = ""
+    bucket: BucketRecord,
+    key: str,
+    owed: Owed,
+    *,
+    now_ns: int,
+    version_id: str = "",
+    upload_id: str = "",
 ) -> DebtRecord:
     """The debt of a blob, due at once."""
     return DebtRecord(
@@ -135,6 +155,7 @@ def debt_of(
         replicas=owed.replicas,
         targets=owed.targets,
         version_id=version_id,
+        upload_id=upload_id,
     )
 
 

@@ -353,6 +353,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
         waits_for: the backend that has to be up first; "" for none.
         lease: the gateway that is at it; "" for none.
         or_for: other backends that will do as well as the one that is waited for.
+        upload_id: of the part that the blob is; "" for an object's.
     """
 
     blob: BlobRef
@@ -371,6 +372,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
     waits_for: str = ""
     lease: str = ""
     or_for: tuple[str, ...] = ()
+    upload_id: str = ""
 
 
 class DebtCounts(Record, frozen=True, kw_only=True):

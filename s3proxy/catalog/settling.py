@@ -128,7 +128,14 @@ class SettlingTable:
 
 
 def _debt_of(bucket: BucketRecord, one: Owing, now_ns: int) -> DebtRecord:
-    return copies.debt_of(bucket, one.key, one.owed, now_ns=now_ns, version_id=one.version_id)
+    return copies.debt_of(
+        bucket,
+        one.key,
+        one.owed,
+        now_ns=now_ns,
+        version_id=one.version_id,
+        upload_id=one.upload_id,
+    )
 
 
 def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:

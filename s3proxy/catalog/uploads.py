@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from s3proxy.catalog import keys, tables, usage
 from s3proxy.catalog.buckets import require
-from s3proxy.catalog.copies import keep_owed, replicas_asked
+from s3proxy.catalog.copies import keep_owed
 from s3proxy.catalog.data_keys import DataKeys
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.garbage import discard
@@ -161,7 +161,7 @@ class UploadTable:
         Args:
             bucket, intents: as in put_object.
             inline: bytes of `part.blob`, whose backend is "".
-            owed: of its blob, as in put_object; stays when it becomes an object's.
+            owed: of its blob, as in put_object; becomes the object's with it.
 
         Returns:
             The part that was replaced.
@@ -175,7 +175,7 @@ class UploadTable:
         due_ns, now_ns = self._due_ns(), self._now_ns()
 
         def change(txn: Transaction) -> PartRecord | None:
-            upload = require_upload(txn, bucket, key, upload_id)
+            require_upload(txn, bucket, key, upload_id)
             now = require(txn, bucket)
             check_open(txn, intents, bucket, now)
             old = find_part(txn, bucket, upload_id, part.number)
@@ -189,8 +189,7 @@ class UploadTable:
                 txn.put(INLINE, part.blob.id.encode(), inline)
             late = (part.blob,) if part.blob and now.walks != bucket.walks else ()
             if owed or late:
-                asked = replicas_asked(upload.tags)
-                keep_owed(txn, now, key, owed, now_ns=now_ns, late=late, replicas=asked)
+                keep_owed(txn, now, key, owed, now_ns=now_ns, upload_id=upload_id, late=late)
             return old
 
         return await self._engine.commit(change)

@@ -248,7 +248,8 @@ class ManagedNamespace(msgspec.Struct, eq=False):
         places = services.catalog.places_of(blob)
         key, record = owner
         mender = Mender(services, self.bucket, key, record.named_version, blob)
-        return await open_replica(services, places, first, last, damaged=mender)
+        doubtful = record.encryption is not None
+        return await open_replica(services, places, first, last, damaged=mender, doubtful=doubtful)
 
     async def _open_next(
         self, owner: tuple[str, ObjectRecord], blob: BlobRef, first: int, last: int

@@ -7,7 +7,6 @@ Elsewhere each part is a blob, and the completed object's record lists them as s
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +19,6 @@ from s3proxy.catalog.records import (
     BucketRecord,
     Encryption,
     ObjectRecord,
-    Owed,
     PartRecord,
     PartSize,
     UploadRecord,
@@ -138,7 +136,7 @@ class ManagedUploads:
                 parts=completion.named,
                 condition=completion.condition,
                 announcer=self._announcer,
-                owed=self._owed(upload, blobs),
+                owed=() if self._plan is None else owed_for(self._services, blobs, self._plan),
             )
         except S3Error as error:
             if upload.blob is not None and error.code in _CONDITION_FAILED:
@@ -146,12 +144,6 @@ class ManagedUploads:
                 await self._catalog.abort_upload(self._bucket, upload.key, upload.upload_id)
             raise
         return msgspec.structs.replace(record, version_id=done.version_id)
-
-    def _owed(self, upload: UploadRecord, blobs: tuple[BlobRef, ...]) -> Sequence[Owed]:
-        """Owed for what a native upload became, that was begun before the bucket had rules."""
-        if self._plan is None or upload.blob is None:
-            return ()
-        return owed_for(self._services, blobs, self._plan)
 
     async def _put_native_part(
         self, upload: UploadRecord, blob: BlobRef, number: int, payload: Payload

@@ -174,13 +174,14 @@ class _Walk:
 
     def _of_uploads(self) -> Iterator[Owing]:
         """What is owed for parts; they become an object's with what is owed for them."""
-        decision = decision_of(self._services, self._bucket)
         for upload in self._uploads():
+            replicas = replicas_of(upload.tags)
+            decision = decision_of(self._services, self._bucket, replicas, upload.storage_class)
             for part in self._catalog.list_parts(self._bucket, upload.upload_id):
                 blob = part.blob
                 if blob is None or not blob.backend:
                     continue
-                owed = self._owed_for(blob, decision, 0)
+                owed = self._owed_for(blob, decision, replicas)
                 if owed is not None:
                     yield Owing(upload.key, owed, "", upload.upload_id, part.number)
 

@@ -2,8 +2,8 @@
 
 The places are asked in the order of their backends' health. One that fails, or whose blob is not
 what was stored, is passed over before the answer's first byte; one that breaks off later is
-replaced by a ranged read of another, from the byte that the client has got last. Only the size of
-a blob can be checked while it is read: that its content is what was written is for scrubs to find.
+replaced by another (replica_body.py). Only the size of a blob can be checked while it is read: that
+its content is what was written is for scrubs to find.
 """
 
 from __future__ import annotations
@@ -25,21 +25,17 @@ from s3proxy.backends.errors import (
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
 from s3proxy.catalog.settling import Owing
-from s3proxy.http.body import Body, BytesBody, FileBody, send_by_buffer
-from s3proxy.http.errors import BodyCutShort, TransportError
-from s3proxy.http.response_body import MeasuredBody, UpstreamBody
+from s3proxy.http.body import Body, BytesBody, FileBody
 from s3proxy.kv.errors import KvError
 from s3proxy.ops.blob_writer import DAMAGED
+from s3proxy.ops.replica_body import ReplicaBody
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
-    from s3proxy.http.transport import Transport
     from s3proxy.ops.call import Services
 
 MISSING: Final = "The object's data is missing at its backend."
 _NO_CONTAINER: Final = "The backend does not have the bucket's data at present."
-# How often one body is asked again of places that have all broken off: each may cost a time-out.
-ROUNDS_MAX: Final = 2
 
 # Told of a place that has lost the blob, and of one that has it.
 Damage = Callable[[BlobRef, BlobRef], Awaitable[None]]
@@ -82,6 +78,7 @@ async def open_replica(
     last: int,
     *,
     damaged: Damage | None = None,
+    doubtful: bool = False,
 ) -> Body:
     """Open bytes first..last (inclusive) of a blob at the best of its places.
 
@@ -89,6 +86,8 @@ async def open_replica(
         places: all that hold the same bytes, at least one.
         damaged: awaited with a place where the blob is missing, or has another size, and with the
             one that has it.
+        doubtful: the reader can tell bytes that are wrong, and may want them from another place: of
+            several places, a ReplicaBody is returned.
     Raises:
         S3Error: ServiceUnavailable, InternalError; no place has the blob, and for one of them that
             is because its backend does not answer, or all that answered have lost it.
@@ -96,7 +95,7 @@ async def open_replica(
     """
     replicas = Replicas(services, places, damaged)
     opened = await replicas.open(first, last)
-    if isinstance(opened.body, BytesBody) or (
+    if (isinstance(opened.body, BytesBody) and not (doubtful and len(places) > 1)) or (
         len(places) == 1 and isinstance(opened.body, FileBody)
     ):
         return opened.body  # nothing more can go wrong, or could be helped
@@ -201,12 +200,14 @@ class Replicas:
         return race.won
 
     async def _tell(self, failed: list[tuple[BlobRef, Exception]], sound: BlobRef) -> None:
-        """Have what is missing or damaged mended, now that the bytes are known to be elsewhere."""
-        if self._damaged is None:
-            return
         for place, error in failed:
             if isinstance(error, S3Error) and error.code == "InternalError":
-                await self._damaged(place, sound)
+                await self.mend(place, sound)
+
+    async def mend(self, place: BlobRef, sound: BlobRef) -> None:
+        """Have what is missing or damaged mended, now that the bytes are known to be elsewhere."""
+        if self._damaged is not None:
+            await self._damaged(place, sound)
 
 
 class _Race:
@@ -232,149 +233,6 @@ class _Race:
             else:
                 await body.aclose()
         self.ended.set()
-
-
-class ReplicaBody:
-    """Bytes first..last of a blob, which go on from another place where one breaks off.
-
-    The sink's failures are the sink's: nothing is tried again for a client that went away.
-    """
-
-    __slots__ = (
-        *("_barren", "_current", "_given", "_last", "_position", "_replicas", "_rounds"),
-        *("_spent", "_was_cut", "length"),
-    )
-
-    def __init__(self, replicas: Replicas, opened: Opened, first: int, last: int) -> None:
-        self._replicas = replicas
-        self._position = first
-        self._last = last
-        self._rounds = 0
-        self._spent: list[BlobRef] = []  # places that failed, until all have
-        self._barren: list[BlobRef] = []  # those that opened and gave nothing
-        self.length = last - first + 1
-        self._current: Opened | None = None
-        self._adopt(opened)
-
-    @property
-    def _remaining(self) -> int:
-        return self._last + 1 - self._position
-
-    async def read_into(self, buffer: memoryview) -> int:
-        """See `ByteSource.read_into`; BodyCutShort once no place can go on."""
-        while self._remaining:
-            try:
-                body = self._opened().body
-                count = await body.read_into(buffer[: self._remaining])
-                if not count:
-                    raise BodyCutShort(f"the blob ended {self._remaining} bytes early")
-            except (TransportError, trio.ClosedResourceError, OSError) as error:
-                await self._resume(error)
-            else:
-                self._advance(count)
-                return count
-        return 0
-
-    async def send_to(self, sink: Transport, *, timeout_s: float) -> None:
-        """See `Body.send_to`; of all that it raises, only BodyCutShort is of the source.
-
-        What the kernel moves is counted by the sink, to the byte; else `read_into` gives the bytes,
-        and the source's failures stay there.
-        """
-        while self._remaining:
-            body = self._opened().body
-            if not (sink.plain and isinstance(body, MeasuredBody | FileBody)):
-                await send_by_buffer(self, sink, timeout_s=timeout_s)
-                return
-            before = sink.bytes_sent
-            try:
-                await body.send_to(sink, timeout_s=timeout_s)
-            except (TransportError, trio.ClosedResourceError) as error:
-                self._advance(sink.bytes_sent - before)
-                if not (self._was_cut or getattr(error, "of_source", False)):
-                    raise
-                await self._resume(error)
-            else:
-                self._advance(sink.bytes_sent - before)
-
-    async def aclose(self) -> None:
-        """See `Body.aclose`."""
-        current = self._leave()
-        if current is not None:
-            await current.body.aclose()
-
-    def _opened(self) -> Opened:
-        if self._current is None:
-            raise trio.ClosedResourceError
-        return self._current
-
-    def _advance(self, count: int) -> None:
-        self._position += count
-        self._given += count
-        if not self._remaining:
-            self._leave_watch()
-
-    def _adopt(self, opened: Opened) -> None:
-        self._current = opened
-        self._given = 0
-        self._was_cut = False
-        if isinstance(opened.body, UpstreamBody):
-            self._replicas.services.health.watch(opened.place.backend, self._cut)
-
-    def _cut(self) -> None:
-        """The breaker opened: what waits for the backend ends now, and goes on elsewhere."""
-        current = self._current
-        if current is not None and isinstance(current.body, UpstreamBody):
-            self._was_cut = True
-            current.body.cut()
-
-    def _leave_watch(self) -> None:
-        if self._current is not None:
-            self._replicas.services.health.unwatch(self._current.place.backend, self._cut)
-
-    def _leave(self) -> Opened | None:
-        self._leave_watch()
-        current, self._current = self._current, None
-        return current
-
-    async def _resume(self, error: Exception) -> None:
-        """Go on from the best place there is; the one that failed comes last.
-
-        Raises:
-            BodyCutShort: no place can go on.
-        """
-        current = self._leave()
-        if current is None:
-            raise error
-        await current.body.aclose()
-        health = self._replicas.services.health
-        if not self._was_cut:
-            hint = f"a body broke off: {error}"
-            unavailable = Unavailable("open", current.place.name, hint, current.place.backend)
-            health.note_failure(current.place.backend, unavailable)
-        if not self._remaining:
-            return
-        self._spent.append(current.place)
-        if not self._given:
-            self._barren.append(current.place)
-        self._adopt(await self._open_next(error))
-        health.counts.resumed_bodies += 1
-
-    async def _open_next(self, cause: Exception) -> Opened:
-        """The best place that has not failed yet, else one that gave something before it did."""
-        failure = cause
-        for without in (self._spent, self._barren):
-            try:
-                opened = await self._replicas.open(self._position, self._last, without)
-            except (S3Error, BackendError, OSError) as error:
-                failure = error
-            else:
-                self._spent = list(without)
-                return opened
-            self._rounds += 1
-            if self._rounds > ROUNDS_MAX:
-                break
-        raise BodyCutShort(f"{cause}; no place can go on: {failure}") from failure
 
 
 def _worst(errors: list[Exception]) -> Exception:

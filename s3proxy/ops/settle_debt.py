@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from s3proxy.catalog.errors import IntentLost, NoSuchBucket
-from s3proxy.catalog.records import BlobRef, BucketRecord, DebtRecord, ObjectRecord
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    DebtRecord,
+    ObjectRecord,
+    UploadRecord,
+)
 from s3proxy.catalog.settling import Settlement
 from s3proxy.ops.move_version import known_md5
-from s3proxy.ops.placing import decision_of, replicas_tag, rules_of
+from s3proxy.ops.placing import STANDARD, decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
 from s3proxy.ops.soundness import is_sound
 from s3proxy.s3.errors import S3Error
@@ -110,9 +116,12 @@ def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
     record = catalog.get_object(bucket, debt.key, debt.version_id) if debt.version_id else None
     if record is not None and debt.blob not in record.blobs:
         record = None
-    replicas, storage_class = debt.replicas, "STANDARD"
-    if record is not None:
-        replicas, storage_class = replicas_of(record.tags), record.storage_class
+    replicas, storage_class = debt.replicas, STANDARD
+    asked: ObjectRecord | UploadRecord | None = record
+    if asked is None and debt.upload_id:
+        asked = catalog.get_upload(bucket, debt.key, debt.upload_id)
+    if asked is not None:
+        replicas, storage_class = replicas_of(asked.tags), asked.storage_class
     ruled = bool(replicas) or rules_of(services, bucket) is not None
     return Subject(bucket, record, decision_of(services, bucket, replicas, storage_class), ruled)
 

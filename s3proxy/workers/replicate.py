@@ -60,8 +60,8 @@ class Replicator:
         lanes: Lanes,
         *,
         workers: int = 16,
-        tries_max: int = 20,
-        retry_s_max: float = 60.0,
+        tries_max: int = 60,
+        retry_s_max: float = 20.0,
     ) -> None:
         self._services = services
         self._catalog = services.catalog

@@ -16,7 +16,6 @@ from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord
 from s3proxy.catalog.settling import Settlement
 from s3proxy.catalog.walks import drain_rules, drain_task
 from s3proxy.s3.lifecycle import Verdict
-from s3proxy.s3.placement import REPLICAS_TAG
 from tests.catalog.catalogs import (
     blob,
     bucket_record,
@@ -100,13 +99,13 @@ async def test_put_object_that_owes_already_owes_no_more(late: Late) -> None:
 
 
 async def test_put_part_decided_before_a_walk_is_owed(late: Late) -> None:
-    upload = msgspec.structs.replace(upload_record("k", "u"), tags={REPLICAS_TAG: "3"})
-    await late.catalog.create_upload(late.before, upload)
+    await late.catalog.create_upload(late.before, upload_record("k", "u"))
     target = await late.written()
     await late.walk()
     part = part_record(1, target)
     await late.catalog.put_part(late.before, "k", "u", part, intents=[target.id])
-    assert late.owed() == [(target.id, "", 3)]
+    assert late.owed() == [(target.id, "", 0)]
+    assert [debt.upload_id for debt in late.catalog.list_debts()] == ["u"]
 
 
 async def test_complete_upload_decided_before_a_walk_is_owed(late: Late) -> None:

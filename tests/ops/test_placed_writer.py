@@ -19,6 +19,7 @@ from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import Rules
 from tests.ops.lab import Answer, FakeBody, Lab, location_document, md5, open_lab
 from tests.ops.providers import Provider, Region, region
+from tests.ops.uploads import completion
 from tests.s3.heads import raises_s3
 
 NAMES = ("a", "b", "c")
@@ -372,6 +373,20 @@ async def test_upload_parts_fall_over_by_themselves(placed: Placed) -> None:
     assert placed.held() == {"a": 1, "b": 2}
     assert sorted(placed.expected()) == [("a",), ("a",), ("b",)]
     assert not any("uploads" in asked for asked in placed.providers["b"].asked)
+
+
+async def test_complete_owes_for_parts_that_lie_where_rules_of_before_wanted_them(
+    placed: Placed,
+) -> None:
+    await placed.rules(replicas=1)
+    started = await placed.lab.ask("POST", "/placed/key?uploads")
+    upload = f"/placed/key?uploadId={started.text('UploadId')}"
+    part = await placed.lab.put(f"{upload}&partNumber=1", SMALL)
+    assert placed.debts() == []
+    await placed.rules(replicas=2)
+    await placed.lab.ask("POST", upload, completion(part.etag))
+    (debt,) = placed.debts()
+    assert (debt.targets, debt.version_id) == (("b",), "null")
 
 
 async def test_copy_is_made_where_the_source_lies(placed: Placed) -> None:

@@ -15,7 +15,7 @@ from s3proxy.backends.errors import Unavailable
 from s3proxy.backends.health import Health
 from s3proxy.backends.store import Backend
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
+from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed, PartSize
 from s3proxy.catalog.settling import Owing
 from s3proxy.kv.errors import WriteFailed
 from s3proxy.ops import about
@@ -30,6 +30,8 @@ from s3proxy.workers.recover import recover
 from s3proxy.workers.replicate import Replicator
 from tests.catalog.catalogs import Clock, bucket_record, open_catalog, part_record, upload_record
 from tests.ops.memory_backend import MemoryBackend
+
+UPLOAD_ID = "upload"
 
 
 class Replicas:
@@ -86,7 +88,7 @@ class Replicas:
     ) -> ObjectRecord:
         """An object with a copy on each of `on`, which owes more to the targets."""
         places = tuple(self.place(key, data, name) for name in on)
-        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        etag = _md5(data)
         fields = {"user": {"color": "red"}, **more}
         record = ObjectRecord(
             size=len(data),
@@ -196,17 +198,49 @@ class Replicas:
 
     async def put_inline(self, key: str, data: bytes) -> None:
         blob = BlobRef(new_id(), "", "", "", len(data))
-        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        etag = _md5(data)
         record = ObjectRecord(size=len(data), etag=etag, modified_ns=1, blobs=(blob,))
         await self.catalog.put_object(self.bucket, key, record, inline=data)
 
-    async def put_part(self, key: str, data: bytes, on: str) -> BlobRef:
-        """The only part of a new upload."""
-        upload_id = new_id()
-        await self.catalog.create_upload(self.bucket, upload_record(key, upload_id))
-        blob = self.place(key, data, on)
-        await self.catalog.put_part(self.bucket, key, upload_id, part_record(1, blob))
-        return blob
+    async def put_part(
+        self, key: str, data: bytes, on: str, targets: Sequence[str] = (), **more: object
+    ) -> BlobRef:
+        """The only part of a new upload, with a copy on each of `on`, which owes more."""
+        upload = msgspec.structs.replace(upload_record(key, UPLOAD_ID), **more)
+        await self.catalog.create_upload(self.bucket, upload)
+        places = tuple(self.place(key, data, name) for name in on)
+        owed = Owed(places[0], places if len(places) > 1 else (), tuple(targets))
+        part = part_record(1, places[0], _md5(data))
+        await self.catalog.put_part(self.bucket, key, UPLOAD_ID, part, owed=[owed])
+        return places[0]
+
+    async def put_debt_of_part(self, key: str, blob: BlobRef) -> None:
+        """Have the part be looked at."""
+        owing = Owing(key, Owed(blob), upload_id=UPLOAD_ID, number=1)
+        assert await self.catalog.add_debts(self.bucket, [owing]) == 1
+
+    async def complete(self, key: str) -> ObjectRecord:
+        """Make an object of the part."""
+        upload = self.catalog.get_upload(self.bucket, key, UPLOAD_ID)
+        assert upload is not None
+        (part,) = self.catalog.list_parts(self.bucket, UPLOAD_ID)
+        record = ObjectRecord(
+            size=part.size,
+            etag=f"{part.etag}-1",
+            modified_ns=1,
+            tags=upload.tags,
+            storage_class=upload.storage_class,
+            parts=(PartSize(1, part.size),),
+        )
+        named = [(1, part.etag)]
+        await self.catalog.complete_upload(self.bucket, key, UPLOAD_ID, record, parts=named)
+        found = self.catalog.get_object(self.bucket, key)
+        assert found is not None
+        return found
+
+    def backends_of(self, blob: BlobRef) -> str:
+        """Where a blob is by the catalog, sorted."""
+        return "".join(sorted(place.backend for place in self.catalog.places_of(blob)))
 
     async def tag(self, key: str, tags: dict[str, str]) -> None:
         def change(record: ObjectRecord) -> ObjectRecord:
@@ -228,7 +262,7 @@ class Replicas:
         found = []
         for place in self.catalog.places_of(record.blobs[0]):
             data = self.memories[place.backend].blobs_kept[place.name]
-            assert hashlib.md5(data, usedforsecurity=False).hexdigest() == record.etag
+            assert _md5(data) == record.etag
             found.append(place.backend)
         return "".join(sorted(found))
 
@@ -248,6 +282,10 @@ class Replicas:
     def held(self) -> dict[str, int]:
         """How many blobs each backend has."""
         return {name: len(memory.blobs_kept) for name, memory in self.memories.items()}
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 async def _dead(identifier: str, garbage: BlobRef | None = None) -> bool:
