@@ -1,7 +1,7 @@
 """What a request passes before its route is looked for.
 
 Below /api/v1 it needs a token, whether or not there is such a route: strangers cannot tell. HEAD is
-GET whose body is kept back.
+GET whose body is kept back, and OPTIONS names what is allowed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        send = _with_head(scope, send)
+        send = _rephrased(scope, send)
         path = normalize_path(scope["path"])
         if self._tokens is not None and f"{path}/".startswith(API):
             try:
@@ -81,16 +81,27 @@ def _bearer(authorization: str) -> str:
     return text.strip() if scheme.lower() == "bearer" else ""
 
 
-def _with_head(scope: HTTPScope, send: Send) -> Send:
-    """Have HEAD answered as GET is, without the body, and named wherever GET is allowed."""
-    is_head = scope["method"] == "HEAD"
-    if is_head:
+def _rephrased(scope: HTTPScope, send: Send) -> Send:
+    """Ask for HEAD as GET and for OPTIONS as what nobody allows; returns what answers as it was.
+
+    Litestar's own OPTIONS names the methods of a path's first handler alone; its refusal of a
+    method names all.
+    """
+    method = scope["method"]
+    if method == "HEAD":
         scope["method"] = "GET"
+    elif method == "OPTIONS":
+        scope["method"] = "TRACE"
+    silent = method == "HEAD"
 
     async def sending(message: Message) -> None:
+        nonlocal silent
         if message["type"] == "http.response.start":
             message["headers"] = list(map(_allowing, message["headers"]))
-        elif is_head and message["type"] == "http.response.body":
+            if method == "OPTIONS" and message["status"] == 405:
+                silent, message["status"] = True, 204
+                message["headers"] = [pair for pair in message["headers"] if pair[0] == b"allow"]
+        elif silent and message["type"] == "http.response.body":
             message["body"] = b""
         await send(message)
 

@@ -15,7 +15,9 @@ from s3proxy.ops.placing import set_rules, set_tenant_rules
 from s3proxy.views.lookup import found_bucket, found_tenant
 from s3proxy.views.placement import Placement, placement_of, rules_from
 
-Key = Annotated[str, QueryParameter(description="an object's key", max_length=1024)]
+Key = Annotated[
+    str | None, QueryParameter(description="an object's key", min_length=1, max_length=1024)
+]
 
 
 @get("/placement")
@@ -42,10 +44,10 @@ async def clear_tenant_placement(services: Using, tenant: FromPath[str]) -> None
 
 @get("/buckets/{bucket:str}/placement", responses=refusals(501))
 async def explain_placement(
-    services: Using, tenant: FromPath[str], bucket: FromPath[str], key: Key = ""
+    services: Using, tenant: FromPath[str], bucket: FromPath[str], key: Key = None
 ) -> Explained:
     """Show what rules are in force for a bucket, what they make of each backend, and an object."""
-    return explain(services, found_bucket(services.catalog, bucket, tenant), key)
+    return explain(services, found_bucket(services.catalog, bucket, tenant), key or "")
 
 
 @put("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY, responses=refusals(501))

@@ -41,14 +41,12 @@ _STATUSES: dict[type[Exception], int] = {
     errors.UnsupportedBucket: 409,
 }
 
-# Of the framework's own refusals.
+# Of the framework's own refusals, and what they are about where it does not say.
 _CODES: Final = {
-    400: "BadRequest",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    413: "RequestEntityTooLarge",
-    415: "UnsupportedMediaType",
-    500: "InternalError",
+    400: ("BadRequest", ""),
+    404: ("NotFound", "There is no such path; /schema tells of all."),
+    405: ("MethodNotAllowed", "This path has no such method; the header Allow names those it has."),
+    413: ("RequestEntityTooLarge", "The document is larger than any that is wanted here."),
 }
 
 
@@ -114,8 +112,8 @@ def _of_http(error: HTTPException) -> Response[Problem]:
         named = (f"{found.get('key', '')}: {found.get('message', '')}" for found in error.extra)
         detail = "; ".join([detail, *named])
     headers = {name: str(value) for name, value in (error.headers or {}).items()}
-    code = _CODES.get(error.status_code, "BadRequest")
-    return _answer(error.status_code, code, detail, headers)
+    code, about = _CODES.get(error.status_code, _CODES[400])
+    return _answer(error.status_code, code, about or detail, headers)
 
 
 def _answer(

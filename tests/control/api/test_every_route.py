@@ -88,3 +88,16 @@ async def test_document_that_is_missing_or_too_large_is_refused(desk: Desk) -> N
         problem = answer.json()
         assert f"{problem['status']} {problem['code']}" == told
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_options_names_every_method_of_a_path(desk: Desk) -> None:
+    methods: dict[str, set[str]] = {}
+    for method, path in routes(desk):
+        more = {"HEAD"} if method == "GET" else set()
+        methods.setdefault(path, {"OPTIONS"}).update({method}, more)
+    for path, allowed in methods.items():
+        for method, status in (("OPTIONS", 204), ("PATCH", 405)):
+            answer = await desk.ask(method, filled(path, "main"))
+            assert answer.status_code == status, path
+            assert answer.headers["allow"] == ", ".join(sorted(allowed)), path
+    assert await desk.refusal("OPTIONS", "/nosuch") == "404 NotFound"

@@ -38,6 +38,7 @@ async def test_explain_of_an_object_shows_where_it_is(desk: Desk) -> None:
         [{"size": 5000, "backends": ["disk"], "owed": []}],
     ]
     assert await desk.refusal("GET", f"{BUCKET}?key=nothing") == "404 NoSuchKey"
+    assert await desk.refusal("GET", f"{BUCKET}?key=") == "400 BadRequest"
 
 
 async def test_tenant_placement_is_set_shown_and_cleared(desk: Desk) -> None:
