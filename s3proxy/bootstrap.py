@@ -73,6 +73,26 @@ def data_directory(config: DataConfig) -> Iterator[Path]:
         os.close(lock)
 
 
+def has_catalog(config: DataConfig) -> bool:
+    """Whether a catalog is in the data directory."""
+    return (Path(config.dir) / CATALOG_NAME).exists()
+
+
+def is_served(config: DataConfig) -> bool:
+    """Whether a gateway, or a command that takes its place, has the data directory now."""
+    try:
+        lock = os.open(Path(config.dir) / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def _made(config: DataConfig) -> Path:
     data = Path(config.dir)
     try:

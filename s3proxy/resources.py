@@ -21,6 +21,7 @@ from s3proxy.backends.s3 import S3Backend
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import StartError, connections_limit
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig, RegionConfig, names_in
 from s3proxy.http.client import Client
 from s3proxy.http.errors import TlsConfigError
@@ -77,12 +78,12 @@ async def open_backup_place(config: Config, name: str) -> AsyncIterator[BackupPl
     """Where the backups of the catalog are at the backend of that name, for a command.
 
     Raises:
-        StartError: there is no such backend, or it cannot be opened.
+        UnknownBackend: it is not configured.
+        StartError: it cannot be opened.
     """
     options = [backend_options(one) for one in config.backends() if one.name == name]
     if not options:
-        known = ", ".join(backend.name for backend in config.backends())
-        raise StartError(f"backend {name!r} is not configured; there are: {known}")
+        raise UnknownBackend(name, (backend.name for backend in config.backends()))
     async with open_transport(config) as (_, client):
         try:
             backend = open_backends(options, client)[name]

@@ -245,6 +245,7 @@ class Catalog:
         self.create_tenant = tenants.create_tenant
         self.update_tenant = tenants.update_tenant
         self.set_tenant_enabled = tenants.set_tenant_enabled
+        self.get_tenant_to_delete = tenants.get_tenant_to_delete
         self.delete_tenant = tenants.delete_tenant
         self.create_token = tokens.create_token
         self.get_token = tokens.get_token
@@ -258,6 +259,7 @@ class Catalog:
         self.get_user_policy = users.get_user_policy
         self.set_user_policy = users.set_user_policy
         self.set_user_enabled = users.set_user_enabled
+        self.get_user_to_delete = users.get_user_to_delete
         self.delete_user = users.delete_user
         self.list_users = users.list_users
         self.index_keys = access_keys.index_keys

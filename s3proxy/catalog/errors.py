@@ -2,6 +2,8 @@
 
 # ruff: noqa: N818 - named for what happened or was found; many are S3's own names
 
+from collections.abc import Iterable
+
 from s3proxy.s3.errors import S3Error
 
 
@@ -62,7 +64,10 @@ class UnknownDebt(Refused):
 
 
 class UnknownBackend(Refused):
-    """There is no such backend."""
+    """There is no such backend; names those that there are."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no backend {name}; there are: {', '.join(known)}")
 
 
 class TenantExists(Refused):

@@ -104,6 +104,15 @@ class TenantTable:
             name, lambda tenant: msgspec.structs.replace(tenant, enabled=enabled)
         )
 
+    def get_tenant_to_delete(self, name: str) -> TenantRecord:
+        """Return a tenant that can be deleted now.
+
+        Raises:
+            UnknownTenant, DeleteConflict: as delete_tenant.
+        """
+        with self._engine.read() as view:
+            return _deletable(view, name)
+
     async def delete_tenant(self, name: str) -> TenantRecord:
         """Remove a tenant that has no bucket, with its users, their keys, and its admins' tokens.
 
@@ -114,11 +123,7 @@ class TenantTable:
         stop = keys.successor(start)
 
         def change(txn: Transaction) -> TenantRecord:
-            tenant = require(txn, name)
-            if name == MAIN:
-                raise DeleteConflict(f"the tenant {MAIN} cannot be deleted; it can be disabled")
-            if next(txn.scan(BUCKETS, start, stop), None) is not None:
-                raise DeleteConflict(f"the tenant {name} has buckets; delete them first")
+            tenant = _deletable(txn, name)
             for row, value in list(txn.scan(USERS, start, stop)):
                 txn.delete(USERS, row)
                 txn.delete(USER_IDS, tables.users.decode(value).user_id.encode())
@@ -148,7 +153,17 @@ def find(view: Snapshot, name: str) -> TenantRecord | None:
     return tables.tenants.decode(value)
 
 
-def require(txn: Transaction, name: str) -> TenantRecord:
+def _deletable(view: Snapshot, name: str) -> TenantRecord:
+    tenant = require(view, name)
+    if name == MAIN:
+        raise DeleteConflict(f"the tenant {MAIN} cannot be deleted; it can be disabled")
+    start = name.encode() + _SEPARATOR
+    if next(view.scan(BUCKETS, start, keys.successor(start)), None) is not None:
+        raise DeleteConflict(f"the tenant {name} has buckets; delete them first")
+    return tenant
+
+
+def require(txn: Snapshot, name: str) -> TenantRecord:
     """Return the tenant as it is now.
 
     Raises:

@@ -18,7 +18,7 @@ from s3proxy.catalog.tables import (
     allocate_id,
     encode,
 )
-from s3proxy.kv.engine import Engine, Transaction
+from s3proxy.kv.engine import Engine, Snapshot, Transaction
 from s3proxy.s3.tenants import MAIN, USER_NAME_CHARACTERS_MAX, is_user_name
 
 _SEPARATOR = b"\x00"
@@ -87,6 +87,15 @@ class UserTable:
             name, tenant, lambda user: msgspec.structs.replace(user, enabled=enabled)
         )
 
+    def get_user_to_delete(self, name: str, tenant: str = "main") -> UserRecord:
+        """Return a user who can be deleted now.
+
+        Raises:
+            UnknownUser, DeleteConflict: as delete_user.
+        """
+        with self._engine.read() as view:
+            return _deletable(view, name, tenant)
+
     async def delete_user(self, name: str, tenant: str = "main") -> UserRecord:
         """Remove a user who owns no bucket, with their keys.
 
@@ -95,9 +104,7 @@ class UserTable:
         """
 
         def change(txn: Transaction) -> UserRecord:
-            user = require(txn, name, tenant)
-            if owned := _first_owned(txn, user):
-                raise DeleteConflict(f"the user {name} owns the bucket {owned}; delete it first")
+            user = _deletable(txn, name, tenant)
             txn.delete(USERS, row_of(tenant, name))
             txn.delete(USER_IDS, user.user_id.encode())
             start = keys_of(tenant, user.user_id)
@@ -166,7 +173,7 @@ def ensure(txn: Transaction, name: str, tenant: str, now_ns: int) -> UserRecord:
     return user
 
 
-def require(txn: Transaction, name: str, tenant: str) -> UserRecord:
+def require(txn: Snapshot, name: str, tenant: str) -> UserRecord:
     """Return the user as it is now.
 
     Raises:
@@ -190,7 +197,14 @@ def keys_of(tenant: str, user_id: str) -> bytes:
     return row_of(tenant, user_id) + _SEPARATOR
 
 
-def _first_owned(txn: Transaction, user: UserRecord) -> str:
+def _deletable(view: Snapshot, name: str, tenant: str) -> UserRecord:
+    user = require(view, name, tenant)
+    if owned := _first_owned(view, user):
+        raise DeleteConflict(f"the user {name} owns the bucket {owned}; delete it first")
+    return user
+
+
+def _first_owned(txn: Snapshot, user: UserRecord) -> str:
     start = user.tenant.encode() + _SEPARATOR
     for _, value in txn.scan(BUCKETS, start, keys.successor(start)):
         bucket = tables.buckets.decode(value)

@@ -1,8 +1,9 @@
-"""Amounts as people write and read them: 10GiB, 250MB, 5000."""
+"""Amounts, counts and rules as people write and read them: 10GiB, 2 blobs, regions = fi,de."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import click
@@ -59,3 +60,18 @@ def told_bytes(count: int) -> str:
         if count >= 1024**power:
             return f"{count / 1024**power:.1f} {letter}iB"
     return f"{count} B"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things, in English."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def told_rules(rules: Mapping[str, Any]) -> list[str]:
+    """Rules of placement, each as `set` takes it; those that say nothing are left out."""
+    return [told_rule(name, value) for name, value in rules.items() if value]
+
+
+def told_rule(name: str, value: int | str | Iterable[str]) -> str:
+    """One rule of placement."""
+    return f"{name} = {value if isinstance(value, int | str) else ','.join(value)}"

@@ -9,8 +9,12 @@ import click
 import msgspec
 import trio
 
+from s3proxy.bootstrap import is_served
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import UnknownBackend
+from s3proxy.cli.amounts import counted, told_bytes
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     Failure,
     config_option,
@@ -39,7 +43,7 @@ CHECKS: Columns = {
 
 
 @click.command("drain", short_help="Empty a backend: no new data; what it has goes elsewhere.")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.option("--cancel", is_flag=True, help="Let it have data again.")
 @click.option("--wait", is_flag=True, help="Return once nothing is left.")
 @config_option
@@ -51,7 +55,10 @@ def backend_drain(
 
     It gets no new data from now on, and what it has goes where the rules of each bucket allow it.
     Once nothing is left, it may be taken out of the configuration. Until `--cancel` it stays so.
+    Exit status 0 says that it is being emptied, with --wait that nothing is left.
     """
+    if cancel and wait:
+        raise click.UsageError("--wait waits for a drain, which --cancel ends")
     config = load_config(config_path)
 
     async def run(catalog: Catalog) -> Left:
@@ -61,11 +68,15 @@ def backend_drain(
             else:
                 await start_drain(services, name)
             left = await left_on(services, name)
-            return await _followed(services, left, as_json) if wait and not cancel else left
+            if not (cancel or left.done or is_served(config.data)):
+                click.echo("No gateway runs here: the data moves once one does.", err=True)
+            return await _followed(services, left, as_json) if wait else left
 
     left = with_catalog(config_path, run, made=True)
     if as_json:
         click.echo(to_json(drained_of(left)))
+    elif cancel:
+        click.echo(f"{name} takes new data")
     else:
         click.echo(_line(left))
 
@@ -87,11 +98,12 @@ def _line(left: Left) -> str:
     if left.done:
         return f"{left.backend} is empty{'; but ' if beside else ''}{'; '.join(beside)}"
     state = "is being drained" if left.since_ns else "is in use"
-    parts = [f"{left.blobs} blobs, {left.bytes} bytes in {left.buckets} buckets"]
+    buckets = counted(left.buckets, "bucket")
+    parts = [f"{counted(left.blobs, 'blob')}, {told_bytes(left.bytes)} in {buckets}"]
     if left.uploads:
-        parts.append(f"{left.uploads} uploads under way, which have to end by themselves")
+        parts.append(f"{counted(left.uploads, 'upload')} under way, to end by themselves alone")
     if left.writes:
-        parts.append(f"{left.writes} writes under way")
+        parts.append(f"{counted(left.writes, 'write')} under way")
     if left.stuck and left.since_ns:
         parts.append(f"no other backend is allowed to {', '.join(left.stuck)}")
     return f"{left.backend} {state}: {'; '.join([*parts, *beside])}"
@@ -110,13 +122,14 @@ def _not_moved(left: Left) -> list[str]:
 
 
 @click.command("test", short_help="Try out a backend: credentials, permissions, round trip.")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @config_option
 @json_option
 def backend_test(name: str, config_path: str | None, as_json: bool) -> None:
     """Try out the backend NAME in a container of its own, which is removed again.
 
-    Exit status 1: something that is needed failed.
+    A result "no" is nothing to worry about: the backend lacks, or never has, what the gateway can
+    do without. Exit status 1: something that is needed failed.
     """
     config = load_config(config_path)
     report = guard(lambda: trio.run(_tested, config, name))
@@ -132,5 +145,5 @@ def backend_test(name: str, config_path: str | None, as_json: bool) -> None:
 async def _tested(config: Config, name: str) -> BackendReport:
     async with open_all_backends(config) as (backends, _):
         if name not in backends:
-            raise Failure(f"there is no backend {name}")
+            raise UnknownBackend(name, backends)
         return await check_backend(backends[name], time.time_ns)

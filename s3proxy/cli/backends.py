@@ -10,19 +10,24 @@ import trio
 
 from s3proxy.backends.registry import open_backends
 from s3proxy.backends.store import Backend
+from s3proxy.bootstrap import has_catalog
+from s3proxy.catalog.catalog import Catalog
 from s3proxy.cli.backend_work import backend_drain, backend_test
 from s3proxy.cli.console import (
     Columns,
+    Row,
     config_option,
     guard,
     json_option,
     load_config,
     print_list,
+    with_catalog,
 )
 from s3proxy.config import Config
 from s3proxy.http.client import Client
 from s3proxy.http.readiness import Readiness
 from s3proxy.resources import backend_options, upstream_trust
+from s3proxy.views.times import told_time
 from s3proxy.workers.probe import probe
 
 COLUMNS: Columns = {
@@ -31,7 +36,11 @@ COLUMNS: Columns = {
     "provider": itemgetter("provider"),
     "region": itemgetter("region"),
     "country": itemgetter("country"),
-    "read-only": lambda backend: "yes" if backend["read_only"] else "no",
+    "jurisdiction": itemgetter("jurisdiction"),
+    "features": lambda backend: ",".join(backend["features"]),
+    "certifications": lambda backend: ",".join(backend["certifications"]),
+    "weight": lambda backend: str(backend["weight"]),
+    "new data": lambda backend: _taken(backend),
     "state": lambda backend: "up" if backend["state"] == "closed" else backend["last_error"],
     "latency": lambda backend: f"{backend['latency_ms']:.1f} ms",
 }
@@ -51,7 +60,23 @@ def backend_list(config_path: str | None, as_json: bool) -> None:
     What a running gateway knows of them is at /api/v1/backends of its control port.
     """
     config = load_config(config_path)
-    print_list(guard(lambda: trio.run(_asked, config)), as_json, COLUMNS)
+    rows = guard(lambda: trio.run(_asked, config))
+    names = [row["name"] for row in rows]
+
+    async def drains(catalog: Catalog) -> list[int]:
+        return [catalog.draining_since(name) or 0 for name in names]
+
+    found = with_catalog(config_path, drains) if has_catalog(config.data) else [0 for _ in names]
+    for row, since_ns in zip(rows, found, strict=True):
+        row["draining_since"] = told_time(since_ns)
+    print_list(rows, as_json, COLUMNS)
+
+
+def _taken(row: Row) -> str:
+    """Whether a backend takes new data."""
+    if row["draining_since"]:
+        return "no: is being emptied"
+    return "no: read-only" if row["read_only"] else "yes"
 
 
 async def _asked(config: Config) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.cli.amounts import told_bytes
+from s3proxy.cli.amounts import told_bytes, told_rules
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     config_option,
     json_option,
@@ -59,7 +60,7 @@ def bucket_group() -> None:
 
 
 @bucket_group.command("list")
-@click.option("--tenant", metavar="NAME", help="Of this tenant alone.")
+@click.option("--tenant", type=NAME, metavar="NAME", help="Of this tenant alone.")
 @config_option
 @json_option
 def bucket_list(tenant: str | None, config_path: str | None, as_json: bool) -> None:
@@ -75,7 +76,7 @@ def bucket_list(tenant: str | None, config_path: str | None, as_json: bool) -> N
 
 
 @bucket_group.command("show")
-@click.argument("bucket")
+@click.argument("bucket", type=NAME)
 @tenant_option
 @config_option
 @json_option
@@ -95,7 +96,6 @@ def bucket_show(bucket: str, tenant: str, config_path: str | None, as_json: bool
 
 def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
     rules = msgspec.to_builtins(shown.placement)
-    said = (f"{name} = {value}" for name, value in rules.items() if value)
     containers = (f"{container} on {name}" for name, container in shown.containers.items())
     row = msgspec.to_builtins(shown)
     quota = shown.held.quota
@@ -113,7 +113,7 @@ def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
         ("created", shown.created or "-"),
         ("location", shown.location or "-"),
         ("containers", ", ".join(containers)),
-        ("placement", "; ".join(said) or "no rules of its own"),
+        ("placement", "; ".join(told_rules(rules)) or "no rules of its own"),
         ("versioning", (shown.versioning or "-") + (", object lock" if shown.object_lock else "")),
         ("configurations", ", ".join(shown.configurations) or "-"),
         ("usage", held if shown.held.usage is not None else "not counted: no quota is in force"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,7 +12,7 @@ import trio
 
 from s3proxy import config_loading
 from s3proxy.backends.errors import BackendError
-from s3proxy.bootstrap import CATALOG_NAME, StartError, open_catalog
+from s3proxy.bootstrap import StartError, has_catalog, open_catalog
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.config import Config
@@ -27,6 +26,20 @@ Row = dict[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]  # by heading, what stands there for a row
 TABLE_COLUMNS = 250
 
+
+class Name(click.ParamType[str]):
+    """What names something. Nothing is called "", which a shell's unset variable stands for."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse an empty one."""
+        if not value:
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
+NAME = Name()
 config_option = click.option(
     "--config",
     "config_path",
@@ -37,7 +50,7 @@ config_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 tenant_option = click.option(
-    "--tenant", default=MAIN, show_default=True, metavar="NAME", help="Whose."
+    "--tenant", type=NAME, default=MAIN, show_default=True, metavar="NAME", help="Whose it is."
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -74,7 +87,7 @@ def with_catalog(
         made: one that is not there is a mistake, such as another working directory.
     """
     config = load_config(config_path)
-    if made and not (Path(config.data.dir) / CATALOG_NAME).exists():
+    if made and not has_catalog(config.data):
         hint = "start the gateway once, or name its configuration with --config"
         raise Failure(f"data.dir {config.data.dir}: no catalog is there; {hint}")
 

@@ -11,6 +11,7 @@ import click
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.outbox import Queued
 from s3proxy.cli.console import (
+    NAME,
     Failure,
     config_option,
     json_option,
@@ -23,7 +24,7 @@ from s3proxy.s3.time import iso8601
 
 DEAD_SHOWN_MAX = 1000
 
-arn_argument = click.argument("arn")
+arn_argument = click.argument("arn", type=NAME)
 
 
 @click.group("events")

@@ -14,6 +14,7 @@ from s3proxy.catalog.errors import UnknownKey
 from s3proxy.catalog.records import KeyRecord
 from s3proxy.cli.amounts import Amount
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     Row,
     change_catalog,
@@ -82,8 +83,8 @@ def key_create(user: str, tenant: str, config_path: str | None, as_json: bool) -
 
 
 @key_group.command("list")
-@click.option("--tenant", metavar="NAME", help="Of this tenant alone.")
-@click.option("--user", metavar="NAME", help="Of this user alone, in the tenant or main.")
+@click.option("--tenant", type=NAME, metavar="NAME", help="Of this tenant alone.")
+@click.option("--user", type=NAME, metavar="NAME", help="Of this user of the tenant.")
 @config_option
 @json_option
 def key_list(tenant: str | None, user: str | None, config_path: str | None, as_json: bool) -> None:
@@ -103,7 +104,7 @@ def key_list(tenant: str | None, user: str | None, config_path: str | None, as_j
 
 
 @key_group.command("disable")
-@click.argument("access_key")
+@click.argument("access_key", type=NAME)
 @config_option
 def key_disable(access_key: str, config_path: str | None) -> None:
     """Refuse ACCESS_KEY from now on, in running gateways too."""
@@ -112,7 +113,7 @@ def key_disable(access_key: str, config_path: str | None) -> None:
 
 
 @key_group.command("enable")
-@click.argument("access_key")
+@click.argument("access_key", type=NAME)
 @config_option
 def key_enable(access_key: str, config_path: str | None) -> None:
     """Accept a disabled ACCESS_KEY again."""
@@ -121,7 +122,7 @@ def key_enable(access_key: str, config_path: str | None) -> None:
 
 
 @key_group.command("limit")
-@click.argument("access_key")
+@click.argument("access_key", type=NAME)
 @click.option("--requests-per-s", type=REQUESTS, default=0.0, help="In the long run.")
 @click.option("--requests-burst", type=REQUESTS, default=0.0, help="At once.")
 @click.option("--bytes-per-s", type=RATE, default=0, help="Of bodies, both ways, as 50MiB.")
@@ -157,7 +158,7 @@ def key_limit(
 
 
 @key_group.command("delete")
-@click.argument("access_key")
+@click.argument("access_key", type=NAME)
 @yes_option
 @config_option
 def key_delete(access_key: str, yes: bool, config_path: str | None) -> None:

@@ -10,14 +10,17 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.cli.amounts import counted, told_rule, told_rules
 from s3proxy.cli.console import (
+    NAME,
     Columns,
-    Failure,
     config_option,
     json_option,
     load_config,
     print_list,
+    printable,
     seen_by_gateways,
+    tenant_option,
     to_json,
     with_catalog,
 )
@@ -46,10 +49,6 @@ PIECE_COLUMNS: Columns = {
 }
 _NAMES = tuple(name for name in Rules.__struct_fields__ if name not in ("replicas", "write_quorum"))
 
-tenant_option = click.option(
-    "--tenant", default="main", show_default=True, help="The tenant whose bucket it is."
-)
-
 
 def rules_options(command: Command) -> Command:
     """An option for every rule."""
@@ -71,8 +70,8 @@ _HELP = {
     "countries_forbidden": "None of these countries.",
     "jurisdictions": "The only jurisdictions.",
     "jurisdictions_forbidden": "None of these jurisdictions.",
-    "features": "What a backend has to have, all of it.",
-    "certifications": "What a backend has to have, all of it.",
+    "features": "What a backend has to be able to do, all of these.",
+    "certifications": "What a backend has to be certified for, all of these.",
 }
 
 
@@ -82,18 +81,19 @@ def placement_group() -> None:
 
 
 @placement_group.command("explain")
-@click.argument("bucket")
-@click.argument("key", default="")
+@click.argument("bucket", type=NAME)
+@click.argument("key", type=NAME, required=False)
 @tenant_option
 @config_option
 @json_option
 def placement_explain(
-    bucket: str, key: str, tenant: str, config_path: str | None, as_json: bool
+    bucket: str, key: str | None, tenant: str, config_path: str | None, as_json: bool
 ) -> None:
     """Say of every backend why it may hold objects of BUCKET or not, and where object KEY is."""
 
     async def ask(services: Services) -> Explained:
-        return explain(services, found_bucket(services.catalog, bucket, tenant), key, live=False)
+        record = found_bucket(services.catalog, bucket, tenant)
+        return explain(services, record, key or "", live=False)
 
     _print(_with_services(config_path, ask), as_json)
 
@@ -104,7 +104,7 @@ def bucket_placement() -> None:
 
 
 @bucket_placement.command("show")
-@click.argument("bucket")
+@click.argument("bucket", type=NAME)
 @tenant_option
 @config_option
 @json_option
@@ -118,7 +118,7 @@ def bucket_placement_show(bucket: str, tenant: str, config_path: str | None, as_
 
 
 @bucket_placement.command("set")
-@click.argument("bucket")
+@click.argument("bucket", type=NAME)
 @tenant_option
 @rules_options
 @config_option
@@ -136,7 +136,7 @@ def bucket_placement_set(
 
 
 @bucket_placement.command("clear")
-@click.argument("bucket")
+@click.argument("bucket", type=NAME)
 @tenant_option
 @config_option
 def bucket_placement_clear(bucket: str, tenant: str, config_path: str | None) -> None:
@@ -155,7 +155,7 @@ def tenant_placement() -> None:
 
 
 @tenant_placement.command("show")
-@click.argument("tenant")
+@click.argument("tenant", type=NAME)
 @config_option
 @json_option
 def tenant_placement_show(tenant: str, config_path: str | None, as_json: bool) -> None:
@@ -168,7 +168,7 @@ def tenant_placement_show(tenant: str, config_path: str | None, as_json: bool) -
 
 
 @tenant_placement.command("set")
-@click.argument("tenant")
+@click.argument("tenant", type=NAME)
 @rules_options
 @config_option
 def tenant_placement_set(tenant: str, config_path: str | None, **said: str | int) -> None:
@@ -179,7 +179,7 @@ def tenant_placement_set(tenant: str, config_path: str | None, **said: str | int
 
 
 @tenant_placement.command("clear")
-@click.argument("tenant")
+@click.argument("tenant", type=NAME)
 @config_option
 def tenant_placement_clear(tenant: str, config_path: str | None) -> None:
     """Take the rules for the buckets of TENANT away; those of the server stay."""
@@ -191,7 +191,7 @@ def _rules(said: dict[str, str | int]) -> Rules:
     named = {n: list(names_in(v)) if isinstance(v, str) else v for n, v in said.items()}
     rules = rules_from(msgspec.convert(named, Placement))
     if rules is None:
-        raise Failure("say at least one rule, such as --regions; `clear` takes all away")
+        raise click.UsageError("say at least one rule, such as --regions; `clear` takes all away")
     return rules
 
 
@@ -222,8 +222,7 @@ def _print_rules(rules: Rules | None, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(shown))
         return
-    said = [f"{name} = {_text(value)}" for name, value in shown.items() if value]
-    click.echo("\n".join(said) or "no rules")
+    click.echo("\n".join(told_rules(shown)) or "no rules")
 
 
 def _print(found: Explained, as_json: bool) -> None:
@@ -232,7 +231,7 @@ def _print(found: Explained, as_json: bool) -> None:
         return
     click.echo(f"bucket {found.bucket} of tenant {found.tenant}")
     for rule in found.rules:
-        click.echo(f"  {rule.rule} = {_text(rule.value)} (said by the {rule.source})")
+        click.echo(f"  {told_rule(rule.rule, rule.value)} (said by the {rule.source})")
     if not found.rules:
         click.echo("  no rules")
     click.echo(f"  copies: {found.wanted}; before a write is answered: {found.quorum}")
@@ -240,11 +239,7 @@ def _print(found: Explained, as_json: bool) -> None:
         click.echo(f"  {found.problem}")
     print_list(msgspec.to_builtins(found.backends), False, COLUMNS)
     if found.key:
-        click.echo(f"object {found.key}: {found.piece_count} blobs")
+        click.echo(f"object {printable(found.key)}: {counted(found.piece_count, 'blob')}")
         print_list(msgspec.to_builtins(found.pieces), False, PIECE_COLUMNS)
     if found.piece_count > PIECES_MAX:
         click.echo(f"and {found.piece_count - PIECES_MAX} more")
-
-
-def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list | tuple) else str(value)

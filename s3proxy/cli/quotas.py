@@ -7,6 +7,7 @@ import click
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.cli.amounts import UNLIMITED, Amount, told_bytes
 from s3proxy.cli.console import (
+    NAME,
     change_catalog,
     config_option,
     json_option,
@@ -18,7 +19,9 @@ from s3proxy.s3.limits import Quota
 from s3proxy.views.lookup import found_bucket, found_tenant
 from s3proxy.views.quotas import Held, held_by_tenant, held_in_bucket
 
-bucket_option = click.option("--bucket", metavar="NAME", help="This bucket; else the whole tenant.")
+bucket_option = click.option(
+    "--bucket", type=NAME, metavar="NAME", help="This bucket; else the whole tenant."
+)
 
 
 @click.group("quota")

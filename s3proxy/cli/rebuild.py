@@ -11,6 +11,7 @@ import trio
 from s3proxy.backends.errors import BackendError
 from s3proxy.bootstrap import CATALOG_NAME, data_directory, open_catalog, open_catalog_file
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.cli.console import (
     Failure,
     config_option,
@@ -98,8 +99,8 @@ async def _reindex_into(
 
 
 @click.command("scrub")
-@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Which; repeatable.")
-@click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="Which; repeatable.")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="This one; repeatable.")
+@click.option("--bucket", "buckets", multiple=True, metavar="NAME", help="This one; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Report only.")
 @click.option("--deep", is_flag=True, help="Read all bytes, and compare them with their MD5.")
 @click.option(
@@ -153,16 +154,15 @@ def _check_names(services: Services, options: ScrubOptions) -> None:
     """Refuse names that would make a scrub look at nothing and call it sound.
 
     Raises:
-        Failure: names the first that nobody has.
+        UnknownBackend, Failure: names the first that nobody has.
     """
+    for name in options.backends:
+        if name not in services.backends:
+            raise UnknownBackend(name, services.backends)
     buckets = {bucket.name for bucket in services.catalog.scan_buckets()}
-    for kind, names, known in (
-        ("backend", options.backends, services.backends),
-        ("bucket", options.buckets, buckets),
-    ):
-        for name in names:
-            if name not in known:
-                raise Failure(f"there is no {kind} {name}")
+    for name in options.buckets:
+        if name not in buckets:
+            raise Failure(f"there is no bucket {name}")
 
 
 def _tell(report: Report, as_json: bool, what: str) -> None:

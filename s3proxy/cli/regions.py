@@ -12,6 +12,7 @@ import msgspec
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     Failure,
     change_catalog,
@@ -44,8 +45,8 @@ def region_group() -> None:
 
 
 @region_group.command("set")
-@click.argument("bucket")
-@click.argument("region")
+@click.argument("bucket", type=NAME)
+@click.argument("region", type=NAME)
 @click.option("--owner", default=ROOT_USER, show_default=True, metavar="USER", help="Whose it is.")
 @tenant_option
 @config_option
@@ -83,7 +84,7 @@ def region_set(bucket: str, region: str, owner: str, tenant: str, config_path: s
 
 
 @region_group.command("unset")
-@click.argument("bucket")
+@click.argument("bucket", type=NAME)
 @tenant_option
 @config_option
 def region_unset(bucket: str, tenant: str, config_path: str | None) -> None:

@@ -9,10 +9,10 @@ import msgspec
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.cli.console import (
-    Failure,
     Row,
     config_option,
     json_option,
+    load_config,
     print_list,
     seen_by_gateways,
     with_catalog,
@@ -33,8 +33,10 @@ def replication_group() -> None:
 def replication_status(config_path: str | None, as_json: bool) -> None:
     """Show what is owed to each backend: blobs, bytes, the age of the oldest, dead letters."""
 
+    names = [backend.name for backend in load_config(config_path).backends()]
+
     async def read(catalog: Catalog) -> list[Row]:
-        return [msgspec.to_builtins(lag) for lag in lags(catalog, time.time_ns())]
+        return [msgspec.to_builtins(lag) for lag in lags(catalog, time.time_ns(), names)]
 
     columns = {
         "backend": lambda row: row["backend"] or "(a place too many)",
@@ -79,9 +81,12 @@ def replication_list(
 @click.option("--all", "every", is_flag=True, help="All that were given up.")
 @config_option
 def replication_retry(config_path: str | None, ids: tuple[str, ...], every: bool) -> None:
-    """Try debts again, by id, with all tries before them."""
+    """Try the debts IDS again now, as if they had never been tried.
+
+    `replication list --dead` has the ids of those that were given up.
+    """
     if bool(ids) == every:
-        raise Failure("name debts by their id (s3proxy replication list --dead), or say --all")
+        raise click.UsageError("name debts by their id (replication list --dead), or say --all")
 
     async def retry(catalog: Catalog) -> int:
         count = await catalog.retry_debts(ids)

@@ -9,7 +9,9 @@ import msgspec
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import TenantRecord
+from s3proxy.cli.amounts import counted
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     change_catalog,
     config_option,
@@ -23,7 +25,6 @@ from s3proxy.cli.console import (
 from s3proxy.cli.lazy import Lazy, LazyGroup
 from s3proxy.config import names_in
 from s3proxy.views.identities import tenant_of
-from s3proxy.views.lookup import found_tenant
 
 COLUMNS: Columns = {
     "tenant": itemgetter("name"),
@@ -50,7 +51,7 @@ def tenant_group() -> None:
 
 
 @tenant_group.command("create")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @config_option
 @json_option
 def tenant_create(name: str, config_path: str | None, as_json: bool) -> None:
@@ -87,7 +88,7 @@ def tenant_list(config_path: str | None, as_json: bool) -> None:
 
 
 @tenant_group.command("disable")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @config_option
 def tenant_disable(name: str, config_path: str | None) -> None:
     """Refuse every request to tenant NAME from now on, in running gateways too."""
@@ -96,7 +97,7 @@ def tenant_disable(name: str, config_path: str | None) -> None:
 
 
 @tenant_group.command("enable")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @config_option
 def tenant_enable(name: str, config_path: str | None) -> None:
     """Accept requests to a disabled tenant NAME again."""
@@ -105,18 +106,19 @@ def tenant_enable(name: str, config_path: str | None) -> None:
 
 
 @tenant_group.command("delete")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @yes_option
 @config_option
 def tenant_delete(name: str, yes: bool, config_path: str | None) -> None:
     """Delete tenant NAME, which may have no buckets, with its users, their keys and its tokens."""
 
     async def count(catalog: Catalog) -> tuple[int, int]:
-        found_tenant(catalog, name)
+        catalog.get_tenant_to_delete(name)
         return len(catalog.list_users(name)), len(catalog.list_tenant_keys(name))
 
     if not yes:
         users, keys = with_catalog(config_path, count, made=True)
-        click.confirm(f"Delete the tenant {name} with {users} users, {keys} keys?", abort=True)
+        held = f"{counted(users, 'user')}, {counted(keys, 'key')}"
+        click.confirm(f"Delete the tenant {name} with {held}?", abort=True)
     change_catalog(config_path, lambda catalog: catalog.delete_tenant(name))
     click.echo(f"deleted {name}")

@@ -10,7 +10,9 @@ import msgspec
 
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.records import UserRecord
+from s3proxy.cli.amounts import counted
 from s3proxy.cli.console import (
+    NAME,
     Columns,
     Failure,
     change_catalog,
@@ -39,7 +41,10 @@ COLUMNS: Columns = {
 
 @click.group("user")
 def user_group() -> None:
-    """Create, list, disable and delete users, and set their policies, beside a running gateway."""
+    """Create, list, disable and delete users, and set their policies, beside a running gateway.
+
+    They are users of the tenant main, unless --tenant names another (s3proxy tenant).
+    """
 
 
 def user_name(name: str) -> str:
@@ -80,7 +85,7 @@ def user_list(tenant: str, config_path: str | None, as_json: bool) -> None:
 
 
 @user_group.command("disable")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @tenant_option
 @config_option
 def user_disable(name: str, tenant: str, config_path: str | None) -> None:
@@ -90,7 +95,7 @@ def user_disable(name: str, tenant: str, config_path: str | None) -> None:
 
 
 @user_group.command("enable")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @tenant_option
 @config_option
 def user_enable(name: str, tenant: str, config_path: str | None) -> None:
@@ -100,7 +105,7 @@ def user_enable(name: str, tenant: str, config_path: str | None) -> None:
 
 
 @user_group.command("delete")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @tenant_option
 @yes_option
 @config_option
@@ -108,12 +113,13 @@ def user_delete(name: str, tenant: str, yes: bool, config_path: str | None) -> N
     """Delete user NAME, who may own no bucket, with their keys."""
 
     async def count(catalog: Catalog) -> int:
-        user = found_user(catalog, name, tenant)
+        user = catalog.get_user_to_delete(name, tenant)
         return len(catalog.list_tenant_keys(tenant, user.user_id))
 
     if not yes:
         keys = with_catalog(config_path, count, made=True)
-        click.confirm(f"Delete the user {name} of {tenant} with {keys} keys?", abort=True)
+        held = counted(keys, "key")
+        click.confirm(f"Delete the user {name} of {tenant} with {held}?", abort=True)
     change_catalog(config_path, lambda catalog: catalog.delete_user(name, tenant))
     click.echo(f"deleted {name}")
 
@@ -124,7 +130,7 @@ def policy_group() -> None:
 
 
 @policy_group.command("set", short_help="Give a user a policy in place of the one before.")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.argument("file", type=click.File("rb"), default="-")
 @tenant_option
 @config_option
@@ -146,7 +152,7 @@ def policy_set(name: str, file: BinaryIO, tenant: str, config_path: str | None) 
 
 
 @policy_group.command("show")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @tenant_option
 @config_option
 def policy_show(name: str, tenant: str, config_path: str | None) -> None:
@@ -162,7 +168,7 @@ def policy_show(name: str, tenant: str, config_path: str | None) -> None:
 
 
 @policy_group.command("delete", short_help="Take the policy of a user away.")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @tenant_option
 @config_option
 def policy_delete(name: str, tenant: str, config_path: str | None) -> None:

@@ -176,4 +176,4 @@ def _is_on(bucket: BucketRecord, backend: str) -> bool:
 
 def _require(services: Services, backend: str) -> None:
     if backend not in services.backends:
-        raise UnknownBackend(f"there is no backend {backend}")
+        raise UnknownBackend(backend, services.backends)

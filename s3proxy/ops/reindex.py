@@ -18,6 +18,7 @@ import trio
 
 from s3proxy.backends.errors import NotFound
 from s3proxy.backends.s3 import S3Backend
+from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.catalog.rebuilding import Telling
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
 from s3proxy.ops import about
@@ -330,7 +331,7 @@ class _Seen(msgspec.Struct, frozen=True):
 def _rebuildable(services: Services, name: str) -> S3Backend:
     backend = services.backends.get(name)
     if backend is None:
-        raise ValueError(f"there is no backend {name}")
+        raise UnknownBackend(name, services.backends)
     if not isinstance(backend, S3Backend):
         raise ValueError(
             f"backend {name}: a local backend keeps neither keys nor metadata with its blobs;"

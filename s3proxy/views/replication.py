@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.debts import Backlog
+from s3proxy.catalog.debts import NOTHING_OWED, Backlog
 from s3proxy.catalog.records import DebtRecord
 from s3proxy.views.times import told_time
 
@@ -49,10 +51,15 @@ class Debt(Struct, frozen=True):
     error: str
 
 
-def lags(catalog: Catalog, now_ns: int) -> list[Lag]:
-    """What is owed, by backend; the places too many come last."""
-    counts = sorted(catalog.debt_counts().items(), key=lambda row: (not row[0], row[0]))
-    return [_lag(name, found, now_ns) for name, found in counts]
+def lags(catalog: Catalog, now_ns: int, backends: Iterable[str]) -> list[Lag]:
+    """What is owed to each backend, one that is not configured any more included.
+
+    The places too many, if there are any, come last.
+    """
+    told = catalog.debt_counts().items()
+    counts = {name: found for name, found in told if name or found != NOTHING_OWED}
+    names = sorted({*backends, *counts}, key=lambda name: (not name, name))
+    return [_lag(name, counts.get(name, NOTHING_OWED), now_ns) for name in names]
 
 
 def shown_debt(record: DebtRecord) -> Debt:

@@ -111,7 +111,6 @@ def test_tenant_placement_is_below_that_of_buckets() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("set", "photos"), "say at least one rule"),
         (("set", "photos", "--regions", "mars"), "No backend is in the region mars; known are"),
         (("set", "photos", "--regions", "us"), "Refused: hel: its region (fi) is none of us; iad"),
         (("set", "photos", "--replicas", "3"), "The placement rule jurisdictions cannot be kept"),
@@ -130,6 +129,19 @@ def test_bucket_placement_refuses_what_cannot_be_kept(
 ) -> None:
     assert reason in refusal("bucket", "placement", *arguments)
     assert run("bucket", "placement", "show", "photos").output == "no rules\n"
+
+
+def test_bucket_placement_set_without_rules_is_a_usage_error() -> None:
+    result = run("bucket", "placement", "set", "photos")
+    assert result.exit_code == 2
+    assert "say at least one rule" in result.output
+
+
+def test_bucket_show_and_placement_show_tell_rules_alike() -> None:
+    run("bucket", "placement", "set", "photos", "--regions", "fi,de", "--replicas", "2")
+    assert run("bucket", "placement", "show", "photos").output == "regions = fi,de\nreplicas = 2\n"
+    shown = run("bucket", "show", "photos").output
+    assert "placement       regions = fi,de; replicas = 2\n" in shown
 
 
 def test_tenant_placement_of_nobody_is_refused() -> None:

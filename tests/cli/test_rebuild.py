@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
+import trio
 
+from s3proxy.bootstrap import data_directory, open_catalog
 from s3proxy.cli import rebuild
+from s3proxy.config import DataConfig
 from s3proxy.ops.scrub import ScrubOptions, ScrubReport
+from tests.catalog.catalogs import bucket_record
 from tests.cli.commands import created, refusal, run
 
 
@@ -17,7 +22,7 @@ def test_reindex_of_a_local_backend_is_refused_and_says_why() -> None:
     assert "a local backend keeps neither keys nor metadata" in refusal(
         "reindex", "--backend", "disk"
     )
-    assert refusal("reindex", "--backend", "none") == "there is no backend none"
+    assert refusal("reindex", "--backend", "none") == "there is no backend none; there are: disk"
 
 
 def test_reindex_dry_run_leaves_no_copy_of_the_catalog() -> None:
@@ -33,7 +38,7 @@ def test_scrub_of_nothing_finds_nothing() -> None:
 
 def test_scrub_of_a_name_that_nobody_has_is_refused() -> None:
     created()
-    assert refusal("scrub", "--backend", "none") == "there is no backend none"
+    assert refusal("scrub", "--backend", "none") == "there is no backend none; there are: disk"
     assert refusal("scrub", "--bucket", "none") == "there is no bucket none"
 
 
@@ -70,8 +75,28 @@ def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:
     shown = json.loads(run("backend", "drain", "disk", "--json").stdout)
     assert shown["done"]
     assert run("backend", "drain", "disk", "--wait").output == "disk is empty\n"
-    assert "disk is in use" in run("backend", "drain", "disk", "--cancel").output
-    assert refusal("backend", "drain", "none") == "there is no backend none"
+    rows = json.loads(run("backend", "list", "--json").stdout)
+    assert rows[0]["draining_since"] == shown["since"] != ""
+    assert "no: is being emptied" in run("backend", "list").output
+    assert run("backend", "drain", "disk", "--cancel").output == "disk takes new data\n"
+    assert json.loads(run("backend", "list", "--json").stdout)[0]["draining_since"] is None
+    assert refusal("backend", "drain", "none") == "there is no backend none; there are: disk"
+    assert run("backend", "drain", "disk", "--cancel", "--wait").exit_code == 2
+
+
+def test_backend_drain_that_no_gateway_does_says_so() -> None:
+    made = created()
+    trio.run(make_bucket, made["user_id"])
+    result = run("backend", "drain", "disk")
+    assert result.stderr == "No gateway runs here: the data moves once one does.\n"
+    assert "disk is being drained: 0 blobs, 0 B in 1 bucket; no other" in result.stdout
+    with data_directory(DataConfig()):
+        assert run("backend", "drain", "disk").stderr == ""
+
+
+async def make_bucket(owner: str) -> None:
+    async with open_catalog(DataConfig()) as (catalog, _):
+        await catalog.create_bucket(msgspec.structs.replace(bucket_record(), owner=owner))
 
 
 def test_backend_drain_names_what_is_not_moved() -> None:
@@ -100,4 +125,4 @@ def test_backend_test_prints_what_was_tried() -> None:
     assert result.exit_code == 0
     assert "credentials" in result.output
     assert json.loads(run("backend", "test", "disk", "--json").stdout)["passed"]
-    assert refusal("backend", "test", "none") == "there is no backend none"
+    assert refusal("backend", "test", "none") == "there is no backend none; there are: disk"

@@ -42,10 +42,13 @@ def rows(*arguments: str) -> list[dict[str, Any]]:
 
 
 def test_replication_status_shows_each_backend() -> None:
-    de, fi = rows("status")
+    de, disk, fi = rows("status")
+    assert (disk["backend"], disk["objects"]) == ("disk", 0)
     assert (de["backend"], de["objects"], de["bytes"], de["dead"]) == ("de", 2, 6, 0)
     assert (fi["backend"], fi["objects"], fi["dead"]) == ("fi", 0, 1)
-    assert "de" in run("status").output
+    output = run("status").output
+    assert "de" in output
+    assert "place too many" not in output
 
 
 def test_replication_list_shows_debts_a_part_at_a_time() -> None:
@@ -78,5 +81,5 @@ def test_replication_retry_of_one_by_its_id() -> None:
 
 def test_replication_retry_of_nothing_says_what_to_name() -> None:
     result = run("retry")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--all" in result.output

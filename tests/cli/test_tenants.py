@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from s3proxy.bootstrap import open_catalog
+from s3proxy.config import DataConfig
 from s3proxy.config_loading import load
 from tests.catalog.catalogs import bucket_record
 from tests.cli.commands import created, refusal, run
@@ -70,7 +72,7 @@ def test_tenant_delete_asks_and_takes_users_with_it() -> None:
     create_acme()
     run("key", "create", "--user", "alice", "--tenant", "acme")
     refused = run("tenant", "delete", "acme", stdin="n\n")
-    assert "Delete the tenant acme with 1 users, 1 keys?" in refused.output
+    assert "Delete the tenant acme with 1 user, 1 key?" in refused.output
     assert refused.exit_code == 1
     assert len(rows("tenant", "list")) == 2
     assert run("tenant", "delete", "acme", stdin="y\n").output.endswith("deleted acme\n")
@@ -78,6 +80,43 @@ def test_tenant_delete_asks_and_takes_users_with_it() -> None:
     assert refusal("tenant", "delete", "acme") == "there is no tenant acme"
     assert refusal("tenant", "delete", "acme", "--yes") == "there is no tenant acme"
     assert "cannot be deleted" in refusal("tenant", "delete", "main", "--yes")
+
+
+def test_tenant_and_user_that_cannot_be_deleted_are_refused_before_asking() -> None:
+    create_acme()
+    run("user", "create", "alice", "--tenant", "acme")
+    (alice,) = rows("user", "list", "--tenant", "acme")
+    trio.run(make_bucket, alice["user_id"])
+    assert refusal("tenant", "delete", "acme") == "the tenant acme has buckets; delete them first"
+    line = refusal("user", "delete", "alice", "--tenant", "acme")
+    assert line == "the user alice owns the bucket bucket; delete it first"
+    assert "cannot be deleted" in refusal("tenant", "delete", "main")
+
+
+async def make_bucket(owner: str) -> None:
+    async with open_catalog(DataConfig()) as (catalog, _):
+        record = msgspec.structs.replace(bucket_record(), tenant="acme", owner=owner)
+        await catalog.create_bucket(record)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tenant", "create", ""),
+        ("tenant", "disable", ""),
+        ("user", "list", "--tenant", ""),
+        ("key", "list", "--user", ""),
+        ("key", "limit", "", "--default"),
+        ("bucket", "show", ""),
+        ("placement", "explain", "photos", ""),
+        ("backend", "drain", ""),
+        ("token", "create", "--role", "tenant-admin", "--tenant", ""),
+    ],
+)
+def test_empty_name_as_of_an_unset_variable_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert ": it is empty\n" in result.output
 
 
 def test_users_of_equal_names_in_two_tenants_are_two() -> None:
@@ -104,7 +143,7 @@ def test_user_disable_enable_delete() -> None:
     assert rows("user", "list")[0]["enabled"] is False
     assert run("user", "enable", "alice").output == "enabled alice\n"
     asked = run("user", "delete", "alice", stdin="\n")
-    assert "Delete the user alice of main with 1 keys?" in asked.output
+    assert "Delete the user alice of main with 1 key?" in asked.output
     assert run("user", "delete", "alice", "--yes").output == "deleted alice\n"
     assert (rows("user", "list"), rows("key", "list")) == ([], [])
     assert refusal("user", "delete", "alice") == "there is no user alice"

@@ -30,9 +30,19 @@ def test_token_create_for_programs_has_the_token() -> None:
 
 def test_token_deleted_is_listed_no_more() -> None:
     made = json.loads(run("token", "create", "--role", "admin", "--json").stdout)
-    assert run("token", "delete", made["id"]).output == f"deleted {made['id']}\n"
+    asked = run("token", "delete", made["id"], stdin="n\n")
+    assert f"Delete the token {made['id']}, admin?" in asked.output
+    assert run("token", "delete", made["id"], "--yes").output == f"deleted {made['id']}\n"
     assert json.loads(run("token", "list", "--json").stdout) == []
     assert refusal("token", "delete", made["id"]) == f"there is no token {made['id']}"
+
+
+def test_token_list_of_one_tenant() -> None:
+    run("token", "create", "--role", "admin")
+    made = run("token", "create", "--role", "tenant-admin", "--tenant", "main", "--json").stdout
+    (listed,) = json.loads(run("token", "list", "--tenant", "main", "--json").stdout)
+    assert listed["id"] == json.loads(made)["id"]
+    assert refusal("token", "list", "--tenant", "no") == "there is no tenant no"
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_token_made_and_deleted_beside_the_gateway_counts_at_once(api: Api) -> N
     token = run("token", "create", "--role", "tenant-admin", "--tenant", "main").stdout.strip()
     assert api.ask("GET", "/tenants", token).json()["items"][0]["name"] == "main"
     assert api.ask("POST", "/tenants", token, json={"name": "x"}).status_code == 403
-    assert run("token", "delete", token.split("_")[1]).returncode == 0
+    assert run("token", "delete", "--yes", token.split("_")[1]).returncode == 0
     assert api.ask("GET", "/tenants", token).status_code == 401
 
 

@@ -107,7 +107,7 @@ def test_restore_of_a_chosen_one_and_of_none_there_is(tmp_path: Path, provider: 
     assert f"fetching {oldest}" in gateway.run(*restore, "far", "--at", oldest).stderr
     assert "no backup has that id" in gateway.run(*restore, "far", "--at", "2020").stderr
     assert "there are no backups" in gateway.run(*restore, "disk").stderr
-    assert "is not configured; there are: disk, far" in gateway.run(*restore, "x").stderr
+    assert "there is no backend x; there are: disk, far" in gateway.run(*restore, "x").stderr
 
 
 def test_kill_amid_backups_leaves_nothing_and_the_next_start_goes_on(

@@ -46,7 +46,7 @@ async def test_backend(services: Using, name: FromPath[str]) -> Tested:
     """Try out a backend in a container of its own, which is removed again."""
     backend = services.backends.get(name)
     if backend is None:
-        raise UnknownBackend(f"there is no backend {name}")
+        raise UnknownBackend(name, services.backends)
     report = await check_backend(backend, services.clock_ns)
     return Tested(report.backend, report.passed, report.checks)
 

@@ -32,7 +32,7 @@ class Retry(Struct, frozen=True, forbid_unknown_fields=True):
 @get("/")
 async def show_replication(services: Using, after: After = "", limit: Limit = 100) -> Page[Lag]:
     """What is owed to each backend."""
-    found = lags(services.catalog, time.time_ns())
+    found = lags(services.catalog, time.time_ns(), services.backends)
     return part_of(found, after, limit, lambda lag: lag.backend)
 
 

@@ -10,11 +10,13 @@ from tests.control.api.desk import Desk
 
 
 async def test_replication_shows_what_is_owed_to_each_backend(desk: Desk) -> None:
-    assert (await desk.ask("GET", "/replication")).json() == {"items": [], "next": ""}
+    nothing = {"backend": "disk", "objects": 0, "bytes": 0, "lag_s": 0.0, "dead": 0}
+    assert (await desk.ask("GET", "/replication")).json() == {"items": [nothing], "next": ""}
     await owe(desk.catalog, desk.lab.bucket(), "k", "de")
-    (lag,) = (await desk.ask("GET", "/replication")).json()["items"]
+    (lag, disk) = (await desk.ask("GET", "/replication")).json()["items"]
     assert (lag["backend"], lag["objects"], lag["bytes"], lag["dead"]) == ("de", 1, 3, 0)
     assert lag["lag_s"] > 0
+    assert disk == nothing
 
 
 async def test_replication_comes_in_parts_with_places_too_many_last(
@@ -29,7 +31,7 @@ async def test_replication_comes_in_parts_with_places_too_many_last(
         after = page["next"]
         if not after:
             break
-    assert seen == ["de", "fi", ""]
+    assert seen == ["de", "disk", "fi", ""]
 
 
 async def test_replication_debts_come_in_parts(desk: Desk) -> None:
