@@ -13,6 +13,7 @@ from s3proxy.backends.errors import (
     AlreadyExists,
     BackendError,
     Conflict,
+    NoSuchContainer,
     NotFound,
     PermissionDenied,
     Unavailable,
@@ -92,14 +93,10 @@ class S3Backend:
             BackendError: the endpoint does not tell.
         """
         if self._physical:
-            store = self._store(self._physical, "")
-            found, after = [], ""
-            while True:
-                page = await store.list(OURS, delimiter="/", after=after, limit=1000)
-                found += [self.container(name.rstrip("/")) for name in page.common_prefixes]
-                if not page.truncated:
-                    return found
-                after = page.next_after
+            try:
+                return await self._prefixes(self._store(self._physical, ""))
+            except NoSuchContainer:
+                return []  # made with the first of them
         ask = Ask(op="containers", method="GET")
         answer = await self.requests.call(ask, bytes_max=_BUCKETS_BYTES_MAX)
         try:
@@ -107,6 +104,15 @@ class S3Backend:
         except ValueError as error:
             hint = f"the endpoint's answer: {error}"
             raise Unavailable("containers", ask.path, hint, self.name) from error
+
+    async def _prefixes(self, store: S3Store) -> list[str]:
+        found, after = [], ""
+        while True:
+            page = await store.list(OURS, delimiter="/", after=after, limit=1000)
+            found += [self.container(name.rstrip("/")) for name in page.common_prefixes]
+            if not page.truncated:
+                return found
+            after = page.next_after
 
     async def has_container(self, container: str) -> bool:
         """Whether there is a bucket of that name, of whatever account.

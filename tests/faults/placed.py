@@ -20,10 +20,13 @@ RULES = '[placement]\nregions = ["fi", "de", "us"]\nreplicas = 2\n'
 
 
 @contextmanager
-def placed_gateway(folder: Path, rules: str = RULES) -> Iterator[tuple[Gateway, list[Provider]]]:
-    with Watcher() as watcher, providers(folder, PLACES) as found:
+def placed_gateway(
+    folder: Path, rules: str = RULES, facts: str = "", **environ: str
+) -> Iterator[tuple[Gateway, list[Provider]]]:
+    places = [(name, said + facts) for name, said in PLACES]
+    with Watcher() as watcher, providers(folder, places) as found:
         extra = "".join(one.toml() for one in found) + rules
-        gateway = watched(watcher, Gateway(folder / "gateway", extra))
+        gateway = watched(watcher, Gateway(folder / "gateway", extra, **environ))
         try:
             yield gateway, found
         finally:

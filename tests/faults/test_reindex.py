@@ -38,7 +38,7 @@ def reindex(gateway: Gateway, *more: str) -> dict[str, Any]:
 def fill(s3: Any) -> None:
     s3.create_bucket(Bucket="plain")
     s3.put_bucket_cors(Bucket="plain", CORSConfiguration=CORS)
-    for key in ("a", "a/b", "a~b", "ключ", " sp ace", ".s3gw/bucket", LONG):
+    for key in ("a", "a/b", "a~b", "ключ", " sp ace", ".s3gw/bucket", ".s3gw/versions/x", LONG):
         s3.put_object(
             Bucket="plain", Key=key, Body=key.encode(), ContentType="text/x", Metadata={"m": "1"}
         )
@@ -119,6 +119,34 @@ def test_catalog_that_was_deleted_is_rebuilt_from_providers(tmp_path: Path) -> N
         assert done.returncode == 0, done.stdout
         s3.put_object(Bucket="versions", Key="key", Body=b"after")
         assert s3.get_object(Bucket="versions", Key="key")["Body"].read() == b"after"
+
+
+def told_of(provider: Provider) -> int:
+    """How many manifests of versions a provider has."""
+    return sum(
+        ".s3gw/versions/" in stored.name and "~" not in stored.name for stored in provider.objects()
+    )
+
+
+def test_catalog_of_buckets_without_rules_is_rebuilt_with_all_versions(tmp_path: Path) -> None:
+    facts = 'bucket_mode = "prefix"\nphysical_bucket = "one-for-all"\n'
+    environ = {"S3PROXY_DATA__MANIFESTS": "all"}
+    with placed_gateway(tmp_path, "", facts, **environ) as (gateway, (fi, *_)):
+        s3 = gateway.client()
+        fill(s3)
+        before = state(s3)
+        # Those of both buckets: 5 of one; tagged, sealed and parts of the other.
+        wait_until(lambda: told_of(fi) >= 8 and settled(gateway), 60)
+        gateway.stop()
+        lose_catalog(gateway)
+        first = reindex(gateway)
+        assert first["counts"]["added"] == len(before) - 3 + 1, first
+        assert first["problems"] == [], first
+        gateway.start()
+        assert [bucket["Name"] for bucket in fi.client().list_buckets()["Buckets"]] == [
+            "one-for-all"
+        ]
+        assert state(gateway.client()) == before
 
 
 def test_reindex_that_is_killed_goes_on(tmp_path: Path) -> None:
