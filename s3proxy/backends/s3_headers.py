@@ -72,6 +72,7 @@ def stat_of(head: ResponseHead) -> Stat:
         checksum_type=checksum_type,
         storage_class=head.get(b"x-amz-storage-class") or "STANDARD",
         parts_count=int(parts) if parts.isdecimal() else 0,
+        opaque_etag=_is_opaque(head),
     )
 
 
@@ -81,7 +82,12 @@ def written_stat(head: ResponseHead, size: int) -> Stat:
         size=size,
         modified_ns=modified_ns(head, b"date") or time.time_ns() // 1_000_000 * 1_000_000,
         etag=unquote_etag(head.get(b"etag") or ""),
+        opaque_etag=_is_opaque(head),
     )
+
+
+def _is_opaque(head: ResponseHead) -> bool:
+    return (head.get(b"x-amz-server-side-encryption") or "").startswith("aws:kms")
 
 
 def modified_ns(head: ResponseHead, name: bytes) -> int:

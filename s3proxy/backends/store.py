@@ -63,6 +63,7 @@ class Stat(Struct, kw_only=True):
         checksums: algorithm (crc32, crc32c, crc64nvme, sha1, sha256) to base64.
         checksum_type: "FULL_OBJECT", "COMPOSITE" or "".
         parts_count: 0 unless the backend says that the object came in parts.
+        opaque_etag: the ETag is no MD5, whatever it looks like: the backend encrypts by KMS.
     """
 
     size: int
@@ -74,6 +75,7 @@ class Stat(Struct, kw_only=True):
     checksum_type: str = ""
     storage_class: str = "STANDARD"
     parts_count: int = 0
+    opaque_etag: bool = False
 
 
 class PutOptions(Struct, kw_only=True):

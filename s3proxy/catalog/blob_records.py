@@ -1,4 +1,6 @@
-"""Records of blobs that come and go; the rules for records are in catalog/records.py."""
+"""Records of blobs that come and go, and of where they are; catalog/records.py has the rules."""
+
+import msgspec
 
 from s3proxy.catalog.records import BlobRef, Record
 
@@ -23,3 +25,34 @@ class GarbageRecord(Record, frozen=True, kw_only=True):
     due_ns: int
     blob: BlobRef
     backend_upload_id: str = ""
+
+
+class Transfer(msgspec.Struct, array_like=True, frozen=True):
+    """A copy on its way in parts, which a retry or a restart goes on with.
+
+    Its parts are in `copied_parts`; `backend_upload_id` is of the native upload that holds them.
+    """
+
+    copy: BlobRef
+    backend_upload_id: str
+    part_bytes: int
+
+
+class CopiesRecord(Record, frozen=True, kw_only=True):
+    """All places that hold a blob's bytes; of a blob without one, it is the only place.
+
+    Attributes:
+        places: each with an id and a name of its own; the blob that records point at is one of
+            them until its backend is drained.
+    """
+
+    places: tuple[BlobRef, ...]
+    transfers: tuple[Transfer, ...] = ()
+
+
+class DebtCounts(Record, frozen=True, kw_only=True):
+    """What is owed to a backend, dead letters apart."""
+
+    objects: int = 0
+    bytes: int = 0
+    dead: int = 0

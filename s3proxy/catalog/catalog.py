@@ -170,6 +170,7 @@ class Catalog:
         self.create_upload = uploads.create_upload
         self.get_upload = uploads.get_upload
         self.put_part = uploads.put_part
+        self.get_part = uploads.get_part
         self.list_parts = uploads.list_parts
         self.abort_upload = uploads.abort_upload
         self.list_uploads = lister.list_uploads

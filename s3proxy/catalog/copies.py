@@ -8,10 +8,12 @@ from functools import partial
 import msgspec
 
 from s3proxy.catalog import debts, keys, tables
+from s3proxy.catalog.blob_records import (
+    CopiesRecord,
+)
 from s3proxy.catalog.records import (
     BlobRef,
     BucketRecord,
-    CopiesRecord,
     DebtRecord,
     ObjectRecord,
     Owed,
@@ -76,18 +78,19 @@ def keep_owed(
     *,
     now_ns: int,
     version_id: str = "",
-    upload_id: str = "",
+    part: tuple[str, int] = ("", 0),
     late: Sequence[BlobRef] = (),
 ) -> None:
     """Keep what a write knows of its blobs' other places, and owes for them.
 
     Args:
         bucket: as it is in this transaction.
-        version_id, upload_id: of the object, or of the part.
+        version_id: of the object.
+        part: upload id and number, of a part.
         late: blobs for which is owed in any case, since it was decided where they go before a walk
             over the bucket began.
     """
-    debt = partial(debt_of, bucket, key, now_ns=now_ns, version_id=version_id, upload_id=upload_id)
+    debt = partial(debt_of, bucket, key, now_ns=now_ns, version_id=version_id, part=part)
     for one in owed:
         if len(one.copies) > 1:
             txn.put(COPIES, one.blob.id.encode(), encode(CopiesRecord(places=one.copies)))
@@ -113,7 +116,12 @@ def owe_as_object(txn: Transaction, blobs: Iterable[BlobRef], version_id: str, n
             debts.store(
                 txn,
                 msgspec.structs.replace(
-                    debt, version_id=version_id, upload_id="", lease="", due_ns=due_ns
+                    debt,
+                    version_id=version_id,
+                    upload_id="",
+                    part_number=0,
+                    lease="",
+                    due_ns=due_ns,
                 ),
             )
 
@@ -141,9 +149,10 @@ def debt_of(
     *,
     now_ns: int,
     version_id: str = "",
-    upload_id: str = "",
+    part: tuple[str, int] = ("", 0),
 ) -> DebtRecord:
     """The debt of a blob, due at once."""
+    upload_id, number = part
     return DebtRecord(
         blob=owed.blob,
         bucket_id=bucket.id,
@@ -156,6 +165,7 @@ def debt_of(
         targets=owed.targets,
         version_id=version_id,
         upload_id=upload_id,
+        part_number=number,
     )
 
 

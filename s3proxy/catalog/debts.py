@@ -18,8 +18,13 @@ from types import MappingProxyType
 import msgspec
 
 from s3proxy.catalog import keys, tables
+from s3proxy.catalog.blob_records import (
+    DebtCounts,
+)
 from s3proxy.catalog.errors import UnknownDebt
-from s3proxy.catalog.records import DebtCounts, DebtRecord
+from s3proxy.catalog.records import (
+    DebtRecord,
+)
 from s3proxy.catalog.tables import DEBT_COUNTS, DEBT_ORDER, DEBTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 

@@ -11,6 +11,9 @@ from itertools import chain, islice
 import msgspec
 
 from s3proxy.catalog import copies, keys, manifests, tables, uploads, usage, versions
+from s3proxy.catalog.blob_records import (
+    CopiesRecord,
+)
 from s3proxy.catalog.buckets import bucket_key, current, place_key, require, store
 from s3proxy.catalog.garbage import queue
 from s3proxy.catalog.manifest_records import Container, ManifestRecord
@@ -18,7 +21,6 @@ from s3proxy.catalog.records import (
     BlobRef,
     BucketRecord,
     ConfigRecord,
-    CopiesRecord,
     ObjectRecord,
     TenantRecord,
 )

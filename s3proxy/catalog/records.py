@@ -82,11 +82,16 @@ class BlobRef(msgspec.Struct, array_like=True, frozen=True):
 
 
 class PartSize(msgspec.Struct, array_like=True, frozen=True):
-    """One part of a completed multipart upload: what `partNumber` and GetObjectAttributes need."""
+    """One part of a completed multipart upload: what `partNumber` and GetObjectAttributes need.
+
+    Attributes:
+        md5: of its bytes, where they are a blob of their own, and not encrypted.
+    """
 
     number: int
     size: int
     checksums: dict[str, str] = {}
+    md5: bytes = b""
 
 
 class Encryption(msgspec.Struct, array_like=True, frozen=True):
@@ -318,29 +323,6 @@ class AttributesRecord(Record, frozen=True, kw_only=True):
     acl: bytes = b""
 
 
-class Transfer(msgspec.Struct, array_like=True, frozen=True):
-    """A copy on its way in parts, which a retry or a restart goes on with.
-
-    Its parts are in `copied_parts`; `backend_upload_id` is of the native upload that holds them.
-    """
-
-    copy: BlobRef
-    backend_upload_id: str
-    part_bytes: int
-
-
-class CopiesRecord(Record, frozen=True, kw_only=True):
-    """All places that hold a blob's bytes; of a blob without one, it is the only place.
-
-    Attributes:
-        places: each with an id and a name of its own; the blob that records point at is one of
-            them until its backend is drained.
-    """
-
-    places: tuple[BlobRef, ...]
-    transfers: tuple[Transfer, ...] = ()
-
-
 class DebtRecord(Record, frozen=True, kw_only=True):
     """A blob that is not, or may not be, where its rules want it.
 
@@ -353,7 +335,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
         waits_for: the backend that has to be up first; "" for none.
         lease: the gateway that is at it; "" for none.
         or_for: other backends that will do as well as the one that is waited for.
-        upload_id: of the part that the blob is; "" for an object's.
+        upload_id, part_number: of the part that the blob is; "" and 0 for an object's.
     """
 
     blob: BlobRef
@@ -373,14 +355,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
     lease: str = ""
     or_for: tuple[str, ...] = ()
     upload_id: str = ""
-
-
-class DebtCounts(Record, frozen=True, kw_only=True):
-    """What is owed to a backend, dead letters apart."""
-
-    objects: int = 0
-    bytes: int = 0
-    dead: int = 0
+    part_number: int = 0
 
 
 class Owed(msgspec.Struct, frozen=True):

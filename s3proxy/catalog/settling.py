@@ -7,9 +7,17 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from s3proxy.catalog import copies, debts, manifests, uploads, versions
+from s3proxy.catalog.blob_records import (
+    CopiesRecord,
+)
 from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.garbage import discard, queue
-from s3proxy.catalog.records import BlobRef, BucketRecord, CopiesRecord, DebtRecord, Owed
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+    DebtRecord,
+    Owed,
+)
 from s3proxy.catalog.tables import INTENTS
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
@@ -134,15 +142,15 @@ def _debt_of(bucket: BucketRecord, one: Owing, now_ns: int) -> DebtRecord:
         one.owed,
         now_ns=now_ns,
         version_id=one.version_id,
-        upload_id=one.upload_id,
+        part=(one.upload_id, one.number),
     )
 
 
 def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:
     blob = one.owed.blob
     if one.upload_id:
-        parts = uploads.stored_parts(view, bucket, one.upload_id, one.number - 1)
-        return any(part.number == one.number and part.blob == blob for _, part in parts)
+        part = uploads.find_part(view, bucket, one.upload_id, one.number)
+        return part is not None and part.blob == blob
     record = versions.find(view, bucket, one.key.encode(), one.version_id)
     return record is not None and blob in record.blobs
 

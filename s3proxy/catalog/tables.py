@@ -8,7 +8,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from s3proxy.catalog.blob_records import GarbageRecord, IntentRecord
+from s3proxy.catalog.blob_records import (
+    CopiesRecord,
+    DebtCounts,
+    GarbageRecord,
+    IntentRecord,
+)
 from s3proxy.catalog.errors import UnsupportedRecord
 from s3proxy.catalog.event_records import EventCounts, EventRecord
 from s3proxy.catalog.manifest_records import ManifestRecord
@@ -18,8 +23,6 @@ from s3proxy.catalog.records import (
     BucketRecord,
     CompletedRecord,
     ConfigRecord,
-    CopiesRecord,
-    DebtCounts,
     DebtRecord,
     KeyRecord,
     ListedFields,

@@ -11,9 +11,15 @@ from collections.abc import Callable
 import msgspec
 
 from s3proxy.catalog import copies, debts, keys
-from s3proxy.catalog.blob_records import IntentRecord
+from s3proxy.catalog.blob_records import (
+    IntentRecord,
+    Transfer,
+)
 from s3proxy.catalog.garbage import queue
-from s3proxy.catalog.records import BlobRef, BucketRecord, Transfer
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+)
 from s3proxy.catalog.tables import COPIED_PARTS, INTENTS, encode
 from s3proxy.kv.engine import Engine, Transaction
 

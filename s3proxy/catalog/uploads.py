@@ -189,10 +189,16 @@ class UploadTable:
                 txn.put(INLINE, part.blob.id.encode(), inline)
             late = (part.blob,) if part.blob and now.walks != bucket.walks else ()
             if owed or late:
-                keep_owed(txn, now, key, owed, now_ns=now_ns, upload_id=upload_id, late=late)
+                name = (upload_id, part.number)
+                keep_owed(txn, now, key, owed, now_ns=now_ns, part=name, late=late)
             return old
 
         return await self._engine.commit(change)
+
+    def get_part(self, bucket: BucketRecord, upload_id: str, number: int) -> PartRecord | None:
+        """Return one part, or None."""
+        with self._engine.read() as view:
+            return find_part(view, bucket, upload_id, number)
 
     def list_parts(
         self, bucket: BucketRecord, upload_id: str, *, after: int = 0, limit: int | None = None

@@ -30,6 +30,7 @@ from s3proxy.ops.encrypted_bytes import EncryptingPayload
 from s3proxy.ops.namespace import Completion, Payload
 from s3proxy.ops.placed_writer import owed_for, write_placed
 from s3proxy.ops.retention import lock_of_new
+from s3proxy.ops.soundness import md5_of_part
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -259,4 +260,7 @@ def _stored_size(upload: UploadRecord, completion: Completion) -> int:
 
 def part_sizes(completion: Completion) -> tuple[PartSize, ...]:
     """What is kept of the parts of a completed object; a reader counts them from 1."""
-    return tuple(PartSize(part.number, part.size, part.checksums) for part in completion.parts)
+    return tuple(
+        PartSize(part.number, part.size, part.checksums, bytes.fromhex(md5_of_part(part)))
+        for part in completion.parts
+    )

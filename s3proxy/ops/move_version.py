@@ -16,12 +16,13 @@ from s3proxy.ops.notification import announcer_for
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placed_writer import owed_for
 from s3proxy.ops.placing import Plan, plan_of
+from s3proxy.ops.soundness import known_md5
 from s3proxy.ops.storage_classes import class_writer
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.events import LIFECYCLE
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
+    from s3proxy.catalog.records import BlobRef, BucketRecord
     from s3proxy.ops.call import Services
 
 
@@ -49,7 +50,7 @@ async def move_version(services: Services, bucket: BucketRecord, candidate: Cand
             if writer.keeps(blob):
                 blobs.append(blob)
             else:
-                written.append(await _copied(writer, namespace, candidate, first, blob.size))
+                written.append(await _copied(writer, namespace, candidate, first, blob))
                 blobs.append(written[-1].blob)
             first += blob.size
         inline = {one.blob.id: one.inline for one in written if one.inline is not None}
@@ -77,19 +78,19 @@ async def _move_placed(
 
 
 async def _copied(
-    writer: BlobWriter, namespace: ManagedNamespace, candidate: Candidate, first: int, size: int
+    writer: BlobWriter, namespace: ManagedNamespace, candidate: Candidate, first: int, blob: BlobRef
 ) -> WrittenBlob:
     """Copy the blob that begins at `first`.
 
     Its length is checked where it came to lie, its MD5 where that is known.
     """
-    record = candidate.record
+    record, size = candidate.record, blob.size
     body: Body = BytesBody(b"")
     if size:
         body = await namespace.open(candidate.key, record, first, first + size - 1)
     try:
         payload = ObjectPayload(body, size)
-        payload.md5 = known_md5(record)
+        payload.md5 = bytes.fromhex(known_md5(record, blob))
         written = await writer.write(candidate.key, payload)
     finally:
         await body.aclose()
@@ -102,14 +103,3 @@ async def _copied(
         await writer.abandon(written)
         raise
     return written
-
-
-def known_md5(record: ObjectRecord) -> bytes:
-    """The MD5 of the only blob's bytes, where the ETag is that; else b""."""
-    etag = record.etag
-    if len(record.blobs) != 1 or record.parts or record.encryption is not None or len(etag) != 32:
-        return b""
-    try:
-        return bytes.fromhex(etag)
-    except ValueError:
-        return b""

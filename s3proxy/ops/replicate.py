@@ -18,12 +18,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from s3proxy.backends.errors import BackendError, NoSuchUpload, Unavailable
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.store import PutOptions, Stat, Store
-from s3proxy.catalog.records import BlobRef, BucketRecord, Transfer
+from s3proxy.catalog.blob_records import (
+    Transfer,
+)
+from s3proxy.catalog.records import (
+    BlobRef,
+    BucketRecord,
+)
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.errors import TransportError
 from s3proxy.kv.errors import KvError
@@ -32,7 +38,7 @@ from s3proxy.ops.blob_writer import DAMAGED, BlobWriter
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placing import container_on
 from s3proxy.ops.replica_reader import open_replica
-from s3proxy.ops.soundness import is_md5
+from s3proxy.ops.soundness import READ_BYTES, differs, is_md5, told_md5
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -68,7 +74,8 @@ class Original(Struct, frozen=True):
     Attributes:
         blob: the one that a debt is for; None: nothing is owed, and a copy is made in one go.
         about: what describes the object beside the copy; None: it is a part, or one of several.
-        md5: of its bytes, hexadecimal; "" where that is not known.
+        md5: of its bytes, hexadecimal; "" where that is not known: then a place's ETag is taken for
+            it, where that can be one.
         rates: bounds on its bytes.
     """
 
@@ -106,6 +113,9 @@ async def copy_to(
     source = _server_side(services, places, writer.store)
     if source is not None:
         return await copying.at_the_provider(writer, source)
+    if not original.md5:
+        known = structs.replace(original, md5=await told_md5(services, places))
+        copying = structs.replace(copying, original=known)
     if size > LARGE_BYTES and writer.store.features.multipart and original.blob is not None:
         return await _Transferring(copying, writer, original.blob).run()
     return await copying.in_one(writer)
@@ -183,7 +193,7 @@ class _Copying(Struct, frozen=True, eq=False):
                 payload = CopiedPayload(body, size, self.original, md5=options.md5)
                 send = partial(writer.store.put, copy.name, payload, options)
                 stat = await self.attempt(copy, send)
-                _compare(stat, size, "" if known else (await payload.digests()).md5.hex())
+                _compare(stat, size, known or (await payload.digests()).md5.hex())
             finally:
                 await body.aclose()
             return stat
@@ -242,6 +252,7 @@ class _Transferring:
         except NoSuchUpload as error:
             await self._catalog.drop_transfer(self._blob, copy)
             raise Unavailable("copy", copy.name, "the upload is gone", copy.backend) from error
+        await self._compare(copy)
         copying = self._copying
         ended = self._catalog.end_transfer(self._blob, copy, copying.bucket, copying.key)
         if not await ended:
@@ -326,6 +337,33 @@ class _Transferring:
             await self._catalog.drop_transfer(self._blob, copy)
             raise Miscopied
 
+    async def _compare(self, copy: BlobRef) -> None:
+        """Read the copy once, where the MD5 is known: its parts came at once, and at several tries.
+
+        Raises:
+            Damaged: it is not what was stored; a next try begins anew.
+        """
+        if not is_md5(self._copying.original.md5):
+            return
+        health = self._copying.services.health
+        try:
+            await health.attempt(copy.backend, partial(self._read, copy))
+        except Damaged:
+            await self._catalog.drop_transfer(self._blob, copy)
+            raise
+
+    async def _read(self, copy: BlobRef) -> None:
+        original = self._copying.original
+        reading = await self._store.open(copy.name)
+        try:
+            known = bytes.fromhex(original.md5)
+            payload = CopiedPayload(reading.body, copy.size, original, md5=known)
+            buffer = memoryview(bytearray(READ_BYTES))
+            while await payload.read_into(buffer):
+                pass
+        finally:
+            await reading.body.aclose()
+
     def _gone(self, copy: BlobRef) -> Unavailable:
         return Unavailable("copy", copy.name, "the blob is gone", copy.backend)
 
@@ -334,10 +372,10 @@ def _compare(stat: Stat, size: int, md5: str) -> None:
     """Compare what a backend says of a copy with what was copied.
 
     Args:
-        md5: "" where the backend has compared it, or nobody knows it.
+        md5: "" where nobody knows it.
     Raises:
         Miscopied: it is something else. An ETag that is no MD5 says nothing.
     """
-    wrong = is_md5(md5) and is_md5(stat.etag) and stat.etag != md5
+    wrong = not stat.opaque_etag and differs(md5, stat.etag)
     if stat.size != size or wrong:
         raise Miscopied

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
-from s3proxy.ops.move_version import known_md5
 from s3proxy.ops.settle_debt import replicas_of
+from s3proxy.ops.soundness import known_md5s
 from s3proxy.ops.walks import versions_of, versions_of_key
 
 if TYPE_CHECKING:
@@ -163,11 +163,10 @@ class ExpectedNames:
         return self._backend.blob_name(key, _NO_ID)[: -len(_NO_ID) - 1].encode()
 
     def _of_version(self, key: str, record: ObjectRecord) -> Iterator[Expected]:
-        md5 = known_md5(record).hex() if len(record.blobs) == 1 else ""
-        wanted = (md5, replicas_of(record.tags), record.storage_class)
-        for blob in record.blobs:
+        wanted = (replicas_of(record.tags), record.storage_class)
+        for blob, md5 in zip(record.blobs, known_md5s(record), strict=True):
             for place in self._here(blob):
-                yield Expected(key, record.named_version, blob, place, *wanted)
+                yield Expected(key, record.named_version, blob, place, md5, *wanted)
 
     def _here(self, blob: BlobRef) -> Iterator[BlobRef]:
         """Places of a blob in this container; one in the catalog has none."""

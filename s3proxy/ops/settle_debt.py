@@ -20,10 +20,9 @@ from s3proxy.catalog.records import (
     UploadRecord,
 )
 from s3proxy.catalog.settling import Settlement
-from s3proxy.ops.move_version import known_md5
 from s3proxy.ops.placing import STANDARD, decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
-from s3proxy.ops.soundness import is_sound
+from s3proxy.ops.soundness import is_sound, known_md5, md5_of_part
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -99,12 +98,14 @@ class Subject(msgspec.Struct, frozen=True):
     Attributes:
         record: of the object; None for a part.
         ruled: rules are in force; without, bytes may stay in the catalog.
+        md5: of the bytes, hexadecimal; "" where nobody knows it.
     """
 
     bucket: BucketRecord
     record: ObjectRecord | None
     decision: Decision
     ruled: bool
+    md5: str
 
 
 def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
@@ -116,14 +117,19 @@ def subject_of(services: Services, debt: DebtRecord) -> Subject | None:
     record = catalog.get_object(bucket, debt.key, debt.version_id) if debt.version_id else None
     if record is not None and debt.blob not in record.blobs:
         record = None
-    replicas, storage_class = debt.replicas, STANDARD
+    replicas, storage_class, md5 = debt.replicas, STANDARD, ""
     asked: ObjectRecord | UploadRecord | None = record
-    if asked is None and debt.upload_id:
+    if record is not None:
+        md5 = known_md5(record, debt.blob)
+    elif debt.upload_id:
         asked = catalog.get_upload(bucket, debt.key, debt.upload_id)
+        part = catalog.get_part(bucket, debt.upload_id, debt.part_number)
+        md5 = md5_of_part(part) if part is not None and part.blob == debt.blob else ""
     if asked is not None:
         replicas, storage_class = replicas_of(asked.tags), asked.storage_class
     ruled = bool(replicas) or rules_of(services, bucket) is not None
-    return Subject(bucket, record, decision_of(services, bucket, replicas, storage_class), ruled)
+    decision = decision_of(services, bucket, replicas, storage_class)
+    return Subject(bucket, record, decision, ruled, md5)
 
 
 def replicas_of(tags: dict[str, str]) -> int:
@@ -223,13 +229,12 @@ class Settling:
         self._proven = False
         surplus = steps.enough and len(kept) < len(held)
         self._proven = surplus
-        md5 = "" if subject.record is None else known_md5(subject.record).hex()
         down = []
         for place in kept if surplus else ():
             if not place.backend or place in self.added or place.id in self._sound:
                 continue
             try:
-                if not await is_sound(self._services, place, md5):
+                if not await is_sound(self._services, place, subject.md5):
                     self._damaged.append(place)
                     return None
             except FAILURES as failure:
@@ -323,7 +328,7 @@ class Settling:
         original = Original(
             blob=self._debt.blob,
             about=record if record is not None and len(record.blobs) == 1 else None,
-            md5="" if record is None else known_md5(record).hex(),
+            md5=subject.md5,
             rates=self._lanes.rates(target, *(place.backend for place in sources[:1])),
         )
         return await copy_to(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from s3proxy.backends.errors import NoSuchContainer, NotFound
+from s3proxy.backends.errors import BackendError, NoSuchContainer, NotFound
+from s3proxy.http.errors import TransportError
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Store
-    from s3proxy.catalog.records import BlobRef
+    from s3proxy.catalog.records import BlobRef, ObjectRecord, PartRecord
     from s3proxy.ops.call import Services
 
 READ_BYTES: Final = 1 << 20
@@ -43,6 +45,45 @@ async def is_sound(services: Services, place: BlobRef, known: str) -> bool:
         raise
     except NotFound:
         return False
+
+
+async def told_md5(services: Services, places: Sequence[BlobRef]) -> str:
+    """What a backend says is the MD5 of a blob: the ETag at the first place that has one; or ""."""
+    for place in services.health.order(places):
+        backend = services.backends.get(place.backend)
+        if backend is None or not backend.blobs(place.container).features.etags:
+            continue
+        head = partial(backend.blobs(place.container).head, place.name)
+        try:
+            stat = await services.health.attempt(place.backend, head)
+        except (BackendError, TransportError, OSError):
+            continue
+        if stat.size == place.size and is_md5(stat.etag) and not stat.opaque_etag:
+            return stat.etag
+    return ""
+
+
+def known_md5(record: ObjectRecord, blob: BlobRef) -> str:
+    """The MD5 of the bytes of a blob of an object, hexadecimal; "" where nobody knows it."""
+    return next(
+        (md5 for one, md5 in zip(record.blobs, known_md5s(record), strict=True) if one == blob), ""
+    )
+
+
+def known_md5s(record: ObjectRecord) -> list[str]:
+    """Those of all its blobs: the ETag of an object that came whole, else those of its parts."""
+    blobs, parts = record.blobs, record.parts
+    if record.encryption is None and len(blobs) == 1 and not parts:
+        return [record.etag if is_md5(record.etag) else ""]
+    if record.encryption is None and len(blobs) == len(parts):
+        return [part.md5.hex() for part in parts]
+    return [""] * len(blobs)
+
+
+def md5_of_part(part: PartRecord) -> str:
+    """The MD5 of the bytes of a part that is a blob of its own; "" where nobody knows it."""
+    known = part.blob is not None and not part.salt and is_md5(part.etag)
+    return part.etag if known else ""
 
 
 def is_md5(etag: str) -> bool:

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from s3proxy.catalog.blob_records import (
+    Transfer,
+)
 from s3proxy.catalog.errors import IntentLost, UnknownBackend
-from s3proxy.catalog.records import BucketRecord, Transfer
+from s3proxy.catalog.records import (
+    BucketRecord,
+)
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.drain import cancel_drain, drain_bucket, left_on, start_drain

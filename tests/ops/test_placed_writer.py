@@ -370,6 +370,9 @@ async def test_upload_parts_fall_over_by_themselves(placed: Placed) -> None:
     await placed.lab.ask("POST", f"/placed/key?uploadId={upload}", document)
     await placed.region.restart("a")
     assert await placed.get() == b"".join(pieces)
+    record = placed.lab.catalog.get_object(placed.bucket, "key")
+    assert record is not None
+    assert [part.md5.hex() for part in record.parts] == [md5(data) for data in pieces]
     assert placed.held() == {"a": 1, "b": 2}
     assert sorted(placed.expected()) == [("a",), ("a",), ("b",)]
     assert not any("uploads" in asked for asked in placed.providers["b"].asked)

@@ -88,11 +88,9 @@ class Replicas:
     ) -> ObjectRecord:
         """An object with a copy on each of `on`, which owes more to the targets."""
         places = tuple(self.place(key, data, name) for name in on)
-        etag = _md5(data)
-        fields = {"user": {"color": "red"}, **more}
+        fields = {"etag": _md5(data), "user": {"color": "red"}, **more}
         record = ObjectRecord(
             size=len(data),
-            etag=etag,
             modified_ns=1,
             blobs=(places[0],),
             **fields,  # type: ignore[arg-type]
@@ -219,6 +217,11 @@ class Replicas:
         owing = Owing(key, Owed(blob), upload_id=UPLOAD_ID, number=1)
         assert await self.catalog.add_debts(self.bucket, [owing]) == 1
 
+    def rot(self, name: str, blob_name: str) -> None:
+        """The first byte that a backend has of a blob is another now."""
+        kept = self.memories[name].blobs_kept
+        kept[blob_name] = b"r" + kept[blob_name][1:]
+
     async def complete(self, key: str) -> ObjectRecord:
         """Make an object of the part."""
         upload = self.catalog.get_upload(self.bucket, key, UPLOAD_ID)
@@ -230,7 +233,7 @@ class Replicas:
             modified_ns=1,
             tags=upload.tags,
             storage_class=upload.storage_class,
-            parts=(PartSize(1, part.size),),
+            parts=(PartSize(1, part.size, md5=bytes.fromhex(part.etag)),),
         )
         named = [(1, part.etag)]
         await self.catalog.complete_upload(self.bucket, key, UPLOAD_ID, record, parts=named)

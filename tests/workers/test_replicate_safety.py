@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from s3proxy.backends.errors import PermissionDenied
+from s3proxy.ops import replicate
+from s3proxy.ops.blob_writer import DAMAGED
 from s3proxy.s3.placement import Rules
 from tests.workers.replicas import open_replicas
+
+LARGE = bytes(range(250)) * 8
 
 
 async def test_replicator_where_sources_are_down_removes_nothing_before_it_has_copied(
@@ -118,3 +123,77 @@ async def test_replicator_place_that_cannot_be_asked_is_asked_again(tmp_path: Pa
         await replicas.settle()
         assert replicas.on("k") == "ab"
         assert replicas.catalog.list_debts() == []
+
+
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicate, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(replicate, "PART_BYTES_MIN", 300)
+
+
+async def test_replicator_large_blob_that_rots_at_its_only_place_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_parts(monkeypatch)
+    async with open_replicas(tmp_path, "ab") as replicas:
+        replicas.tries_max = 1
+        await replicas.put("k", LARGE, "a", ["b"])
+        replicas.rot("a", replicas.blob("k").name)
+        await replicas.settle()
+        (debt,) = replicas.catalog.list_debts(dead=True)
+        assert DAMAGED in debt.error
+        assert replicas.backends_of(replicas.blob("k")) == "a"
+        assert replicas.catalog.get_copies(replicas.blob("k")).transfers == ()
+        await replicas.collect()
+        assert replicas.held() == {"a": 1, "b": 0}
+
+
+async def test_replicator_large_blob_that_rots_at_one_place_is_copied_from_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_parts(monkeypatch)
+    async with open_replicas(tmp_path, copies=3) as replicas:
+        await replicas.put("k", LARGE, "ab", ["c"])
+        replicas.rot("a", replicas.blob("k").name)
+        await replicas.settle()
+        assert replicas.on("k") == "abc"
+        await replicas.collect()
+        assert replicas.held() == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("complete", [False, True])
+async def test_replicator_part_is_compared_with_its_own_etag(
+    tmp_path: Path, complete: bool
+) -> None:
+    async with open_replicas(tmp_path, copies=3) as replicas:
+        part = await replicas.put_part("k", b"part", "ab", ["c"])
+        replicas.rot("a", part.name)
+        if complete:
+            await replicas.complete("k")
+        await replicas.settle()
+        places = replicas.catalog.places_of(part)
+        assert {replicas.memories[one.backend].blobs_kept[one.name] for one in places} == {b"part"}
+        assert replicas.backends_of(part) == "abc"
+
+
+@pytest.mark.parametrize("size", [500, 2000])
+async def test_replicator_blob_whose_md5_nobody_knows_is_compared_with_the_etag_of_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    in_small_parts(monkeypatch)
+    async with open_replicas(tmp_path, copies=3) as replicas:
+        data = LARGE[:size]
+        replicas.memories["a"].told[b"r" + data[1:]] = hashlib.md5(data).hexdigest()
+        await replicas.put("k", data, "ab", ["c"], etag="of the plain bytes")
+        replicas.rot("a", replicas.blob("k").name)
+        await replicas.settle()
+        places = replicas.catalog.places_of(replicas.blob("k"))
+        assert {replicas.memories[one.backend].blobs_kept[one.name] for one in places} == {data}
+        assert replicas.backends_of(replicas.blob("k")) == "abc"
+
+
+async def test_replicator_etag_of_a_place_that_is_no_md5_says_nothing(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        replicas.memories["a"].told[b"data"] = "opaque"
+        await replicas.put("k", b"data", "a", ["b"], etag="of the plain bytes")
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ab"
