@@ -9,10 +9,10 @@ from s3proxy.backends.errors import BackendError
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import StartError
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.elsewhere import backend_name
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.config import BucketConfig, Config
 from s3proxy.ops.new_bucket import first_configs
-from s3proxy.ops.region_table import backend_name
 
 
 async def attach_buckets(catalog: Catalog, config: Config) -> None:

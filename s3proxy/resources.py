@@ -21,6 +21,7 @@ from s3proxy.backends.s3 import S3Backend
 from s3proxy.backends.store import Backend
 from s3proxy.bootstrap import StartError, connections_limit
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.elsewhere import backend_name
 from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.config import BackendConfig, Config, LocalBackendConfig, RegionConfig, names_in
 from s3proxy.http.client import Client
@@ -31,7 +32,7 @@ from s3proxy.http.tls import TlsContext, client_context
 from s3proxy.log import AccessLog, get_logger
 from s3proxy.ops.backups import BackupPlace, Backups
 from s3proxy.ops.lanes import LaneLimits, Lanes
-from s3proxy.ops.region_table import Region, backend_name
+from s3proxy.ops.region_table import Region
 from s3proxy.ops.scrub import ScrubOptions
 from s3proxy.placement import known_places
 from s3proxy.s3.proxies import Networks

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.elsewhere import region_of
 from s3proxy.cli.amounts import told_bytes, told_rules
 from s3proxy.cli.console import (
     NAME,
@@ -32,11 +33,16 @@ def _used(row: dict[str, Any], what: str) -> str:
     return f"{amount} so far" if usage["counting"] else amount
 
 
+def _place(backend: str) -> str:
+    region = region_of(backend)
+    return f"the region {region}" if region else backend
+
+
 COLUMNS: Columns = {
     "bucket": lambda row: str(row["name"]),
     "tenant": lambda row: str(row["tenant"]),
-    "kind": lambda row: str(row["kind"]),
-    "backend": lambda row: str(row["backend"]),
+    "kind": lambda row: "elsewhere" if region_of(row["backend"]) else str(row["kind"]),
+    "backend": lambda row: _place(row["backend"]),
     "owner": lambda row: str(row["owner"]),
     "versioning": lambda row: row["versioning"] or "-",
     "bytes": lambda row: _used(row, "bytes"),
@@ -96,7 +102,7 @@ def bucket_show(bucket: str, tenant: str, config_path: str | None, as_json: bool
 
 def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
     rules = msgspec.to_builtins(shown.placement)
-    containers = (f"{container} on {name}" for name, container in shown.containers.items())
+    containers = (f"{container} on {_place(name)}" for name, container in shown.containers.items())
     row = msgspec.to_builtins(shown)
     quota = shown.held.quota
     allowed = "none"
@@ -108,7 +114,7 @@ def _lines(shown: BucketDetails) -> list[tuple[str, str]]:
     return [
         ("bucket", shown.name),
         ("tenant", shown.tenant),
-        ("kind", shown.kind),
+        ("kind", COLUMNS["kind"](row)),
         ("owner", shown.owner or "every user of the tenant"),
         ("created", shown.created or "-"),
         ("location", shown.location or "-"),

@@ -169,7 +169,8 @@ def _tell(report: Report, as_json: bool, what: str) -> None:
     if as_json:
         click.echo(to_json(msgspec.structs.asdict(report)))
     else:
-        click.echo("\n".join(f"{name}: {count}" for name, count in report.counts.items()))
+        counts = report.counts or {"checked": 0}
+        click.echo("\n".join(f"{name}: {count}" for name, count in counts.items()))
         for problem in report.problems:
             click.echo(f"{what}: {problem}", err=True)
     if report.problems_count:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.elsewhere import backend_name, region_of
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.cli.console import (
     NAME,
@@ -24,7 +25,6 @@ from s3proxy.cli.console import (
     with_catalog,
 )
 from s3proxy.ops.new_bucket import first_configs
-from s3proxy.ops.region_table import PREFIX, backend_name
 from s3proxy.s3.names import is_addressable_bucket
 from s3proxy.s3.tenants import ROOT_USER
 from s3proxy.views.lookup import found_bucket, found_user
@@ -108,7 +108,7 @@ def region_list(config_path: str | None, as_json: bool) -> None:
         return [
             {"bucket": found.name, "tenant": found.tenant, "region": found.region}
             for found in catalog.scan_buckets()
-            if found.backend.startswith(PREFIX)
+            if region_of(found.backend)
         ]
 
     print_list(with_catalog(config_path, read, made=True), as_json, COLUMNS)
@@ -120,7 +120,7 @@ def _placed(record: BucketRecord, region: str) -> BucketRecord:
 
 
 def _require_elsewhere(record: BucketRecord) -> None:
-    if not record.backend.startswith(PREFIX):
+    if not region_of(record.backend):
         raise Failure(f"{record.name}: the bucket holds data here; delete or detach it first")
     if not record.owner:
         raise Failure(f"{record.name}: its [[bucket]] in the configuration says where it is")

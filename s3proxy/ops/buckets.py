@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3proxy.catalog.containers import LeftoverContainer
+from s3proxy.catalog.elsewhere import PREFIX
 from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
@@ -23,7 +24,7 @@ from s3proxy.ops.provider_buckets import (
     delete_at_provider,
     require_at_provider,
 )
-from s3proxy.ops.region_table import PREFIX, region_at
+from s3proxy.ops.region_table import region_at
 from s3proxy.ops.regions import create_there, region_of
 from s3proxy.ops.resolve import XML_HEADERS, find_bucket, open_namespace, owner_of
 from s3proxy.s3 import xml

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from s3proxy.backends.health import Health
+from s3proxy.catalog.elsewhere import PREFIX
 from s3proxy.catalog.records import ObjectRecord
 from s3proxy.catalog.tables import MARKS
 from s3proxy.ops.bucket_access import Access, AccessTable
 from s3proxy.ops.held_payload import HeldBytes
 from s3proxy.ops.key_locks import KeyLocks
-from s3proxy.ops.region_table import PREFIX, Region, relaying_backend
+from s3proxy.ops.region_table import Region, relaying_backend
 from s3proxy.ops.storage_classes import PlainWriters
 from s3proxy.placement import Facts
 from s3proxy.s3.errors import S3Error

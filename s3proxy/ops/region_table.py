@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from s3proxy.backends.s3 import S3Backend
+from s3proxy.catalog.elsewhere import PREFIX
 from s3proxy.s3.errors import S3Error
-
-# Of a bucket's record: `region:NAME` stands for the backend. No backend has such a name.
-PREFIX: Final = "region:"
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -36,11 +34,6 @@ class Region(msgspec.Struct, frozen=True):
             host = f"{bucket}.{parts.netloc}"
             return host, f"{parts.scheme}://{host}"
         return parts.netloc, f"{self.endpoint}/{bucket}"
-
-
-def backend_name(region: str) -> str:
-    """What the records of a region's buckets have as their backend."""
-    return PREFIX + region
 
 
 def region_at(regions: Mapping[str, Region], location: str) -> Region | None:

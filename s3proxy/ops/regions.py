@@ -17,9 +17,9 @@ import msgspec
 
 from s3proxy._fast.sigv4 import uri_encode
 from s3proxy.backends.s3_request import VIA
+from s3proxy.catalog.elsewhere import PREFIX, backend_name
 from s3proxy.http.handler import Response
 from s3proxy.ops.provider_buckets import create_at_provider, require_at_provider
-from s3proxy.ops.region_table import PREFIX, backend_name
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ def test_reindex_dry_run_leaves_no_copy_of_the_catalog() -> None:
 def test_scrub_of_nothing_finds_nothing() -> None:
     created()
     assert json.loads(run("scrub", "--json").stdout)["problems_count"] == 0
+    assert run("scrub").output == "checked: 0\n"
 
 
 def test_scrub_of_a_name_that_nobody_has_is_refused() -> None:
