@@ -87,7 +87,8 @@ class Reindex:
         for home, bucket in self._homes.items():
             await self._walker.walk(home, bucket, VERSIONS_PREFIX, self._take_manifest)
         for home, name in self._walker.refused:
-            self._withheld.add((self._homes[home].id, name.rpartition("/")[0] + "/"))
+            if name.startswith(VERSIONS_PREFIX):
+                self._withheld.add((self._homes[home].id, name.rpartition("/")[0] + "/"))
         for home, bucket in self._homes.items():
             await self._walker.walk(home, bucket, "", self._take_blob)
         return self.report
@@ -108,7 +109,11 @@ class Reindex:
         for backend in self._backends:
             for container in await backend.containers():
                 home = (backend.name, container)
-                found = await self._bucket_of(backend, container)
+                try:
+                    found = await self._bucket_of(backend, container)
+                except FAILURES as error:
+                    await self._walker.pass_over(home, BUCKET_NAME, error)
+                    continue
                 if found is not None:
                     told[home] = found
         latest: dict[tuple[str, str], FoundBucket] = {}

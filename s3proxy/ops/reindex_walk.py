@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import trio
 
-from s3proxy.backends.errors import BackendError, NotFound, Throttled
+from s3proxy.backends.errors import BackendError, NotFound, Throttled, Unavailable
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.catalog.records import BucketRecord, ProgressRecord
 from s3proxy.http.errors import TransportError
@@ -134,14 +134,18 @@ class Walker:
         """Report what a backend does not give, where it is only that.
 
         Raises:
-            Exception: `error`; the backend gives nothing, or asks for a pause, or refuses a lot.
+            Exception: `error`; the backend gives nothing, or asks for a pause.
+            Unavailable: it refuses a lot.
         """
-        if isinstance(error, Throttled) or len(self.refused) >= REFUSED_MAX:
+        if isinstance(error, Throttled):
             raise error
         try:
             await self._services.backend(home[0]).check()
         except FAILURES:
             raise error from None
+        if len(self.refused) >= REFUSED_MAX:
+            hint = f"more than {REFUSED_MAX} objects are refused, the last with {error}"
+            raise Unavailable("walk", "/".join(home), hint, home[0]) from error
         self.refused.add((home, name))
         self._report.count("refused")
         self._report.problem(f"{'/'.join(home)}: {name}: {error}")

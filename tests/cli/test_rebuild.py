@@ -10,9 +10,11 @@ import msgspec
 import pytest
 import trio
 
+from s3proxy.backends.errors import Unavailable
 from s3proxy.bootstrap import data_directory, open_catalog
 from s3proxy.cli import rebuild
 from s3proxy.config import DataConfig
+from s3proxy.ops.reindex_walk import ReindexReport
 from s3proxy.ops.scrub import ScrubOptions, ScrubReport
 from tests.catalog.catalogs import bucket_record
 from tests.cli.commands import created, refusal, run
@@ -23,6 +25,24 @@ def test_reindex_of_a_local_backend_is_refused_and_says_why() -> None:
         "reindex", "--backend", "disk"
     )
     assert refusal("reindex", "--backend", "none") == "there is no backend none; there are: disk"
+
+
+class FailingReindex:
+    """A rebuild whose backend goes away."""
+
+    def __init__(self, services: object, names: object) -> None:
+        self.report = ReindexReport()
+
+    async def run(self) -> ReindexReport:
+        raise Unavailable("list", "bucket", "no answer", "fi")
+
+
+def test_reindex_that_a_backend_ends_says_that_it_can_be_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rebuild, "Reindex", FailingReindex)
+    found = refusal("reindex", "--backend", "fi", "--json")
+    assert found.startswith("not finished, run it again: Unavailable: list 'bucket' on fi")
 
 
 def test_reindex_dry_run_leaves_no_copy_of_the_catalog() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import trio
 
-from s3proxy.backends.errors import PermissionDenied, Throttled, Unavailable
+from s3proxy.backends.errors import BackendError, PermissionDenied, Throttled, Unavailable
 from s3proxy.backends.store import PutOptions, Reading
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
 from s3proxy.catalog.versions import order_in_node
 from s3proxy.http.body import BytesBody
-from s3proxy.ops import about, reindex
+from s3proxy.ops import about, reindex, reindex_walk
 from s3proxy.ops.about import beside
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.manifests import (
@@ -167,12 +167,13 @@ async def test_reindex_reads_no_two_large_manifests_at_once(
     assert max(together) == 1
 
 
+@pytest.mark.parametrize("kind", [PermissionDenied, Unavailable])
 async def test_reindex_passes_over_what_a_backend_refuses_and_takes_it_later(
-    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch, kind: type[BackendError]
 ) -> None:
     refused, other = await told(told_lab, "refused", 7), await told(told_lab, "other", 8)
     with monkeypatch.context() as patch:
-        error = PermissionDenied("open", "key", "for good", "moto")
+        error = kind("open", "key", "for good", "moto")
         Refusing(told_lab, patch, version_name("refused", 7), error)
         report = await Reindex(told_lab.services, ["moto"]).run()
     # Its blob alone would make another version of it, which would share the bytes with this one.
@@ -182,6 +183,30 @@ async def test_reindex_passes_over_what_a_backend_refuses_and_takes_it_later(
     report = await Reindex(told_lab.services, ["moto"]).run()
     assert report.problems == []
     assert versions(told_lab) == [("other", other), ("refused", refused)]
+
+
+async def test_reindex_passes_over_a_container_that_a_backend_refuses(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version_id = await told(told_lab, "key", 7)
+    with monkeypatch.context() as patch:
+        error = PermissionDenied("open", BUCKET_NAME, "for good", "moto")
+        Refusing(told_lab, patch, BUCKET_NAME, error)
+        report = await Reindex(told_lab.services, ["moto"]).run()
+    assert (report.counts, report.problems_count) == ({"refused": 1}, 1)
+    await Reindex(told_lab.services, ["moto"]).run()
+    assert versions(told_lab) == [("key", version_id)]
+
+
+async def test_reindex_ends_where_it_is_no_longer_one_object_that_is_refused(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex_walk, "REFUSED_MAX", 3)
+    for number in range(5):
+        await told(told_lab, f"key{number}", 7)
+    Refusing(told_lab, monkeypatch, VERSIONS_PREFIX, PermissionDenied("open", hint="all"))
+    with pytest.raises(Unavailable, match="more than 3 objects are refused"):
+        await Reindex(told_lab.services, ["moto"]).run()
 
 
 @pytest.mark.parametrize("error", [Unavailable("open"), Throttled("open")])
