@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from s3proxy.ops.placing import decision_of, replicas_tag, rules_of
-from s3proxy.placement import Decision, merit, unsatisfied
+from s3proxy.placement import Decision, contradiction, merit, unsatisfied
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import Rules
 
@@ -100,7 +100,8 @@ def explain(
     replicas = replicas_tag(record.tags) if record is not None else 0
     storage_class = record.storage_class if record is not None else "STANDARD"
     decision = decision_of(services, bucket, replicas, storage_class)
-    placed = managed and (rules_of(services, bucket) is not None or replicas > 0)
+    rules = rules_of(services, bucket)
+    placed = managed and (rules is not None or replicas > 0)
     return Explained(
         tenant=bucket.tenant,
         bucket=bucket.name,
@@ -108,7 +109,7 @@ def explain(
         rules=list(_said(services, bucket, replicas)) if managed else [],
         wanted=decision.wanted if placed else 1,
         quorum=decision.quorum if placed else 1,
-        problem=unsatisfied(decision) if placed else "",
+        problem=(contradiction(rules or Rules()) or unsatisfied(decision)) if placed else "",
         backends=list(_verdicts(services, bucket, decision if placed else None, live=live)),
         key=key,
         pieces=[] if record is None else list(_pieces(services, record)),

@@ -137,6 +137,16 @@ def test_bucket_placement_set_without_rules_is_a_usage_error() -> None:
     assert "say at least one rule" in result.output
 
 
+def test_rules_that_contradict_each_other_since_are_explained() -> None:
+    """A tenant's quorum may come after the number of copies that its bucket says."""
+    assert run("bucket", "placement", "set", "photos", "--replicas", "1").exit_code == 0
+    quorum = ("--replicas", "2", "--write-quorum", "2")
+    assert run("tenant", "placement", "set", "main", *quorum).exit_code == 0
+    found = explained()
+    assert (found["wanted"], found["quorum"]) == (1, 1)
+    assert "write_quorum cannot be kept: 2 copies before" in found["problem"]
+
+
 def test_bucket_show_and_placement_show_tell_rules_alike() -> None:
     run("bucket", "placement", "set", "photos", "--regions", "fi,de", "--replicas", "2")
     assert run("bucket", "placement", "show", "photos").output == "regions = fi,de\nreplicas = 2\n"
