@@ -96,6 +96,9 @@ def test_deleted_bucket_leaves_nothing_at_its_providers(tmp_path: Path) -> None:
             s3.delete_object(Bucket="bucket", Key=one["Key"], VersionId=one["VersionId"])
         s3.delete_bucket(Bucket="bucket")
         wait_until(lambda: not any(place.objects() for place in places), 60)
+        # Buckets are looked after now and then, and at a start.
+        gateway.kill()
+        gateway.start()
         wait_until(
             lambda: not any(place.client().list_buckets()["Buckets"] for place in places), 90
         )
