@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -50,14 +51,11 @@ class Lanes:
     Args:
         workers: copies at once, over all.
         limits: by backend.
-
-    Attributes:
-        all: held while something is copied, wherever.
     """
 
     def __init__(self, workers: int, limits: Mapping[str, LaneLimits]) -> None:
         self._workers = workers
-        self.all = trio.CapacityLimiter(workers)
+        self._all = trio.CapacityLimiter(workers)
         self._limits = limits
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._rates = {
@@ -69,12 +67,14 @@ class Lanes:
         found = self._limits.get(backend)
         return min(found.concurrency or self._workers if found else self._workers, self._workers)
 
-    def limiter(self, backend: str) -> trio.CapacityLimiter:
-        """Held while something is copied there."""
+    @asynccontextmanager
+    async def turn(self, backend: str) -> AsyncIterator[None]:
+        """Wait for a turn to copy there; it is held for the length of the block."""
         limiter = self._limiters.get(backend)
         if limiter is None:
             limiter = self._limiters[backend] = trio.CapacityLimiter(self.width(backend))
-        return limiter
+        async with limiter, self._all:
+            yield
 
     def rates(self, *backends: str) -> tuple[ByteRate, ...]:
         """What bounds bytes that go from and to these."""

@@ -14,6 +14,7 @@ A blob that is large, and owed, goes in parts, each of which stays at the backen
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -77,12 +78,14 @@ class Original(Struct, frozen=True):
         md5: of its bytes, hexadecimal; "" where that is not known: then a place's ETag is taken for
             it, where that can be one.
         rates: bounds on its bytes.
+        turn: held while its bytes move. Its intent is on its way to the disk before.
     """
 
     blob: BlobRef | None = None
     about: Described | None = None
     md5: str = ""
     rates: tuple[ByteRate, ...] = ()
+    turn: AbstractAsyncContextManager[None] = nullcontext()
 
 
 async def copy_to(
@@ -117,7 +120,8 @@ async def copy_to(
         known = structs.replace(original, md5=await told_md5(services, places))
         copying = structs.replace(copying, original=known)
     if size > LARGE_BYTES and writer.store.features.multipart and original.blob is not None:
-        return await _Transferring(copying, writer, original.blob).run()
+        async with original.turn:
+            return await _Transferring(copying, writer, original.blob).run()
     return await copying.in_one(writer)
 
 
@@ -181,22 +185,19 @@ class _Copying(Struct, frozen=True, eq=False):
         return await open_replica(self.services, self.places, first, last)
 
     async def in_one(self, writer: BlobWriter) -> BlobRef:
-        """Stream the blob through this process; opened while its intent is on its way to disk."""
+        """Stream the blob through this process."""
         size = self.places[0].size
         copy = writer.new_blob(self.key, size)
         known = self.original.md5 if is_md5(self.original.md5) else ""
         options = PutOptions(length=size, md5=bytes.fromhex(known))
 
         async def put() -> Stat:
-            body = await self.open(0, size - 1)
-            try:
+            async with self.original.turn, aclosing(await self.open(0, size - 1)) as body:
                 payload = CopiedPayload(body, size, self.original, md5=options.md5)
                 send = partial(writer.store.put, copy.name, payload, options)
                 stat = await self.attempt(copy, send)
                 _compare(stat, size, known or (await payload.digests()).md5.hex())
-            finally:
-                await body.aclose()
-            return stat
+                return stat
 
         about = self.original.about
         await writer.stored(self.key, copy, options, about, put, beside=self.beside)
@@ -212,7 +213,8 @@ class _Copying(Struct, frozen=True, eq=False):
 
         async def copied() -> Stat:
             make = partial(target.copy_from, held, source.name, copy.name, options)
-            stat = await self.attempt(copy, partial(make, size=source.size))
+            async with self.original.turn:
+                stat = await self.attempt(copy, partial(make, size=source.size))
             _compare(stat, source.size, self.original.md5)
             return stat
 

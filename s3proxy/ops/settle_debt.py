@@ -295,13 +295,12 @@ class Settling:
     async def _copy(self, subject: Subject, places: Sequence[BlobRef], target: str) -> BlobRef:
         """Copy to one backend; where the bytes are wrong, from one place after the other."""
         sources = [place for place in (*places, *self.added) if place not in self._damaged]
-        async with self._lanes.limiter(target), self._lanes.all:
-            try:
-                return await self._copy_from(subject, sources, target)
-            except Damaged:
-                if len(sources) == 1:
-                    raise
-            return await self._copy_from_any(subject, sources, target)
+        try:
+            return await self._copy_from(subject, sources, target)
+        except Damaged:
+            if len(sources) == 1:
+                raise
+        return await self._copy_from_any(subject, sources, target)
 
     async def _copy_from_any(
         self, subject: Subject, sources: Sequence[BlobRef], target: str
@@ -330,6 +329,7 @@ class Settling:
             about=record if record is not None and len(record.blobs) == 1 else None,
             md5=subject.md5,
             rates=self._lanes.rates(target, *(place.backend for place in sources[:1])),
+            turn=self._lanes.turn(target),
         )
         return await copy_to(
             self._services, subject.bucket, self._debt.key, sources, target, original=original
