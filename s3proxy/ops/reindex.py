@@ -68,7 +68,7 @@ class Reindex:
         self._homes: dict[Home, BucketRecord] = {}
         self._doomed: set[str] = set()
         self._large = trio.CapacityLimiter(1)
-        self._pointers: dict[bytes, Pointers] = {}
+        self._pointers: Pointers  # of the bucket whose blobs are walked
         # Keys of whose manifests a backend refused some: by bucket, and what these begin with.
         self._withheld: set[tuple[bytes, str]] = set()
         self.report = ReindexReport()
@@ -90,6 +90,7 @@ class Reindex:
             if name.startswith(VERSIONS_PREFIX):
                 self._withheld.add((self._homes[home].id, name.rpartition("/")[0] + "/"))
         for home, bucket in self._homes.items():
+            self._pointers = Pointers(self._services, bucket)
             await self._walker.walk(home, bucket, "", self._take_blob)
         return self.report
 
@@ -225,12 +226,6 @@ class Reindex:
         self.report.count(outcome)
         return outcome
 
-    async def _pointers_of(self, bucket: BucketRecord, key: str) -> dict[str, Pointer]:
-        pointers = self._pointers.get(bucket.id)
-        if pointers is None:
-            pointers = self._pointers[bucket.id] = Pointers(self._services, bucket)
-        return await pointers.of_key(key)
-
     async def _take_blob(self, home: Home, bucket: BucketRecord, entry: ListedObject) -> None:
         if not about.is_blob_name(entry.key):
             if not entry.key.startswith(PREFIX):
@@ -241,7 +236,7 @@ class Reindex:
             self.report.count("garbage")
             return
         self.report.count("blobs")
-        if key and await self._is_place(bucket, key, blob_id):
+        if key and await self._is_place(key, blob_id):
             return
         backend, container = home
         stat = await self._services.backend(backend).blobs(container).head(entry.key)
@@ -259,9 +254,9 @@ class Reindex:
         place = BlobRef(blob_id, backend, container, entry.key, stat.size)
         await self._take_place(bucket, key, place, _Seen(said, stat))
 
-    async def _is_place(self, bucket: BucketRecord, key: str, blob_id: str) -> bool:
+    async def _is_place(self, key: str, blob_id: str) -> bool:
         """Whether a blob is a place already, and not only what another is a copy of."""
-        pointer = (await self._pointers_of(bucket, key)).get(blob_id)
+        pointer = (await self._pointers.of_key(key)).get(blob_id)
         if pointer is None:
             return False
         logical = BlobRef(pointer.blob_id, "", "", "", 0)
@@ -273,7 +268,7 @@ class Reindex:
     ) -> None:
         said = seen.said or about.About(tenant=bucket.tenant, bucket=bucket.name)
         logical = said.blob_id or place.id
-        pointers = await self._pointers_of(bucket, key)
+        pointers = await self._pointers.of_key(key)
         pointer = pointers.get(logical)
         if pointer is not None and pointer.blob_id == logical:
             self.report.count("places")
@@ -308,7 +303,7 @@ class Reindex:
         if await self._adopt(bucket, told) == "added":
             made = self._catalog.get_latest(bucket, key) if newest else record
             if made is not None:
-                pointers = await self._pointers_of(bucket, key)
+                pointers = await self._pointers.of_key(key)
                 pointers[logical] = pointers[place.id] = Pointer(made.named_version, logical)
 
 
