@@ -25,6 +25,7 @@ from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.subresources import action_name
 
 DOCS = Path(__file__).parent.parent / "docs"
+API = DOCS.parent / "s3proxy" / "control" / "api"
 SECTIONS = [field.type for field in fields(Config) if isinstance(field.type, type)]
 TABLES: list[Any] = [
     *SECTIONS,
@@ -64,6 +65,16 @@ def test_page_names_only_files_that_exist(page: Path) -> None:
     named = set(re.findall(r"`((?:s3proxy|docs|tests|bench)/[\w/]+\.\w+)`", text))
     linked = {f"docs/{name}" for name in re.findall(r"\]\((?!http|#)([^)#]+)\)", text)}
     assert [name for name in sorted(named | linked) if not (DOCS.parent / name).exists()] == []
+
+
+def test_control_page_has_every_code_of_a_refusal() -> None:
+    page = (DOCS / "control.md").read_text("utf-8")
+    source = "".join(path.read_text("utf-8") for path in API.glob("*.py"))
+    codes = set(re.findall(r'ApiError\(\s*\d+,\s*"(\w+)"', source))
+    codes |= set(re.findall(r"errors\.(\w+): \d+", source))
+    codes |= set(re.findall(r'\d+: \("(\w+)"', source))
+    assert {"NotFound", "UnknownDebt", "BackupFailed"} <= codes
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 
 
 def _toml(value: object) -> str:

@@ -35,7 +35,6 @@ _STATUSES: dict[type[Exception], int] = {
     errors.UnknownBackend: 404,
     errors.TenantExists: 409,
     errors.UserExists: 409,
-    errors.KeyExists: 409,
     errors.DeleteConflict: 409,
     errors.LimitExceeded: 409,
     errors.UnsupportedBucket: 409,
