@@ -25,6 +25,8 @@ from s3proxy.ops.table import OPERATIONS
 from s3proxy.s3.subresources import action_name
 
 DOCS = Path(__file__).parent.parent / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md", DOCS.parent / "CHANGELOG.md"]
+LINE_CHARACTERS_MAX = 100
 API = DOCS.parent / "s3proxy" / "control" / "api"
 SECTIONS = [field.type for field in fields(Config) if isinstance(field.type, type)]
 TABLES: list[Any] = [
@@ -65,6 +67,14 @@ def test_page_names_only_files_that_exist(page: Path) -> None:
     named = set(re.findall(r"`((?:s3proxy|docs|tests|bench)/[\w/]+\.\w+)`", text))
     linked = {f"docs/{name}" for name in re.findall(r"\]\((?!http|#)([^)#]+)\)", text)}
     assert [name for name in sorted(named | linked) if not (DOCS.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_prose_of_a_page_is_wrapped(page: Path) -> None:
+    """Tables, headings and indented examples are as wide as they have to be."""
+    lines = page.read_text("utf-8").splitlines()
+    prose = [line for line in lines if not re.match(r" *\||#|    ", line)]
+    assert [line for line in prose if len(line) > LINE_CHARACTERS_MAX and " " in line.strip()] == []
 
 
 def test_control_page_has_every_code_of_a_refusal() -> None:
