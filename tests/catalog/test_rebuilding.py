@@ -8,11 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from s3proxy.catalog import rebuilding
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.rebuilding import Telling
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
-from tests.catalog.catalogs import blob, bucket_record, object_record, open_catalog, set_state
+from tests.catalog.catalogs import (
+    blob,
+    bucket_record,
+    garbage_blobs,
+    object_record,
+    open_catalog,
+    set_state,
+)
 
 HOME = ("disk", "s3gw-bucket")
 
@@ -127,3 +135,25 @@ async def test_rebuilding_a_container_of_another_bucket_is_refused(tmp_path: Pat
         assert again is not None
         assert again.names == {"b": "elsewhere"}
         assert catalog.get_bucket_config(again, "cors") == b"<x/>"
+
+
+async def test_rebuilding_gives_up_no_blob_that_something_new_points_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        bucket = await set_state(catalog, await adopted(catalog), "Enabled")
+        blobs = [blob() for _ in range(6)]
+        for one in blobs:
+            await catalog.put_object(bucket, "k", object_record(one))
+        unknown, intended, last = blob(), blob(), blobs[-1]
+        await catalog.intend(intended, bucket, "k").wait()
+        await catalog.adopt_place(
+            bucket, "k", shown(catalog, bucket)[0][1].version_id, last.id, unknown
+        )
+        for one in (last, unknown, intended):
+            assert not await catalog.drop_unknown(bucket, "k", one)
+        # Of what is older the caller knows: no more is read where every writer waits.
+        monkeypatch.setattr(rebuilding, "LOOKED_AT_MAX", 5)
+        assert not await catalog.drop_unknown(bucket, "k", blobs[1])
+        assert await catalog.drop_unknown(bucket, "k", blobs[0])
+        assert garbage_blobs(catalog) == {blobs[0].id}
