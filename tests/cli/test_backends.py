@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from msgspec.structs import fields
+
+from s3proxy.control.api.backends import Backend
 from tests.cli.commands import run
 
 TWO = """
@@ -38,6 +41,8 @@ def test_backend_list_asks_each_whether_it_answers() -> None:
     assert rows[1]["state"] == "open"
     assert "refused" in rows[1]["last_error"]
     assert "secret" not in json.dumps(rows)
+    told_by_the_api = {field.name for field in fields(Backend)}
+    assert all(set(row) <= told_by_the_api for row in rows)
     lines = run("backend", "list", "--config", "s3proxy.toml").output.splitlines()
     assert lines[1].split()[:2] == ["disk", "local"]
     assert " up " in lines[1]
