@@ -172,7 +172,9 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int, now_ns: int) 
         same, rest = False, msgspec.structs.replace(debt, due_ns=now_ns, lease="")
         debts.store(txn, rest)
     outside = [place for place in places if place.backend and place not in settlement.removed]
-    if same and not blob.backend and outside and settlement.bucket is not None:
+    # Bytes in the catalog go once a copy is new, or was found sound.
+    moves = not blob.backend and outside and (added or blob in settlement.removed)
+    if same and moves and settlement.bucket is not None:
         surplus = [place for place in places if place.backend and place not in outside]
         for place in surplus:
             queue(txn, place, due_ns)

@@ -137,3 +137,26 @@ async def test_settle_debt_of_rules_that_are_others_by_now_keeps_copies_and_stay
         assert [left.blob for left in object.catalog.due_debts(object.clock.ns, 9)] == [
             object.places[0]
         ]
+
+
+async def test_settle_debt_of_bytes_in_the_catalog_keeps_them_until_a_copy_is_known_to_be_sound(
+    tmp_path: Path,
+) -> None:
+    async with open_catalog(tmp_path) as catalog:
+        bucket = await catalog.create_bucket(bucket_record())
+        inline, copy = blob(""), blob("fi")
+        owed = Owed(inline, (inline, copy), ("fi",))
+        record = object_record(inline)
+        await catalog.put_object(bucket, "k", record, inline=b"abc", owed=[owed])
+        (debt,) = await catalog.claim_debts(2**62, 1, 1)
+        waiting = msgspec.structs.replace(debt, waits_for="fi", lease="", due_ns=1)
+        seen = Settlement(debt, (inline, copy), rest=waiting, bucket=bucket)
+        assert await catalog.settle_debt(seen)
+        assert catalog.get_inline(inline.id) == b"abc"
+        (debt,) = await catalog.claim_debts(2**62, 1, 1, ["fi"])
+        proven = Settlement(debt, (inline, copy), (), (inline,), bucket=bucket)
+        assert await catalog.settle_debt(proven)
+        found = catalog.get_object(bucket, "k")
+        assert found is not None
+        assert found.blobs == (copy,)
+        assert catalog.get_inline(inline.id) is None
