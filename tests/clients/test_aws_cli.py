@@ -27,6 +27,7 @@ def test_aws_cli_sync_up_and_down_keeps_every_byte(
     assert "upload" not in again.stdout
 
 
+@pytest.mark.parametrize("bucket", ["managed-moto", "attached-disk"], indirect=True)
 def test_aws_cli_ls_mv_and_rm(bucket: Bucket, tree: Path) -> None:
     there = f"s3://{bucket.name}/{bucket.prefix}"
     bucket.command(AWS, "s3", "cp", str(tree / "small"), f"{there}one")
@@ -41,6 +42,7 @@ def test_aws_cli_ls_mv_and_rm(bucket: Bucket, tree: Path) -> None:
     assert gone["KeyCount"] == 0
 
 
+@pytest.mark.parametrize("bucket", ["managed-disk", "attached-inner"], indirect=True)
 def test_aws_cli_presigned_url_is_read_by_curl(bucket: Bucket, tree: Path, tmp_path: Path) -> None:
     there = f"s3://{bucket.name}/{bucket.prefix}file with space"
     bucket.command(AWS, "s3", "cp", str(tree / "small"), there)

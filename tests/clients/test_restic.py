@@ -11,6 +11,10 @@ from tests.clients.conftest import Bucket
 pytestmark = pytest.mark.slow
 
 
+# Of the six places each kind of bucket and each backend; boto3 and rclone do the same at all.
+@pytest.mark.parametrize(
+    "bucket", ["attached-disk", "managed-moto", "attached-inner"], indirect=True
+)
 def test_restic_backup_restore_and_prune(bucket: Bucket, tree: Path, tmp_path: Path) -> None:
     environ = {
         "RESTIC_REPOSITORY": f"s3:{bucket.gateway.url}/{bucket.name}/{bucket.prefix}repo",

@@ -10,6 +10,10 @@ from tests.gateways import ACCESS_KEY, REGION, SECRET_KEY
 pytestmark = pytest.mark.slow
 
 
+# Of the six places each kind of bucket and each backend; boto3 and rclone do the same at all.
+@pytest.mark.parametrize(
+    "bucket", ["managed-disk", "attached-moto", "managed-inner"], indirect=True
+)
 def test_s3cmd_put_get_copy_and_delete(bucket: Bucket, tree: Path, tmp_path: Path) -> None:
     config = tmp_path / "s3cfg"
     host = f"127.0.0.1:{bucket.gateway.port}"
