@@ -299,6 +299,13 @@ def turn_at(backend: str) -> str:
     return _TURN + backend
 
 
+def awaited(debt: DebtRecord) -> tuple[str, ...]:
+    """The backends of which one has to be up first; none for a debt that waits for its turn."""
+    if debt.waits_for.startswith(_TURN) or not debt.waits_for:
+        return ()
+    return (debt.waits_for, *debt.or_for)
+
+
 def _due(view: Snapshot, queue: bytes, now_ns: int, limit: int) -> list[DebtRecord]:
     start = queue + _SEPARATOR
     rows = view.scan(DEBT_ORDER, start, start + (now_ns + 1).to_bytes(_DUE_BYTES, "big"))

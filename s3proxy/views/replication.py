@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.debts import NOTHING_OWED, Backlog
+from s3proxy.catalog.debts import NOTHING_OWED, Backlog, awaited
 from s3proxy.catalog.records import DebtRecord
 from s3proxy.views.times import told_time
 
@@ -76,7 +76,7 @@ def shown_debt(record: DebtRecord) -> Debt:
         targets=list(record.targets),
         tries=record.tries,
         dead=record.dead,
-        waits_for=", ".join((record.waits_for, *record.or_for)),
+        waits_for=", ".join(awaited(record)),
         error=record.error,
     )
 

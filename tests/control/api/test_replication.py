@@ -48,6 +48,16 @@ async def test_replication_debts_come_in_parts(desk: Desk) -> None:
     assert (len(found), set(found)) == (5, keys)
 
 
+async def test_replication_debts_that_wait_for_their_turn_wait_for_no_backend(desk: Desk) -> None:
+    await owe(desk.catalog, desk.lab.bucket(), "k", "de")
+    now_ns = desk.lab.clock()
+    assert await desk.catalog.claim_debts(now_ns, 1, 10**9, room={"de": 0}) == []
+    (debt,) = desk.catalog.list_debts()
+    assert debt.waits_for
+    (shown,) = (await desk.ask("GET", "/replication/debts")).json()["items"]
+    assert shown["waits_for"] == ""
+
+
 async def test_replication_dead_letters_are_listed_and_retried(desk: Desk) -> None:
     for key in ("a", "b", "c"):
         await give_up(desk.catalog, await owe(desk.catalog, desk.lab.bucket(), key, "de"), key)
