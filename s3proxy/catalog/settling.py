@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import msgspec
 
 from s3proxy.catalog import copies, debts, manifests, uploads, versions
-from s3proxy.catalog.blob_records import (
-    CopiesRecord,
-)
+from s3proxy.catalog.blob_records import CopiesRecord
 from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.garbage import discard, queue
 from s3proxy.catalog.records import (
@@ -79,12 +78,16 @@ class SettlingTable:
 
         def change(txn: Transaction) -> int:
             now = require(txn, bucket)
-            added = 0
-            for one in found:
-                if _is_there(txn, now, one):
-                    copies.owe(txn, _debt_of(now, one, now_ns))
-                    added += 1
-            return added
+            there = [one for one in found if one.upload_id and _is_there(txn, now, one)]
+            versions_owed = [one for one in found if not one.upload_id]
+            # Records of many blobs are read once, not for each of them.
+            for (key, version_id), group in groupby(versions_owed, _version_of):
+                record = versions.find(txn, now, key.encode(), version_id)
+                blobs = frozenset(() if record is None else record.blobs)
+                there += [one for one in group if one.owed.blob in blobs]
+            for one in there:
+                copies.owe(txn, _debt_of(now, one, now_ns))
+            return len(there)
 
         return await self._engine.commit(change)
 
@@ -144,6 +147,10 @@ def _debt_of(bucket: BucketRecord, one: Owing, now_ns: int) -> DebtRecord:
         version_id=one.version_id,
         part=(one.upload_id, one.number),
     )
+
+
+def _version_of(one: Owing) -> tuple[str, str]:
+    return one.key, one.version_id
 
 
 def _is_there(view: Snapshot, bucket: BucketRecord, one: Owing) -> bool:

@@ -8,6 +8,7 @@ listing is in S3's order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from s3proxy.catalog import keys, tables, usage
 from s3proxy.catalog.buckets import require
@@ -205,8 +206,8 @@ class UploadTable:
     ) -> list[PartRecord]:
         """Return up to `limit` parts numbered above `after`, by number; all without a limit."""
         with self._engine.read() as view:
-            rows = stored_parts(view, bucket, upload_id, after)
-        return [part for _, part in rows[:limit]]
+            rows = iter_parts(view, bucket, upload_id, after)
+            return [part for _, part in islice(rows, limit)]
 
     async def abort_upload(self, bucket: BucketRecord, key: str, upload_id: str) -> UploadRecord:
         """Remove an upload and its parts; their blobs, and its native upload, become garbage.

@@ -18,7 +18,7 @@ from s3proxy.catalog.walks import drain_rules, drain_task
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.owing import held_on, owe_bucket
 from s3proxy.ops.placing import container_on, decision_of
-from s3proxy.ops.walks import uploads_of, versions_of
+from s3proxy.ops.walks import blobs_of, buckets_of, uploads_of
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BlobRef, BucketRecord
@@ -93,7 +93,7 @@ async def left_on(services: Services, backend: str) -> Left:
     left.classes = [name for name, where in settings.storage_classes.items() if where == backend]
     left.backups = settings.backup_backend == backend
     left.writes = sum(one.blob.backend == backend for one in services.catalog.open_intents())
-    for bucket in services.catalog.scan_buckets():
+    async for bucket in buckets_of(services):
         if bucket.kind != "managed":
             if bucket.backend == backend:
                 left.attached.append(bucket.name)
@@ -149,16 +149,10 @@ async def _leave(services: Services, bucket: BucketRecord, backend: str, since_n
 async def _count(services: Services, bucket: BucketRecord, left: Left) -> int:
     """Add to `left` what a bucket has there; returns for how many blobs of it nothing is owed."""
     unowed = 0
-    async for entry in versions_of(services, bucket):
-        for blob in entry.record.blobs:
-            unowed += _add(services, blob, left)
+    async for blob in blobs_of(services, bucket):
+        unowed += _add(services, blob, left)
     async for upload in uploads_of(services, bucket):
-        if upload.blob is not None:
-            left.uploads += upload.blob.backend == left.backend
-            continue
-        for part in services.catalog.list_parts(bucket, upload.upload_id):
-            if part.blob is not None:
-                unowed += _add(services, part.blob, left)
+        left.uploads += upload.blob is not None and upload.blob.backend == left.backend
     return unowed
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Services
     from s3proxy.placement import Decision
 
-PAGE_ROWS: Final = 256
+PAGE_ROWS: Final = 32  # each may have 10,000 blobs, and they are read in one go
+# Blobs looked at without a pause, about 1 ms, and debts in a transaction; an object may have more.
+LOOKS_MAX: Final = 128
+DEBTS_MAX: Final = 256
 OBJECTS_PER_S: Final = 5000
 SAVE_S: Final = 5.0
 
@@ -118,20 +120,23 @@ class _Walk:
         self._task = task
         self._progress = progress
         self._saved_s = trio.current_time()
+        self._looks = 0
+        self._owing: list[Owing] = []
+        self._found = 0
 
     async def run(self, objects_per_s: int) -> int:
-        found = 0
         done_key, version_id = self._progress.cursor, ""
         key = done_key
-        parts = self._of_uploads() if not key else iter(())
-        while owing := list(islice(parts, PAGE_ROWS)):
-            found += await self._add(owing)
+        if not key:
+            await self._note(self._of_uploads())
+            await self._owe()  # before versions are read: parts become theirs
         while True:
             page = self._catalog.list_versions(
                 self._bucket, key_marker=key, version_id_marker=version_id, limit=PAGE_ROWS
             )
-            owing = [one for entry in page.entries for one in self._of_version(entry)]
-            found += await self._add(owing)
+            for entry in page.entries:
+                await self._note(self._of_version(entry))
+            await self._owe()
             await trio.sleep(len(page.entries) / objects_per_s)
             if not page.truncated:
                 break
@@ -141,10 +146,23 @@ class _Walk:
             done_key = next(done_keys, done_key)
             await self._save(done_key)
         await self._save("", done=True)
-        return found
+        return self._found
 
-    async def _add(self, owing: Sequence[Owing]) -> int:
-        return await self._catalog.add_debts(self._bucket, owing) if owing else 0
+    async def _note(self, looks: Iterable[Owing | None]) -> None:
+        """Look on, in small steps, and owe in small transactions: others wait for either."""
+        for owing in looks:
+            self._looks += 1
+            if owing is not None:
+                self._owing.append(owing)
+            if len(self._owing) == DEBTS_MAX:
+                await self._owe()
+            elif self._looks % LOOKS_MAX == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _owe(self) -> None:
+        owing, self._owing = self._owing, []
+        if owing:
+            self._found += await self._catalog.add_debts(self._bucket, owing)
 
     async def _save(self, cursor: str, *, done: bool = False) -> None:
         if not done and trio.current_time() < self._saved_s + SAVE_S:
@@ -160,7 +178,8 @@ class _Walk:
         # A copy on its way to a backend that is drained is given up when its debt is settled.
         return owed or (Owed(blob, replicas=replicas) if self._on else None)
 
-    def _of_version(self, entry: VersionEntry) -> Iterator[Owing]:
+    def _of_version(self, entry: VersionEntry) -> Iterator[Owing | None]:
+        """What is owed for each blob of a version, None for one that is where it should be."""
         record = entry.record
         if record.delete_marker:
             return
@@ -169,12 +188,12 @@ class _Walk:
         ruled = bool(replicas) or rules_of(self._services, self._bucket) is not None
         for blob in record.blobs if ruled else [blob for blob in record.blobs if blob.backend]:
             owed = self._owed_for(blob, decision, replicas)
-            if owed is not None:
-                yield Owing(entry.key, owed, record.named_version)
+            yield None if owed is None else Owing(entry.key, owed, record.named_version)
 
-    def _of_uploads(self) -> Iterator[Owing]:
+    def _of_uploads(self) -> Iterator[Owing | None]:
         """What is owed for parts; they become an object's with what is owed for them."""
         for upload in self._uploads():
+            yield None
             replicas = replicas_of(upload.tags)
             decision = decision_of(self._services, self._bucket, replicas, upload.storage_class)
             for part in self._catalog.list_parts(self._bucket, upload.upload_id):
@@ -184,6 +203,8 @@ class _Walk:
                 owed = self._owed_for(blob, decision, replicas)
                 if owed is not None:
                     yield Owing(upload.key, owed, "", upload.upload_id, part.number)
+                else:
+                    yield None
 
     def _uploads(self) -> Iterator[UploadRecord]:
         marker = upload_id_marker = ""

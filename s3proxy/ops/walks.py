@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 if TYPE_CHECKING:
-    from s3proxy.catalog.records import BucketRecord, ObjectRecord, UploadRecord
+    from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, UploadRecord
     from s3proxy.catalog.version_listing import VersionEntry
     from s3proxy.ops.call import Services
 
-PAGE_ROWS: Final = 256
+PAGE_ROWS: Final = 32  # each may have 10,000 blobs, and they are read in one go
+# Yielded without a pause.
+BLOBS_MAX: Final = 128
+BUCKETS_MAX: Final = 64
 # Of a key that is looked up by itself: most have one version, and other keys follow it.
 FIRST_ROWS: Final = 4
+
+
+async def buckets_of(services: Services) -> AsyncGenerator[BucketRecord]:
+    """Yield the buckets of all tenants; lets others run, however many there are."""
+    for count, bucket in enumerate(services.catalog.scan_buckets(), 1):
+        yield bucket
+        if count % BUCKETS_MAX == 0:
+            await trio.lowlevel.checkpoint()
 
 
 async def versions_of(
@@ -65,6 +76,22 @@ async def uploads_of(services: Services, bucket: BucketRecord) -> AsyncIterator[
         if not page.truncated:
             return
         key, upload_id = page.next_key_marker, page.next_id_marker
+        await trio.lowlevel.checkpoint()
+
+
+async def blobs_of(services: Services, bucket: BucketRecord) -> AsyncGenerator[BlobRef]:
+    """Yield the blobs of all versions, then of all parts."""
+    count = 0
+    async for entry in versions_of(services, bucket):
+        for blob in entry.record.blobs:
+            yield blob
+            count += 1
+            if count % BLOBS_MAX == 0:
+                await trio.lowlevel.checkpoint()
+    async for upload in uploads_of(services, bucket):
+        for part in services.catalog.list_parts(bucket, upload.upload_id):
+            if part.blob is not None:
+                yield part.blob
         await trio.lowlevel.checkpoint()
 
 

@@ -63,9 +63,16 @@ class Collector:
         due = self._catalog.due_garbage(int(now_s * 1e9), BATCH)
         deleted: list[bytes] = []
         homeless: list[GarbageRecord] = []
+        failed: dict[str, list[Exception]] = {}
         async with trio.open_nursery() as nursery:
             for record in due:
-                nursery.start_soon(self._delete, record, deleted, homeless)
+                nursery.start_soon(self._delete, record, deleted, homeless, failed)
+        for backend, errors in failed.items():
+            # A line for each blob of a backend that is down would be all that the log has.
+            first = str(errors[0])
+            logger.warning(
+                "not deleted, will retry", backend=backend, blobs=len(errors), error=first
+            )
         deleted += [record.id for record in homeless if self._is_removed(record)]
         if deleted:
             await self._catalog.forget_garbage(deleted)
@@ -78,7 +85,11 @@ class Collector:
         return len(due) == BATCH
 
     async def _delete(
-        self, record: GarbageRecord, deleted: list[bytes], homeless: list[GarbageRecord]
+        self,
+        record: GarbageRecord,
+        deleted: list[bytes],
+        homeless: list[GarbageRecord],
+        failed: dict[str, list[Exception]],
     ) -> None:
         blob = record.blob
         if not blob.backend:
@@ -94,7 +105,7 @@ class Collector:
             except NoSuchContainer:
                 homeless.append(record)
             except (BackendError, OSError) as error:
-                logger.warning("blob not deleted, will retry", blob=blob.id, error=str(error))
+                failed.setdefault(blob.backend, []).append(error)
             else:
                 deleted.append(record.id)
 

@@ -35,6 +35,7 @@ from s3proxy.ops.manifests import (
     version_name,
 )
 from s3proxy.ops.placing import rules_of
+from s3proxy.ops.walks import buckets_of
 from s3proxy.workers.worker import backoff_s
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
 BATCH: Final = 256
 PARALLEL: Final = 16
 POLL_S: Final = 5.0
-PAGE_ROWS: Final = 256
+# Changes of buckets that come together cost one look at all.
+GATHER_S: Final = 0.5
+PAGE_ROWS: Final = 32  # each may have 10,000 blobs, and they are read in one go
 TASK: Final = "describe"
 JSON: Final = {"content-type": "application/json"}
 # What writing a manifest may fail with.
@@ -103,10 +106,12 @@ class Describer:
         """Return when something is due, or may be."""
         with trio.move_on_after(POLL_S):
             await self._changed.wait()
+        if self._buckets_changed:
+            await trio.sleep(GATHER_S)
 
     async def _look_for_buckets(self) -> None:
         """Mark the buckets that are to have manifests, and note what they hold."""
-        for bucket in self._catalog.scan_buckets():
+        async for bucket in buckets_of(self._services):
             if bucket.kind != "managed" or not (bucket.manifests or self._is_to_have(bucket)):
                 continue
             progress = self._catalog.get_progress(bucket, TASK)

@@ -11,6 +11,7 @@ from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.tables import MARKS
 from s3proxy.log import get_logger
 from s3proxy.ops.drain import drain_bucket
+from s3proxy.ops.walks import buckets_of
 
 if TYPE_CHECKING:
     from s3proxy.ops.call import Services
@@ -42,7 +43,7 @@ class Drainer:
         self._changed = trio.Event()
         began_s = trio.current_time()
         for backend in sorted(self._services.draining & self._services.backends.keys()):
-            for bucket in self._services.catalog.scan_buckets():
+            async for bucket in buckets_of(self._services):
                 try:
                     await drain_bucket(self._services, bucket, backend)
                 except (CatalogError, BackendError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -10,6 +11,7 @@ from s3proxy.catalog.errors import CatalogError, NoSuchBucket
 from s3proxy.catalog.tables import BUCKETS
 from s3proxy.log import get_logger
 from s3proxy.ops.owing import OBJECTS_PER_S, owe_bucket, walk_rules
+from s3proxy.ops.walks import buckets_of
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BucketRecord
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 TASK: Final = "owe\0placement"
 # Rules of tenants change without the bucket; all of them are looked at this often.
 POLL_S: Final = 60.0
+# Changes that come together cost one look at all buckets.
+GATHER_S: Final = 0.5
 
 logger = get_logger("owe")
 
@@ -43,27 +47,34 @@ class Ower:
     async def work(self) -> bool:
         """Walk one bucket whose rules are others now."""
         self._changed = trio.Event()
-        for bucket in self._services.catalog.scan_buckets():
-            rules = self._stale_rules(bucket)
-            if rules is None:
-                continue
-            try:
-                found = await owe_bucket(
-                    self._services, bucket, TASK, rules=rules, objects_per_s=self._rate
-                )
-            except NoSuchBucket:
-                continue
-            except CatalogError as error:
-                logger.error("walk given up", bucket=bucket.name, error=str(error))
-                continue
-            logger.info("rules of placement changed", bucket=bucket.name, owed=found)
-            return True
+        async with aclosing(buckets_of(self._services)) as buckets:
+            async for bucket in buckets:
+                if await self._walk(bucket):
+                    return True
         return False
 
     async def wait_for_work(self) -> None:
         """Return when buckets have changed, or after a while."""
         with trio.move_on_after(POLL_S):
             await self._changed.wait()
+        await trio.sleep(GATHER_S)
+
+    async def _walk(self, bucket: BucketRecord) -> bool:
+        """Walk a bucket if it has to be."""
+        rules = self._stale_rules(bucket)
+        if rules is None:
+            return False
+        try:
+            found = await owe_bucket(
+                self._services, bucket, TASK, rules=rules, objects_per_s=self._rate
+            )
+        except NoSuchBucket:
+            return False
+        except CatalogError as error:
+            logger.error("walk given up", bucket=bucket.name, error=str(error))
+            return False
+        logger.info("rules of placement changed", bucket=bucket.name, owed=found)
+        return True
 
     def _stale_rules(self, bucket: BucketRecord) -> bytes | None:
         """What a bucket is to be walked for; None: it has been, or has no need."""
