@@ -43,7 +43,8 @@ class Settlement(msgspec.Struct, frozen=True):
         debt: as it was claimed.
         places: those on which the decision was taken.
         added: copies that were made, with their intents open.
-        removed: places that are one too many, or not allowed; the others were found sound.
+        removed: places that are one too many, not allowed or damaged; of the others and the copies,
+            one at least was found sound.
         rest: what is still owed; None: nothing.
         bucket: needed for a blob in the catalog: its record comes to point at a copy.
     """
@@ -95,9 +96,9 @@ class SettlingTable:
         """Keep what was done about a debt, in one transaction.
 
         Copies of a blob that is gone meanwhile become garbage. Where the debt is another by now
-        (renewed, since rules or places changed), or the places or the bucket's rules are, copies
-        are kept, but nothing is removed and the debt stays, due at once. The last place is never
-        removed.
+        (renewed, since rules or places changed), or the places or the bucket's rules are, or a copy
+        was given up meanwhile, copies are kept, but nothing is removed and the debt stays, due at
+        once. The last place is never removed.
 
         Returns:
             Whether the blob is still there.
@@ -175,7 +176,8 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int, now_ns: int) 
     places = (*record.places, *added)
     rest = settlement.rest
     same = debt == settlement.debt
-    if same and not _is_as_seen(txn, settlement, record):
+    all_added = len(added) == len(settlement.added)
+    if same and not (all_added and _is_as_seen(txn, settlement, record)):
         same, rest = False, msgspec.structs.replace(debt, due_ns=now_ns, lease="")
         debts.store(txn, rest)
     outside = [place for place in places if place.backend and place not in settlement.removed]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from s3proxy.placement import Decision
 
 ERROR_LENGTH_MAX: Final = 300
+LOST: Final = "no place has the bytes"
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -203,17 +204,23 @@ class Settling:
                     waits_for = doubted
                     break
                 continue
-            if not self._readable(held):
-                waits_for = tuple(dict.fromkeys(place.backend for place in held))
+            sources = [place for place in held if place not in self._damaged]
+            if not sources:
+                self._error = LOST
+                break
+            if not self._readable(sources):
+                waits_for = tuple(dict.fromkeys(place.backend for place in sources))
                 break
             target = steps.add[0]
             try:
-                self.added.append(await self._copy(subject, places, target))
+                self.added.append(await self._copy(subject, sources, target))
             except (*FAILURES, IntentLost) as failure:
                 self._failed.add(target)
                 self._note(target, failure)
             except NoSuchBucket:
                 break
+        if self._damaged:
+            await self._seek_sound(subject, held)
         return self._outcome(subject, places, steps, waits_for)
 
     async def _doubted(
@@ -231,7 +238,7 @@ class Settling:
         self._proven = surplus
         down = []
         for place in kept if surplus else ():
-            if not place.backend or place in self.added or place.id in self._sound:
+            if self._is_known_sound(place):
                 continue
             try:
                 if not await is_sound(self._services, place, subject.md5):
@@ -244,6 +251,28 @@ class Settling:
             else:
                 self._sound.add(place.id)
         return (*down, *steps.away, *steps.instead)
+
+    async def _seek_sound(self, subject: Subject, held: Sequence[BlobRef]) -> None:
+        """Ask the other places until one is sound: those that are damaged go only then."""
+        is_up = self._services.health.is_up
+        for place in held:
+            if place in self._damaged:
+                continue
+            if self._is_known_sound(place):
+                return
+            if not is_up(place.backend):
+                continue
+            try:
+                if await is_sound(self._services, place, subject.md5):
+                    self._sound.add(place.id)
+                    return
+            except FAILURES as failure:
+                self._note(place.backend, failure)
+            else:
+                self._damaged.append(place)
+
+    def _is_known_sound(self, place: BlobRef) -> bool:
+        return not place.backend or place in self.added or place.id in self._sound
 
     def _note(self, backend: str, failure: Exception) -> bool:
         """Note what failed at a backend; False: it is down, and that is all."""
@@ -264,7 +293,8 @@ class Settling:
         if self._proven and not steps.add:
             surplus = [place for n, place in enumerate(held) if n not in steps.keep]
         else:
-            surplus = self._damaged if len(self._damaged) < len(held) else []
+            intact = [place for place in held if place not in self._damaged]
+            surplus = self._damaged if any(map(self._is_known_sound, intact)) else []
         waits_for = () if self._error else waits_for
         return Outcome(
             places,
@@ -292,9 +322,8 @@ class Settling:
         is_up = self._services.health.is_up
         return any(not place.backend or is_up(place.backend) for place in held)
 
-    async def _copy(self, subject: Subject, places: Sequence[BlobRef], target: str) -> BlobRef:
+    async def _copy(self, subject: Subject, sources: Sequence[BlobRef], target: str) -> BlobRef:
         """Copy to one backend; where the bytes are wrong, from one place after the other."""
-        sources = [place for place in (*places, *self.added) if place not in self._damaged]
         try:
             return await self._copy_from(subject, sources, target)
         except Damaged:

@@ -6,14 +6,20 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import trio
 
-from s3proxy.backends.errors import PermissionDenied
+from s3proxy.backends.errors import NotFound, PermissionDenied
 from s3proxy.ops import replicate
 from s3proxy.ops.blob_writer import DAMAGED
+from s3proxy.ops.settle_debt import LOST
 from s3proxy.s3.placement import Rules
 from tests.workers.replicas import open_replicas
 
 LARGE = bytes(range(250)) * 8
+
+
+async def _do_nothing(op: str, key: str) -> None:
+    await trio.lowlevel.checkpoint()
 
 
 async def test_replicator_where_sources_are_down_removes_nothing_before_it_has_copied(
@@ -95,6 +101,85 @@ async def test_replicator_place_that_is_lost_at_all_that_stay_leaves_the_last_go
         await replicas.settle()
         assert replicas.on("k") == "c"
         assert replicas.catalog.list_debts(dead=True) != []
+
+
+async def test_replicator_blob_that_all_places_have_lost_is_given_up_and_others_are_not(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        await replicas.put("k", b"data", "ac")
+        await replicas.put_debt("k", [])
+        for memory in replicas.memories.values():
+            memory.blobs_kept.clear()
+        await replicas.put("fine", b"others", "c", ["a"])
+        replicas.tries_max = 2
+        await replicas.settle()
+        (debt,) = replicas.catalog.list_debts(dead=True)
+        assert debt.error == LOST
+        assert replicas.backends_of(replicas.blob("k")) == "ac"
+        assert replicas.on("fine") == "a"
+
+
+async def test_replicator_place_that_is_not_found_while_the_only_other_is_down_stays(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        await replicas.put("k", b"data", "ac")
+        await replicas.put_debt("k", [])
+        replicas.go_down("c")
+
+        async def lose(op: str, key: str) -> None:
+            if op == "head":
+                raise NotFound(op, key, "", "a")
+
+        replicas.memories["a"].hook = lose
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ac"
+        (debt,) = replicas.catalog.list_debts()
+        assert debt.waits_for == "c"
+        replicas.memories["a"].hook = _do_nothing
+        replicas.come_up("c")
+        await replicas.settle_waiting("c")
+        assert replicas.on("k") == "a"
+        assert replicas.catalog.list_debts() == []
+
+
+async def test_replicator_place_that_is_lost_stays_where_the_others_are_not_sound(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "abc", ["a"])
+        for name in "ab":
+            replicas.memories[name].blobs_kept.clear()
+        replicas.rot("c", replicas.catalog.places_of(replicas.blob("k"))[2].name)
+        replicas.tries_max = 2
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "abc"
+        assert replicas.catalog.list_debts(dead=True) != []
+
+
+async def test_replicator_bug_costs_its_debt_a_try_and_nothing_else(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "a", ["b"])
+        await replicas.put("fine", b"others", "a", ["b"])
+        wrong = replicas.blob("k").id
+
+        async def mistake(op: str, key: str) -> None:
+            if wrong in key:
+                raise IndexError("out of range")
+
+        replicas.memories["a"].hook = mistake
+        replicas.tries_max = 3
+        replicator = await replicas.settle()
+        assert replicator.counts["dead"] == 1
+        (debt,) = replicas.catalog.list_debts(dead=True)
+        assert (debt.tries, debt.targets) == (3, ("b",))
+        assert debt.error == "bug: IndexError('out of range')"
+        assert replicas.on("fine") == "ab"
+        replicas.memories["a"].hook = _do_nothing
+        await replicas.catalog.retry_debts()
+        await replicas.settle()
+        assert replicas.on("k") == "ab"
 
 
 async def test_replicator_where_a_place_that_is_to_stay_is_down_removes_nothing_yet(
