@@ -47,6 +47,8 @@ class ReplicaModel(RuleBasedStateMachine):
                 self.kept = replicas
                 await replicas.recover()
                 await action(replicas)
+                # What a run that was killed had left to the disk is there, or never will be.
+                await replicas.catalog.engine.commit(lambda txn: None)
                 self.check(replicas)
 
         trio.run(run)
