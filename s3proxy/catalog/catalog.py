@@ -159,6 +159,7 @@ class Catalog:
         self.forget_garbage = garbage.forget_garbage
         self.postpone_garbage = garbage.postpone_garbage
         self.add_garbage = garbage.add_garbage
+        self.count_garbage = garbage.count_garbage
         self.intend = intents.intend
         self.open_intents = intents.open_intents
         self.drop_intent = intents.drop_intent
@@ -208,6 +209,7 @@ class Catalog:
         self.settle_manifests = manifests.settle_manifests
         self.note_versions = manifests.note_versions
         self.note_sealed_manifests = manifests.note_sealed
+        self.note_stale_manifests = manifests.note_stale
         self.adopt_bucket = rebuilding.adopt_bucket
         self.adopt_version = rebuilding.adopt_version
         self.adopt_place = rebuilding.adopt_place

@@ -7,7 +7,7 @@ from itertools import islice
 
 import msgspec
 
-from s3proxy.catalog import manifests, versions
+from s3proxy.catalog import keys, manifests, versions
 from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.manifest_records import Container, ManifestRecord
 from s3proxy.catalog.records import BucketRecord, ObjectRecord
@@ -74,6 +74,28 @@ class ManifestTable:
         noted = await self._engine.commit(lambda txn: sum(_note_sealed(txn, row) for row in rows))
         return rows[-1] if len(rows) == BATCH_ROWS else b"", noted
 
+    async def note_stale(self, bucket: BucketRecord, place: Container, after: bytes = b"") -> bytes:
+        """Note a batch of the manifests of a bucket that were written where it is no more.
+
+        Returns:
+            Where the next batch goes on; b"" at the end.
+        """
+        with self._engine.read() as view:
+            start = after + b"\x00" if after else bucket.id
+            found = islice(view.scan(MANIFESTS, start, keys.successor(bucket.id)), BATCH_ROWS)
+            rows = [row for row, _ in found]
+            stale = [row for row in rows if _is_at_rest(manifests.find(view, row), place)]
+
+        def change(txn: Transaction) -> None:
+            for row in stale:
+                record = manifests.find(txn, row)
+                if record is not None and _is_at_rest(record, place):
+                    manifests.store(txn, row, msgspec.structs.replace(record, tries=0))
+
+        if stale:
+            await self._engine.commit(change)
+        return rows[-1] if len(rows) == BATCH_ROWS else b""
+
     async def note_versions(
         self, bucket: BucketRecord, found: Sequence[tuple[str, ObjectRecord]]
     ) -> None:
@@ -93,6 +115,11 @@ class ManifestTable:
                     manifests.note(txn, now, name, record)
 
         await self._engine.commit(change)
+
+
+def _is_at_rest(record: ManifestRecord | None, place: Container) -> bool:
+    """Whether a manifest lies in a place, and nothing is to be done about it."""
+    return record is not None and not record.due_ns and place in record.written
 
 
 def _note_sealed(txn: Transaction, row: bytes) -> bool:

@@ -66,6 +66,20 @@ class GarbageTable:
             due = islice(view.scan(GARBAGE, b"", stop), limit)
             return [tables.garbage.decode(value) for _, value in due]
 
+    def count_garbage(self, backend: str, after: bytes, limit: int) -> tuple[int, bytes]:
+        """Count what waits at a backend, due or not, among `limit` records behind `after`.
+
+        Returns:
+            How many, and what the next call begins after; b"" at the end. One that is postponed
+            meanwhile is counted twice rather than not at all.
+        """
+        start = after + b"\x00" if after else b""
+        with self._engine.read() as view:
+            rows = list(islice(view.scan(GARBAGE, start), limit))
+        found = tables.garbage.decode_all(value for _, value in rows)
+        count = sum(one.blob.backend == backend for one in found)
+        return count, rows[-1][0] if len(rows) == limit else b""
+
     async def forget_garbage(self, ids: Sequence[bytes]) -> None:
         """Drop records whose blobs are deleted, and the inline ones; unknown ids are ignored."""
 

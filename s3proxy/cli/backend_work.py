@@ -45,7 +45,7 @@ CHECKS: Columns = {
 @click.command("drain", short_help="Empty a backend: no new data; what it has goes elsewhere.")
 @click.argument("name", type=NAME)
 @click.option("--cancel", is_flag=True, help="Let it have data again.")
-@click.option("--wait", is_flag=True, help="Return once nothing is left.")
+@click.option("--wait", is_flag=True, help="Return once nothing is left there.")
 @config_option
 @json_option
 def backend_drain(
@@ -54,7 +54,8 @@ def backend_drain(
     """Empty the backend NAME, or show how far that is; the running gateway moves the data.
 
     It gets no new data from now on, and what it has goes where the rules of each bucket allow it.
-    Once nothing is left, it may be taken out of the configuration. Until `--cancel` it stays so.
+    Once nothing is left, and what was there is deleted, it may be taken out of the configuration.
+    Until `--cancel` it stays so.
     Exit status 0 says that it is being emptied, with --wait that nothing is left.
     """
     if cancel and wait:
@@ -100,6 +101,10 @@ def _line(left: Left) -> str:
     state = "is being drained" if left.since_ns else "is in use"
     buckets = counted(left.buckets, "bucket")
     parts = [f"{counted(left.blobs, 'blob')}, {told_bytes(left.bytes)} in {buckets}"]
+    if left.garbage:
+        parts.append(f"{counted(left.garbage, 'blob')} still to be deleted")
+    if left.containers:
+        parts.append(f"{counted(left.containers, 'container')} still to be removed")
     if left.uploads:
         parts.append(f"{counted(left.uploads, 'upload')} under way, to end by themselves alone")
     if left.writes:

@@ -3,7 +3,8 @@
 That it is drained is a mark in the catalog, seen by the gateway at once. What lies there is found
 by a walk over each bucket, which writes debts; the replicator settles these. Where something is
 left for which nothing is owed, as it was given up, or came after the walk, there is another walk. A
-bucket that has nothing there any more leaves the backend, which may be its own.
+bucket that has nothing there any more leaves the backend, which may be its own. The backend is
+empty once what was left there is deleted, too: the bytes after their grace, then the containers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import trio
 
+from s3proxy.backends.errors import BackendError
 from s3proxy.catalog.errors import UnknownBackend
 from s3proxy.catalog.walks import drain_rules, drain_task
 from s3proxy.ops.containers import containers_of
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Services
 
 STUCK_MAX: Final = 100
+# Looked at between two checkpoints.
+GARBAGE_ROWS: Final = 1000
 
 
 class Left(msgspec.Struct):
@@ -35,6 +40,9 @@ class Left(msgspec.Struct):
         blobs, bytes: places there, and copies on their way there.
         buckets: managed ones that have a container there.
         uploads: unfinished ones that the backend itself keeps; they end by themselves alone.
+        garbage: blobs that are still to be deleted there.
+        containers: that no bucket has any more, and that are not empty yet; manifests and what
+            others have put there count as well.
         writes: under way to it.
         attached: buckets there that are not the gateway's to move.
         classes: of storage, whose backend it is by the configuration.
@@ -48,6 +56,8 @@ class Left(msgspec.Struct):
     bytes: int = 0
     buckets: int = 0
     uploads: int = 0
+    garbage: int = 0
+    containers: int = 0
     writes: int = 0
     attached: list[str] = msgspec.field(default_factory=list)
     stuck: list[str] = msgspec.field(default_factory=list)
@@ -55,9 +65,14 @@ class Left(msgspec.Struct):
     backups: bool = False
 
     @property
-    def done(self) -> bool:
-        """Whether nothing is left that the gateway moves."""
+    def moved(self) -> bool:
+        """Whether nothing is there that anybody needs."""
         return bool(self.since_ns) and not (self.blobs or self.buckets or self.uploads)
+
+    @property
+    def done(self) -> bool:
+        """Whether, moreover, nothing is there that the gateway deletes."""
+        return self.moved and not (self.garbage or self.containers)
 
 
 async def start_drain(services: Services, backend: str) -> None:
@@ -105,6 +120,9 @@ async def left_on(services: Services, backend: str) -> Left:
         if not others and len(left.stuck) < STUCK_MAX:
             left.stuck.append(bucket.name)
         await _count(services, bucket, left)
+    # In the end: what goes from a bucket meanwhile comes here.
+    left.containers = sum(one.backend == backend for one in services.catalog.leftover_containers())
+    left.garbage = await _count_garbage(services, backend)
     return left
 
 
@@ -133,17 +151,63 @@ async def drain_bucket(services: Services, bucket: BucketRecord, backend: str) -
     return await _leave(services, bucket, backend, since_ns)
 
 
+async def describe_elsewhere(services: Services, backend: str) -> None:
+    """Have manifests go that buckets have left behind at a backend that is drained.
+
+    Those of versions go with their blobs; delete markers have none.
+    """
+    for leftover in services.catalog.leftover_containers():
+        bucket = services.catalog.get_bucket(leftover.bucket, leftover.tenant)
+        if leftover.backend != backend or bucket is None:
+            continue
+        place = (backend, leftover.container)
+        after = b""
+        while place not in containers_of(bucket):
+            after = await services.catalog.note_stale_manifests(bucket, place, after)
+            if not after:
+                break
+            await trio.lowlevel.checkpoint()
+
+
+async def _count_garbage(services: Services, backend: str) -> int:
+    count, after = services.catalog.count_garbage(backend, b"", GARBAGE_ROWS)
+    while after:
+        await trio.lowlevel.checkpoint()
+        more, after = services.catalog.count_garbage(backend, after, GARBAGE_ROWS)
+        count += more
+    return count
+
+
 async def _leave(services: Services, bucket: BucketRecord, backend: str, since_ns: int) -> bool:
     """Give up a bucket's container there; a bucket whose own it is gets another home."""
-    home = bucket.backend
-    if home == backend:
-        others = [name for name in decision_of(services, bucket).writable if name != backend]
-        if not others:
-            return False
-        home = others[0]
-    container = await container_on(services, bucket, home)
-    left = await services.catalog.leave_backend(bucket, backend, (home, container), since_ns)
+    home: tuple[str, str] | None = (bucket.backend, bucket.container)
+    if bucket.backend == backend:
+        home = await _new_home(services, bucket, backend)
+    if home is None:
+        return False
+    left = await services.catalog.leave_backend(bucket, backend, home, since_ns)
     return left is not None
+
+
+async def _new_home(
+    services: Services, bucket: BucketRecord, backend: str
+) -> tuple[str, str] | None:
+    """Backend and container for a bucket to call its own; None: no other that may be it is up.
+
+    Where it has a container already, there are bytes that had to go somewhere.
+    """
+    there = dict(containers_of(bucket))
+    others = [name for name in decision_of(services, bucket).writable if name != backend]
+    up = [name for name in services.health.order_to_write(others) if services.health.is_up(name)]
+    failure: BackendError | None = None
+    for name in sorted(up, key=lambda name: name not in there):
+        try:
+            return name, await container_on(services, bucket, name)
+        except BackendError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    return None
 
 
 async def _count(services: Services, bucket: BucketRecord, left: Left) -> int:

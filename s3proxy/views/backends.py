@@ -13,11 +13,14 @@ class Drained(msgspec.Struct, frozen=True):
 
     Attributes:
         since: when it began; null: it is not drained.
+        garbage: blobs that are still to be deleted there.
+        containers: that no bucket has any more, and that are still to be removed.
         writes: under way to it.
         stuck: buckets whose rules allow no other backend.
         classes: of storage, whose backend it is by the configuration.
         backups: those of the catalog are there, and are not moved.
-        done: nothing is left that the gateway moves.
+        moved: nothing is there that anybody needs.
+        done: nor anything that the gateway deletes.
     """
 
     backend: str
@@ -26,11 +29,14 @@ class Drained(msgspec.Struct, frozen=True):
     bytes: int
     buckets: int
     uploads: int
+    garbage: int
+    containers: int
     writes: int
     attached: list[str]
     stuck: list[str]
     classes: list[str]
     backups: bool
+    moved: bool
     done: bool
 
 
@@ -38,4 +44,4 @@ def drained_of(left: Left) -> Drained:
     """How far draining is, as the API and the commands tell it."""
     told = msgspec.structs.asdict(left)
     since = told_time(told.pop("since_ns"))
-    return Drained(**told, since=since, done=left.done)
+    return Drained(**told, since=since, moved=left.moved, done=left.done)

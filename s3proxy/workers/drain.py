@@ -10,7 +10,7 @@ from s3proxy.backends.errors import BackendError
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.tables import MARKS
 from s3proxy.log import get_logger
-from s3proxy.ops.drain import drain_bucket
+from s3proxy.ops.drain import describe_elsewhere, drain_bucket
 from s3proxy.ops.walks import buckets_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Drainer:
                         bucket=bucket.name,
                         error=str(error),
                     )
+            await describe_elsewhere(self._services, backend)
         took_s = trio.current_time() - began_s
         self._pause_s = min(max(POLL_S_MIN, took_s * PAUSE), POLL_S_MAX)
         return False

@@ -12,6 +12,7 @@ import trio
 
 from s3proxy.backends.errors import Unavailable
 from s3proxy.bootstrap import data_directory, open_catalog
+from s3proxy.catalog.records import BlobRef
 from s3proxy.cli import rebuild
 from s3proxy.config import DataConfig
 from s3proxy.ops.reindex_walk import ReindexReport
@@ -113,6 +114,20 @@ def test_backend_drain_that_no_gateway_does_says_so() -> None:
     assert "disk is being drained: 0 blobs, 0 B in 1 bucket; no other" in result.stdout
     with data_directory(DataConfig()):
         assert run("backend", "drain", "disk").stderr == ""
+
+
+def test_backend_drain_counts_what_is_still_to_be_deleted() -> None:
+    created()
+    trio.run(leave_garbage)
+    shown = run("backend", "drain", "disk").stdout
+    assert shown == "disk is being drained: 0 blobs, 0 B in 0 buckets; 1 blob still to be deleted\n"
+    told = json.loads(run("backend", "drain", "disk", "--json").stdout)
+    assert (told["garbage"], told["containers"], told["moved"], told["done"]) == (1, 0, True, False)
+
+
+async def leave_garbage() -> None:
+    async with open_catalog(DataConfig()) as (catalog, _):
+        await catalog.add_garbage([BlobRef("0" * 32, "disk", "s3gw-a", "k~0", 4)])
 
 
 async def make_bucket(owner: str) -> None:

@@ -17,13 +17,15 @@ from s3proxy.catalog.records import (
     BucketRecord,
 )
 from s3proxy.http.body import Body, BytesBody
+from s3proxy.ops import drain
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.drain import cancel_drain, drain_bucket, left_on, start_drain
 from s3proxy.ops.errors import as_s3_error
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.payload_source import ObjectPayload
-from s3proxy.ops.placing import plan_of
+from s3proxy.ops.placing import decision_of, plan_of
+from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.owing import give_up
 from tests.ops.memory_backend import MemoryBackend
 from tests.workers.replicas import Replicas, open_replicas
@@ -66,10 +68,70 @@ async def test_drain_moves_what_is_there_and_the_bucket_leaves(tmp_path: Path) -
         assert (left.blobs, left.bytes, left.buckets, left.done) == (1, 4, 1, False)
         await drained(replicas, "a")
         assert replicas.on("k") == "bc"
-        assert (await left_on(replicas.services, "a")).done
+        assert (await left_on(replicas.services, "a")).moved
         assert "a" not in [backend for backend, _ in containers_of(replicas.bucket)]
         (leftover,) = replicas.catalog.leftover_containers()
         assert leftover.backend == "a"
+
+
+async def test_drain_is_not_done_before_what_was_there_is_deleted(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        for number in range(3):
+            await replicas.put(f"k{number}", b"data", "a")
+        await start_drain(replicas.services, "a")
+        await drained(replicas, "a")
+        left = await left_on(replicas.services, "a")
+        assert (left.garbage, left.containers, left.moved, left.done) == (3, 1, True, False)
+        assert len(replicas.memories["a"].blobs_kept) == 3
+        await replicas.collect()
+        left = await left_on(replicas.services, "a")
+        assert (left.garbage, left.containers, left.done) == (0, 1, False)
+        assert not replicas.memories["a"].blobs_kept
+        await ContainerRemover(replicas.services).work()
+        assert (await left_on(replicas.services, "a")).done
+
+
+async def test_drain_counts_all_pages_of_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "GARBAGE_ROWS", 2)
+    async with open_replicas(tmp_path) as replicas:
+        places = [replicas.place("k", b"data", name) for name in "aabaa"]
+        await replicas.catalog.add_garbage(places)
+        assert (await left_on(replicas.services, "a")).garbage == 4
+
+
+async def test_drain_finds_a_home_while_the_first_other_backend_is_down(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        await replicas.put("k", b"data", "a")
+        await replicas.set_rules(None)
+        await start_drain(replicas.services, "a")
+        first, second = decision_of(replicas.services, replicas.bucket).writable
+        replicas.go_down(first)
+        await drained(replicas, "a")
+        assert replicas.on("k") == second
+        assert replicas.bucket.backend == second
+        assert (await left_on(replicas.services, "a")).moved
+
+
+async def test_drain_tries_the_next_where_a_home_is_not_made(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        await replicas.set_rules(None)
+        await start_drain(replicas.services, "a")
+        first, second = decision_of(replicas.services, replicas.bucket).writable
+        replicas.memories[first].down = True  # and nobody knows it yet
+        await drained(replicas, "a")
+        assert replicas.bucket.backend == second
+
+
+async def test_drain_waits_while_no_other_backend_is_up(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path, names="ab", copies=1) as replicas:
+        await replicas.set_rules(None)
+        await start_drain(replicas.services, "a")
+        replicas.go_down("b")
+        assert not await drain_bucket(replicas.services, replicas.bucket, "a")
+        replicas.come_up("b")
+        assert await drain_bucket(replicas.services, replicas.bucket, "a")
 
 
 async def test_drain_without_rules_moves_to_another_backend(tmp_path: Path) -> None:
@@ -141,11 +203,11 @@ async def test_drain_waits_for_a_write_under_way_and_moves_it(tmp_path: Path) ->
             await start_drain(replicas.services, "a")
             await drained(replicas, "a")
             left = await left_on(replicas.services, "a")
-            assert (left.blobs, left.writes, left.buckets, left.done) == (0, 1, 1, False)
+            assert (left.blobs, left.writes, left.buckets, left.moved) == (0, 1, 1, False)
             go.set()
         await drained(replicas, "a")
         assert replicas.on("k") == "b"
-        assert (await left_on(replicas.services, "a")).done
+        assert (await left_on(replicas.services, "a")).moved
 
 
 async def test_drain_does_not_acknowledge_a_write_where_the_bucket_is_no_more(
@@ -167,7 +229,7 @@ async def test_drain_does_not_acknowledge_a_write_where_the_bucket_is_no_more(
             await come.wait()
             await start_drain(replicas.services, "a")
             await drained(replicas, "a")
-            assert (await left_on(replicas.services, "a")).done
+            assert (await left_on(replicas.services, "a")).moved
             go.set()
         assert [error and error.code for error in answers] == ["ServiceUnavailable"]
         assert replicas.catalog.get_object(replicas.bucket, "k") is None
@@ -184,7 +246,7 @@ async def test_drain_of_what_came_after_its_walk_ends(tmp_path: Path) -> None:
         await replicas.put("later", b"data", "ab")
         await replicas.put_part("part", b"data", "a")
         await drained(replicas, "a")
-        assert (await left_on(replicas.services, "a")).done
+        assert (await left_on(replicas.services, "a")).moved
         assert replicas.on("later") == "bc"
 
 
@@ -196,7 +258,7 @@ async def test_drain_of_what_was_given_up_ends(tmp_path: Path) -> None:
         (debt,) = replicas.catalog.list_debts()
         await give_up(replicas.catalog, debt)
         await drained(replicas, "a")
-        assert (await left_on(replicas.services, "a")).done
+        assert (await left_on(replicas.services, "a")).moved
         assert replicas.on("k") == "bc"
 
 
@@ -211,6 +273,6 @@ async def test_drain_ends_a_copy_on_its_way_there(tmp_path: Path) -> None:
         await start_drain(replicas.services, "a")
         assert (await left_on(replicas.services, "a")).blobs == 1
         await drained(replicas, "a")
-        assert (await left_on(replicas.services, "a")).done
+        assert (await left_on(replicas.services, "a")).moved
         garbage = replicas.catalog.due_garbage(2**62, 100)
         assert (copy.id, "native") in [(one.blob.id, one.backend_upload_id) for one in garbage]

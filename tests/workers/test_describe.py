@@ -8,6 +8,7 @@ import hashlib
 import msgspec
 
 from s3proxy.catalog.records import BucketRecord
+from s3proxy.ops.drain import left_on, start_drain
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
     VERSIONS_PREFIX,
@@ -17,6 +18,8 @@ from s3proxy.ops.manifests import (
 )
 from s3proxy.s3.placement import Rules
 from s3proxy.workers.describe import Describer
+from s3proxy.workers.drain import Drainer
+from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.catalogs import set_state
 from tests.ops.conftest import endpoint_url, s3_lab
 from tests.ops.lab import Lab
@@ -174,3 +177,23 @@ async def test_describer_place_that_fails_is_tried_again_and_no_other(s3_lab: La
     await describer.work()
     assert describer.written == written + 1
     assert s3_lab.catalog.due_manifests(2**62, 10) == []
+
+
+async def test_describer_removes_markers_where_a_drained_bucket_was(s3_lab: Lab) -> None:
+    """Nothing else of a delete marker goes from there, and with it the container could not."""
+    s3_lab.services.default_rules = Rules(replicas=1)
+    bucket = await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await described(s3_lab)
+    await s3_lab.ask("DELETE", "/far/key")
+    await described(s3_lab)
+    store = s3_lab.services.backend("moto").blobs(bucket.container)
+    assert len((await store.list("", delimiter="", after="", limit=10)).objects) == 2
+    await start_drain(s3_lab.services, "moto")
+    drainer = Drainer(s3_lab.services)
+    await drainer.work()
+    left = await left_on(s3_lab.services, "moto")
+    assert (left.moved, left.containers, left.done) == (True, 1, False)
+    await described(s3_lab)
+    assert (await store.list("", delimiter="", after="", limit=10)).objects == []
+    await ContainerRemover(s3_lab.services).work()
+    assert (await left_on(s3_lab.services, "moto")).done
