@@ -35,6 +35,7 @@ from s3proxy.ops.manifests import (
     folder_of,
 )
 from s3proxy.ops.reindex_walk import FAILURES, Home, ReindexReport, Walker
+from s3proxy.ops.soundness import stat_of
 from s3proxy.ops.whole_object import TooLarge, read_whole
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.names import check_key
@@ -210,14 +211,12 @@ class Reindex:
                 continue
             store = self._services.backend(place.backend).blobs(place.container)
             try:
-                stat = await store.head(place.name)
-            except NotFound:
-                continue
+                stat = await stat_of(store, place.name)
             except FAILURES as error:
                 await self._walker.pass_over(place_home, place.name, error)
                 self._withheld.add((bucket.id, folder_of(found.key)))
                 continue
-            if stat.size == place.size:
+            if stat is not None and stat.size == place.size:
                 seen.append(place)
         return seen
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import trio
 
-from s3proxy.backends.errors import BackendError, NotFound
+from s3proxy.backends.errors import BackendError, NoSuchContainer, NotFound
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord
 from s3proxy.catalog.settling import Owing
@@ -31,7 +31,7 @@ from s3proxy.ops.owing import owed_for
 from s3proxy.ops.placing import decision_of
 from s3proxy.ops.scrub_names import Expected, ExpectedNames
 from s3proxy.ops.settle_debt import replicas_of
-from s3proxy.ops.soundness import differs, md5_of
+from s3proxy.ops.soundness import differs, md5_of, stat_of
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Store
@@ -223,12 +223,10 @@ class _Container:
         if not counted:
             self._report.count("checked")
             await self._compare_with_rules(wanted)
-        try:
-            stat = await self._store.head(wanted.place.name)
-        except NotFound:
+        stat = await stat_of(self._store, wanted.place.name)
+        if stat is None:
             await self._wrong(wanted, "missing")
-            return
-        if stat.size != wanted.place.size:
+        elif stat.size != wanted.place.size:
             await self._wrong(wanted, "wrong_size")
         elif self._options.deep or differs(wanted.md5, stat.etag):
             await self._check_bytes(wanted)
@@ -258,6 +256,8 @@ class _Container:
         self._report.count("read")
         try:
             digest = await md5_of(self._store, wanted.place)
+        except NoSuchContainer:
+            raise
         except NotFound:
             await self._wrong(wanted, "missing")
             return
@@ -295,8 +295,8 @@ class _Container:
                 continue
             store = backend.blobs(place.container)
             try:
-                stat = await store.head(place.name)
-                if stat.size != place.size:
+                stat = await stat_of(store, place.name)
+                if stat is None or stat.size != place.size:
                     continue
                 if not wanted.md5 or await md5_of(store, place) == wanted.md5:
                     return place

@@ -13,12 +13,38 @@ from s3proxy.backends.errors import BackendError, NoSuchContainer, NotFound
 from s3proxy.http.errors import TransportError
 
 if TYPE_CHECKING:
-    from s3proxy.backends.store import Store
+    from s3proxy.backends.store import Stat, Store
     from s3proxy.catalog.records import BlobRef, ObjectRecord, PartRecord
     from s3proxy.ops.call import Services
 
 READ_BYTES: Final = 1 << 20
 _MD5_DIGITS: Final = 32
+
+
+async def stat_of(store: Store, name: str) -> Stat | None:
+    """What a store says of a blob; None: it does not have it.
+
+    The answer to a HEAD has no body: its 404 may be about the blob or about the whole container. So
+    what is not found is asked for once more, by a GET.
+
+    Raises:
+        BackendError, TransportError, OSError: it cannot be asked. NoSuchContainer among them: that
+            says nothing of one blob.
+    """
+    try:
+        return await store.head(name)
+    except NoSuchContainer:
+        raise
+    except NotFound:
+        pass
+    try:
+        reading = await store.open(name)
+    except NoSuchContainer:
+        raise
+    except NotFound:
+        return None
+    await reading.body.aclose()
+    return reading.stat
 
 
 async def is_sound(services: Services, place: BlobRef, known: str) -> bool:
@@ -35,8 +61,8 @@ async def is_sound(services: Services, place: BlobRef, known: str) -> bool:
     store = services.backend(place.backend).blobs(place.container)
     attempt = services.health.attempt
     try:
-        stat = await attempt(place.backend, partial(store.head, place.name))
-        if stat.size != place.size:
+        stat = await attempt(place.backend, partial(stat_of, store, place.name))
+        if stat is None or stat.size != place.size:
             return False
         if not differs(known, stat.etag):
             return True

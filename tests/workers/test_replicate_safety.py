@@ -129,7 +129,7 @@ async def test_replicator_place_that_is_not_found_while_the_only_other_is_down_s
         replicas.go_down("c")
 
         async def lose(op: str, key: str) -> None:
-            if op == "head":
+            if op in ("head", "open"):
                 raise NotFound(op, key, "", "a")
 
         replicas.memories["a"].hook = lose
