@@ -12,6 +12,7 @@ from s3proxy.backends.errors import BackendError
 from s3proxy.bootstrap import CATALOG_NAME, data_directory, open_catalog, open_catalog_file
 from s3proxy.catalog.catalog import Catalog
 from s3proxy.catalog.errors import UnknownBackend
+from s3proxy.cli.amounts import counted
 from s3proxy.cli.console import (
     Failure,
     config_option,
@@ -33,6 +34,10 @@ PROGRESS_S = 2.0
 Report = ReindexReport | ScrubReport
 # A copy of the catalog that a dry run works on.
 DRY_NAME = f"{CATALOG_NAME}.dry-run"
+_UNVERIFIABLE = (
+    "unverifiable: nobody knows the MD5 of these (encrypted, or an upload that the provider kept by"
+    " itself): their sizes alone were compared, and their copies with each other"
+)
 
 
 @click.command("reindex")
@@ -171,10 +176,13 @@ def _tell(report: Report, as_json: bool, what: str) -> None:
     else:
         counts = report.counts or {"checked": 0}
         click.echo("\n".join(f"{name}: {count}" for name, count in counts.items()))
+        if "unverifiable" in counts:
+            click.echo(_UNVERIFIABLE, err=True)
         for problem in report.problems:
             click.echo(f"{what}: {problem}", err=True)
     if report.problems_count:
-        raise Failure(f"{report.problems_count} things: {what}")
+        things = counted(report.problems_count, "thing")
+        raise Failure(f"{things}: {what}")
 
 
 async def _tell_progress(report: Report, quiet: bool) -> None:

@@ -31,7 +31,7 @@ from s3proxy.ops.owing import owed_for
 from s3proxy.ops.placing import decision_of
 from s3proxy.ops.scrub_names import Expected, ExpectedNames
 from s3proxy.ops.settle_debt import replicas_of
-from s3proxy.ops.soundness import differs, md5_of, stat_of
+from s3proxy.ops.soundness import differs, md5_of, stat_of, told_md5
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Store
@@ -57,7 +57,8 @@ class ScrubReport(msgspec.Struct):
 
     Attributes:
         counts: by outcome: checked; missing, wrong_size, wrong_hash (places), healed (of these, now
-            owed), lost (the blob's only place); read (deep), unverifiable (no hash is known);
+            owed), lost (the blob's only place); read (deep), unverifiable (no hash is known),
+            different (of these, places with other bytes than the ETag of another place says);
             owed (blobs with other copies than the rules want, found by the way); unknown (blobs
             nobody knows), removed (of these, now garbage), young (may be of a write
             under way), locked; manifests; foreign (no names of ours); unreachable (containers).
@@ -252,6 +253,7 @@ class _Container:
     async def _check_bytes(self, wanted: Expected) -> None:
         if not wanted.md5:
             self._report.count("unverifiable")
+            await self._compare_places(wanted)
             return
         self._report.count("read")
         try:
@@ -263,6 +265,25 @@ class _Container:
             return
         if digest != wanted.md5:
             await self._wrong(wanted, "wrong_hash")
+
+    async def _compare_places(self, wanted: Expected) -> None:
+        """Compare bytes whose MD5 nobody knows with the ETags of the blob's other places."""
+        places = self._catalog.places_of(wanted.blob)
+        others = [place for place in places if place.id != wanted.place.id]
+        told = {place.backend: await told_md5(self._services, [place]) for place in others}
+        if not any(told.values()):
+            return
+        try:
+            digest = await md5_of(self._store, wanted.place)
+        except NotFound:
+            await self._wrong(wanted, "missing")
+            return
+        unlike = [backend for backend, md5 in told.items() if md5 and md5 != digest]
+        if unlike:
+            self._report.count("different")
+            where = f"{'/'.join(self._home)}: {wanted.place.name}"
+            said = f"not what is at {', '.join(unlike)}; nobody knows which is right"
+            self._report.problem(f"{where}: {said}: {wanted.key} {wanted.version}")
 
     async def _wrong(self, wanted: Expected, what: str) -> None:
         """A place that has not got the bytes: given up where another has them."""

@@ -92,6 +92,26 @@ def test_scrub_removes_what_nobody_knows_only_when_told_to(
     assert run("scrub", "--dry-run", "--remove-unknown").exit_code == 2
 
 
+def test_scrub_that_could_not_verify_says_what_that_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created()
+    monkeypatch.setattr(rebuild, "Scrub", UnsureScrub)
+    result = run("scrub", "--deep")
+    assert result.stdout == "unverifiable: 3\n"
+    assert "their sizes alone were compared" in result.stderr
+    assert "1 thing: wrong" in result.stderr
+
+
+class UnsureScrub(WatchedScrub):
+    """Finds blobs whose MD5 nobody knows, and one thing that is wrong."""
+
+    async def run(self) -> ScrubReport:
+        self.report.counts["unverifiable"] = 3
+        self.report.problem("moto: k: missing")
+        return self.report
+
+
 def test_backend_drain_says_what_is_left_until_it_is_cancelled() -> None:
     created()
     shown = json.loads(run("backend", "drain", "disk", "--json").stdout)

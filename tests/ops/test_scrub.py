@@ -16,12 +16,14 @@ from s3proxy.http.body import BytesBody
 from s3proxy.ops import key_blobs, scrub_names
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.key_blobs import KnownIds
+from s3proxy.ops.placing import set_rules
 from s3proxy.ops.replicate import copy_to
 from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
 from s3proxy.ops.scrub_names import ExpectedNames
 from s3proxy.s3.placement import Rules
 from tests.catalog.catalogs import garbage_blobs
 from tests.ops.lab import Lab
+from tests.ops.uploads import put_parts
 
 RULES = Rules(replicas=2)
 DAY_NS = 86_400 * 10**9
@@ -109,6 +111,40 @@ async def test_scrub_damaged_copy_is_found_by_its_etag_and_replaced(s3_lab: Lab)
     report = await scrubbed(s3_lab)
     assert report.counts["wrong_hash"] == report.counts["healed"] == 1
     assert blob.id in garbage_blobs(s3_lab.catalog)
+
+
+async def test_scrub_damaged_part_is_found_by_the_md5_that_it_came_with(s3_lab: Lab) -> None:
+    await with_rules(s3_lab)
+    await put_parts(s3_lab, "/far/key", b"x" * 5000, b"y" * 5000)
+    _, second = record_of(s3_lab).blobs
+    (place,) = [one for one in s3_lab.catalog.places_of(second) if one.backend == "moto"]
+    report = await scrubbed(s3_lab, deep=True)
+    assert report.problems == []
+    assert "unverifiable" not in report.counts
+    await put_raw(s3_lab, place.name, b"\0" * 5000)
+    report = await scrubbed(s3_lab)
+    assert report.counts["wrong_hash"] == report.counts["healed"] == 1
+    assert place.id in garbage_blobs(s3_lab.catalog)
+    assert (await s3_lab.get("/far/key")).body == b"x" * 5000 + b"y" * 5000
+
+
+async def test_scrub_deep_copies_that_differ_are_told_where_no_md5_is_known(s3_lab: Lab) -> None:
+    await with_rules(s3_lab)
+    await s3_lab.put("/far/key", b"x" * 5000, x_amz_server_side_encryption="AES256")
+    (blob,) = record_of(s3_lab).blobs
+    report = await scrubbed(s3_lab, backends=[], deep=True)
+    assert (report.counts["unverifiable"], report.problems) == (2, [])
+    (place,) = [one for one in s3_lab.catalog.places_of(blob) if one.backend == "moto"]
+    await put_raw(s3_lab, place.name, b"\0" * place.size)
+    report = await scrubbed(s3_lab, backends=[], deep=True)
+    assert (report.counts["different"], report.problems_count) == (1, 1)
+    assert "not what is at moto; nobody knows which is right" in report.problems[0]
+    assert len(s3_lab.catalog.places_of(blob)) == 2
+
+
+async def with_rules(lab: Lab) -> None:
+    """Two copies of what is written from now on, both before a write is answered."""
+    await set_rules(lab.services, far(lab), Rules(replicas=2, write_quorum=2))
 
 
 async def test_scrub_damaged_copy_stays_while_no_other_is_sound(s3_lab: Lab) -> None:
