@@ -19,7 +19,7 @@ from s3proxy.ops.placing import (
 )
 from s3proxy.placement import choose_backend
 from s3proxy.s3.errors import S3Error
-from s3proxy.s3.placement import Rules
+from s3proxy.s3.placement import NAMES_MAX, Rules
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BucketRecord
@@ -33,8 +33,8 @@ def placed(services: Services, record: BucketRecord, location: str) -> BucketRec
     none is in force: the bucket is there, and stays.
 
     Raises:
-        S3Error: InvalidLocationConstraint for a place that nobody knows; InvalidRequest, naming the
-            rule, for one that too few backends are left for.
+        S3Error: InvalidLocationConstraint for a place that nobody knows, or too many of them;
+            InvalidRequest, naming the rule, for one that too few backends are left for.
     """
     settings = services.settings
     location = "" if location == settings.region else location
@@ -93,7 +93,10 @@ def _chosen(services: Services, location: str) -> str:
 
 
 def _regions(services: Services, location: str) -> tuple[str, ...]:
-    regions = tuple(name.strip() for name in location.split(","))
-    if unknown_places(services, regions):
+    """The places that a LocationConstraint names; in ASCII, as no client signs for others."""
+    named = location.split(",")
+    regions = tuple(dict.fromkeys(name.strip(" ") for name in named))
+    bad = len(named) > NAMES_MAX or not location.isascii()
+    if bad or unknown_places(services, regions):
         raise S3Error("InvalidLocationConstraint", LocationConstraint=location)
     return regions

@@ -11,6 +11,7 @@ import msgspec
 
 REPLICAS_TAG: Final = "replica-count"  # of an object: how many copies, whatever its bucket says
 REPLICAS_MAX: Final = 64
+NAMES_MAX: Final = 64  # of one rule
 
 
 class Rules(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):

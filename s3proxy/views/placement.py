@@ -7,9 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from s3proxy.s3.placement import REPLICAS_MAX, Rules
+from s3proxy.s3.placement import NAMES_MAX, REPLICAS_MAX, Rules
 
-Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=63)]], Meta(max_length=64)]
+Names = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=63)]], Meta(max_length=NAMES_MAX)
+]
 Copies = Annotated[int, Meta(ge=0, le=REPLICAS_MAX)]
 
 
@@ -28,8 +30,10 @@ class Placement(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def placement_of(rules: Rules | None) -> Placement:
-    """Rules as they are told."""
-    return msgspec.convert(msgspec.structs.asdict(rules or Rules()), Placement)
+    """Rules as they are told: what is kept, however much, is not refused."""
+    said = msgspec.structs.asdict(rules or Rules())
+    lists = {name: list(value) for name, value in said.items() if isinstance(value, tuple)}
+    return Placement(**{**said, **lists})
 
 
 def rules_from(placement: Placement) -> Rules | None:

@@ -48,10 +48,18 @@ async def test_create_bucket_in_regions_lies_in_the_first(
     assert plan.targets[0] == home
 
 
-@pytest.mark.parametrize("location", ["fi,mars", "fi,", ",", "mars", "us-east-1,fi"])
+@pytest.mark.parametrize(
+    "location",
+    ["fi,mars", "fi,", ",", "mars", "us-east-1,fi", ",".join(["fi"] * 65), "\ufb01"],
+)
 async def test_create_bucket_in_an_unknown_place_is_refused(lab: Lab, location: str) -> None:
     with raises_s3("InvalidLocationConstraint"):
         await made(lab, location)
+
+
+async def test_create_bucket_in_a_region_that_is_named_often_has_it_once(lab: Lab) -> None:
+    record = await made(lab, "fi,de,fi")
+    assert record.placement == Rules(regions=("fi", "de"))
 
 
 async def test_create_bucket_at_a_backend_is_no_rule_unless_there_are_some(lab: Lab) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from s3proxy.placement import Facts
+from s3proxy.s3.placement import Rules
 from tests.control.api.desk import Desk
 
 BUCKET = "/tenants/main/buckets/www/placement"
@@ -39,6 +42,16 @@ async def test_explain_of_an_object_shows_where_it_is(desk: Desk) -> None:
     ]
     assert await desk.refusal("GET", f"{BUCKET}?key=nothing") == "404 NoSuchKey"
     assert await desk.refusal("GET", f"{BUCKET}?key=") == "400 BadRequest"
+
+
+async def test_bucket_whose_rules_have_more_names_than_may_be_set_is_shown(desk: Desk) -> None:
+    many = Rules(regions=("disk",) * 100)
+    await desk.catalog.update_bucket(
+        desk.lab.bucket(), lambda now: msgspec.structs.replace(now, placement=many)
+    )
+    shown = (await desk.ask("GET", "/tenants/main/buckets/www")).json()
+    assert shown["placement"]["regions"] == ["disk"] * 100
+    assert (await desk.ask("GET", BUCKET)).status_code == 200
 
 
 async def test_tenant_placement_is_set_shown_and_cleared(desk: Desk) -> None:
