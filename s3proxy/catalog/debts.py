@@ -10,7 +10,7 @@ A blob with a debt has a row in `copies`, too, so that one look says whether a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -212,14 +212,41 @@ class DebtTable:
 
         await self._engine.commit(change)
 
-    async def release_debts(self) -> int:
-        """Make due at once what another run of a gateway has leased; returns how many."""
+    async def release_debts(self, backends: Iterable[str]) -> int:
+        """Make due at once what another run of a gateway has leased; returns how many.
+
+        So is what waits for backends that are not configured any more.
+
+        Args:
+            backends: those that are.
+        """
+        names = ("", *backends)
+        queues = {_DEAD_QUEUE, *(name.encode() for name in (*names, *map(turn_at, names)))}
         released, after = 0, b""
+        while brought := await self._engine.commit(partial(self._bring_back, queues=queues)):
+            released += brought
         while True:
             found, count, after = await self._engine.commit(self._release(after))
             released += count
             if found < BATCH_ROWS:
                 return released
+
+    def _bring_back(self, txn: Transaction, *, queues: Container[bytes]) -> int:
+        """Make due what is in the first queue that is none of these; returns how many rows."""
+        start: bytes | None = b""
+        while found := next(txn.scan(DEBT_ORDER, start or b""), None):
+            queue = found[0][: found[0].index(_SEPARATOR) + 1]
+            start = keys.successor(queue)
+            if queue[:-1] in queues:
+                continue
+            rows = [key for key, _ in islice(txn.scan(DEBT_ORDER, queue, start), BATCH_ROWS)]
+            for row in rows:
+                debt = find(txn, _blob_id(row))
+                if debt is not None:
+                    due = {"due_ns": self._now_ns(), "waits_for": "", "or_for": ()}
+                    store(txn, msgspec.structs.replace(debt, **due))
+            return len(rows)
+        return 0
 
     def _release(self, after: bytes) -> Callable[[Transaction], tuple[int, int, bytes]]:
         now_ns = self._now_ns()

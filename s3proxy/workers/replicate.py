@@ -99,7 +99,7 @@ class Replicator:
             KvError: what is leased meanwhile is done once more when its lease ends.
         """
         if not self._released:
-            await self._catalog.release_debts()
+            await self._catalog.release_debts(self._services.backends)
             self._released = True
         async with trio.open_nursery() as nursery:
             for _ in range(IN_HAND * self._workers):

@@ -24,6 +24,7 @@ from tests.catalog.catalogs import (
     part_record,
     upload_record,
 )
+from tests.catalog.owing import give_up, owe
 
 LEASE_NS = 60 * 10**9
 
@@ -167,11 +168,31 @@ async def test_release_debts_takes_back_leases_of_another_run(tmp_path: Path) ->
     async with opened(tmp_path, clock) as (catalog, bucket):
         await put_owed(catalog, bucket, "k", 1, ("de",))
         await catalog.claim_debts(clock.ns, 2, LEASE_NS)
-        assert await catalog.release_debts() == 0
+        assert await catalog.release_debts(["de"]) == 0
         sealer = AesGcmSealer(MASTER_KEY)
         later = Catalog(catalog.engine, sealer, gateway="later", now_ns=clock)
-        assert await later.release_debts() == 1
+        assert await later.release_debts(["de"]) == 1
         assert len(await later.claim_debts(clock.ns, 2, LEASE_NS)) == 1
+
+
+async def test_release_debts_looks_again_at_what_waits_for_unknown_backends(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path, clock) as (catalog, bucket):
+        waits = [("de",), ("~de",), ("fi",), ("~fi",), ("fi", "de"), ("de", "us"), ("~",), ("",)]
+        for number, names in enumerate(waits):
+            (place,) = await put_owed(catalog, bucket, f"k{number}", 1, ("fi",))
+            debt = catalog.get_debt(place.id)
+            assert debt is not None
+            rest = msgspec.structs.replace(debt, waits_for=names[0], or_for=names[1:])
+            await catalog.settle_debt(Settlement(debt, (place,), rest=rest))
+        dead = await owe(catalog, bucket, "dead", "fi")
+        await give_up(catalog, dead)
+        assert await catalog.release_debts(["de"]) == 4
+        assert await catalog.release_debts(["de"]) == 0
+        due = [debt.key for debt in catalog.due_debts(clock.ns, 20)]
+        assert sorted(due) == ["k2", "k3", "k4", "k5", "k7"]
+        assert len(catalog.list_debts(dead=True)) == 1
+        assert rows(catalog, DEBT_ORDER) == 9
 
 
 def intent_of(catalog: Catalog, bucket: BucketRecord, copy: BlobRef) -> None:

@@ -151,7 +151,7 @@ class Replicas:
     async def recover(self) -> None:
         """What a gateway does at its start."""
         await recover(self.catalog, self.services.backends)
-        await self.catalog.release_debts()
+        await self.catalog.release_debts(self.services.backends)
 
     def go_down(self, name: str) -> None:
         """A backend stops answering, and its breaker knows."""
