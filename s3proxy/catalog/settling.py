@@ -7,8 +7,8 @@ from itertools import groupby
 
 import msgspec
 
-from s3proxy.catalog import copies, debts, manifests, uploads, versions
-from s3proxy.catalog.blob_records import CopiesRecord
+from s3proxy.catalog import copies, debts, manifests, marks, uploads, versions
+from s3proxy.catalog.blob_records import CopiesRecord, Transfer
 from s3proxy.catalog.buckets import current, require
 from s3proxy.catalog.garbage import discard, queue
 from s3proxy.catalog.records import (
@@ -18,6 +18,7 @@ from s3proxy.catalog.records import (
     Owed,
 )
 from s3proxy.catalog.tables import INTENTS
+from s3proxy.catalog.walks import forget_drains
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 
@@ -47,6 +48,7 @@ class Settlement(msgspec.Struct, frozen=True):
             one at least was found sound.
         rest: what is still owed; None: nothing.
         bucket: needed for a blob in the catalog: its record comes to point at a copy.
+        allowed: where what was copied of a large blob stays, if the debt does; None: everywhere.
     """
 
     debt: DebtRecord
@@ -55,6 +57,7 @@ class Settlement(msgspec.Struct, frozen=True):
     removed: tuple[BlobRef, ...] = ()
     rest: DebtRecord | None = None
     bucket: BucketRecord | None = None
+    allowed: tuple[str, ...] | None = None
 
 
 class SettlingTable:
@@ -172,6 +175,7 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int, now_ns: int) 
         for copy in added:
             queue(txn, copy, due_ns)
         return False
+    _restart_drains(txn, debt, added)
     record = copies.read(txn, blob)
     places = (*record.places, *added)
     rest = settlement.rest
@@ -195,17 +199,41 @@ def _settle(txn: Transaction, settlement: Settlement, due_ns: int, now_ns: int) 
             for place in removed:
                 queue(txn, place, due_ns)
     transfers = record.transfers
-    if same and rest is None:
-        debts.remove(txn, blob.id)
-        for copy, upload_id in copies.take_transfers(txn, record):
-            queue(txn, copy, due_ns, upload_id)
-        transfers = ()
-    elif same and rest is not None:
-        debts.store(txn, rest)
+    if same:
+        transfers = _give_up_transfers(txn, record, settlement, due_ns)
+        if rest is None:
+            debts.remove(txn, blob.id)
+        else:
+            debts.store(txn, rest)
     copies.store(txn, blob, CopiesRecord(places=places, transfers=transfers))
     if places != record.places:
         _note_manifest(txn, settlement.debt)
     return True
+
+
+def _give_up_transfers(
+    txn: Transaction, settled: CopiesRecord, settlement: Settlement, due_ns: int
+) -> tuple[Transfer, ...]:
+    """Have copies under way go once nothing is owed, and before from where none may be.
+
+    Returns:
+        Those that go on.
+    """
+    allowed = settlement.allowed if settlement.rest is not None else ()
+    kept = tuple(one for one in settled.transfers if allowed is None or one.copy.backend in allowed)
+    gone = tuple(one for one in settled.transfers if one not in kept)
+    given_up = msgspec.structs.replace(settled, transfers=gone)
+    for copy, upload_id in copies.take_transfers(txn, given_up):
+        queue(txn, copy, due_ns, upload_id)
+    return kept
+
+
+def _restart_drains(txn: Transaction, debt: DebtRecord, added: Sequence[BlobRef]) -> None:
+    """Where a copy comes to a backend that is drained, its bucket may be about to leave it."""
+    if any(marks.draining_since(txn, place.backend) is not None for place in added):
+        bucket = current(txn, debt.tenant, debt.bucket)
+        if bucket is not None and bucket.id == debt.bucket_id:
+            forget_drains(txn, bucket)
 
 
 def _is_as_seen(view: Snapshot, settlement: Settlement, record: CopiesRecord) -> bool:

@@ -149,6 +149,7 @@ class Outcome(msgspec.Struct, frozen=True):
         waits_for: the backends of which one has to be up.
         short: rules leave too few backends.
         missing: backends that should have it, and have not.
+        allowed: backends that may hold it; None: nobody looked.
     """
 
     places: tuple[BlobRef, ...]
@@ -159,10 +160,13 @@ class Outcome(msgspec.Struct, frozen=True):
     short: bool = False
     bucket: BucketRecord | None = None
     missing: tuple[str, ...] = ()
+    allowed: tuple[str, ...] | None = None
 
     def settled(self, debt: DebtRecord, rest: DebtRecord | None) -> Settlement:
         """What the catalog is to keep of it."""
-        return Settlement(debt, self.places, self.added, self.removed, rest, self.bucket)
+        return Settlement(
+            debt, self.places, self.added, self.removed, rest, self.bucket, self.allowed
+        )
 
 
 class Settling:
@@ -305,14 +309,18 @@ class Settling:
             short=not self._error and not waits_for and len(steps.keep) < subject.decision.wanted,
             bucket=subject.bucket,
             missing=(*steps.add, *steps.away),
+            allowed=self._allowed(subject.decision),
         )
+
+    def _allowed(self, decision: Decision) -> tuple[str, ...]:
+        drained = self._services.draining
+        return tuple(name for name in decision.order if name not in drained)
 
     def _steps(self, decision: Decision, places: Sequence[BlobRef]) -> Steps:
         services = self._services
-        drained = services.draining
         return steps_of(
             ["" if place in self._damaged else place.backend for place in (*places, *self.added)],
-            [name for name in decision.order if name not in drained],
+            self._allowed(decision),
             decision.wanted,
             writable=lambda name: name not in decision.read_only,
             is_up=lambda name: name not in self._failed and services.health.is_up(name),

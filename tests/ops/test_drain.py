@@ -21,10 +21,13 @@ from s3proxy.ops import drain
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.drain import cancel_drain, drain_bucket, left_on, start_drain
 from s3proxy.ops.errors import as_s3_error
+from s3proxy.ops.lanes import Lanes
 from s3proxy.ops.managed import ManagedNamespace
 from s3proxy.ops.namespace import ObjectWrite
 from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placing import decision_of, plan_of
+from s3proxy.ops.settle_debt import Settling
+from s3proxy.s3.placement import Rules
 from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.owing import give_up
 from tests.ops.memory_backend import MemoryBackend
@@ -260,6 +263,66 @@ async def test_drain_of_what_was_given_up_ends(tmp_path: Path) -> None:
         await drained(replicas, "a")
         assert (await left_on(replicas.services, "a")).moved
         assert replicas.on("k") == "bc"
+
+
+async def test_drain_begins_anew_where_a_copy_comes_before_the_bucket_leaves(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "b", ["a"])
+        (debt,) = replicas.catalog.list_debts()
+        settling = Settling(replicas.services, Lanes(1, {}), debt)
+        outcome = await settling.run()
+        assert [copy.backend for copy in outcome.added] == ["a"]
+        await start_drain(replicas.services, "a")
+        assert not await drain_bucket(replicas.services, replicas.bucket, "a")  # it has an intent
+        since_ns = replicas.catalog.draining_since("a")
+        assert since_ns is not None
+        await replicas.catalog.settle_debt(outcome.settled(debt, None))
+        assert replicas.on("k") == "ab"
+        # Who has counted before now finds nothing there.
+        home = ("b", "s3gw-b")
+        left = await replicas.catalog.leave_backend(replicas.bucket, "a", home, since_ns)
+        assert left is None
+        await drained(replicas, "a")
+        assert replicas.on("k") == "bc"
+        assert (await left_on(replicas.services, "a")).moved
+
+
+async def test_drain_ends_a_copy_on_its_way_there_while_another_backend_is_down(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.set_rules(Rules(regions=("b", "a", "c"), replicas=2))
+        await replicas.put("k", b"data", "b", ["a"])
+        blob, copy = replicas.blob("k"), replicas.place("k", b"", "a")
+        assert await replicas.catalog.begin_transfer(blob, Transfer(copy, "native", 5))
+        await replicas.catalog.keep_copied_part(blob, copy, 1, "etag")
+        replicas.go_down("c")
+        await start_drain(replicas.services, "a")
+        await drained(replicas, "a")
+        debt = replicas.catalog.get_debt(blob.id)
+        assert debt is not None
+        assert debt.waits_for == "c"
+        assert replicas.catalog.get_copies(blob).transfers == ()
+        assert replicas.catalog.copied_parts(copy) == {}
+        (garbage,) = replicas.catalog.due_garbage(2**62, 100)
+        assert (garbage.blob.id, garbage.backend_upload_id) == (copy.id, "native")
+        assert (await left_on(replicas.services, "a")).moved
+
+
+async def test_replicator_keeps_what_was_copied_to_a_backend_that_is_allowed(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "a", ["b"])
+        blob, copy = replicas.blob("k"), replicas.place("k", b"", "b")
+        assert await replicas.catalog.begin_transfer(blob, Transfer(copy, "native", 5))
+        for name in "bc":
+            replicas.go_down(name)
+        await replicas.settle()
+        (transfer,) = replicas.catalog.get_copies(blob).transfers
+        assert transfer.copy == copy
 
 
 async def test_drain_ends_a_copy_on_its_way_there(tmp_path: Path) -> None:
