@@ -117,6 +117,9 @@ def _line(left: Left) -> str:
 def _not_moved(left: Left) -> list[str]:
     """What is to be seen to before the backend goes out of the configuration."""
     said = []
+    below = [name for name in left.below if name not in left.stuck]
+    if below:
+        said.append(f"fewer copies than their rules want, without it: {', '.join(below)}")
     if left.attached:
         said.append(f"attached, and not moved: {', '.join(left.attached)}")
     if left.backups:

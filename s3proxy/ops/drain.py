@@ -48,6 +48,7 @@ class Left(msgspec.Struct):
         classes: of storage, whose backend it is by the configuration.
         backups: those of the catalog are there, and are not moved.
         stuck: managed buckets whose rules allow no other backend.
+        below: managed buckets that have fewer copies than their rules want, once it is empty.
     """
 
     backend: str
@@ -61,6 +62,7 @@ class Left(msgspec.Struct):
     writes: int = 0
     attached: list[str] = msgspec.field(default_factory=list)
     stuck: list[str] = msgspec.field(default_factory=list)
+    below: list[str] = msgspec.field(default_factory=list)
     classes: list[str] = msgspec.field(default_factory=list)
     backups: bool = False
 
@@ -113,6 +115,8 @@ async def left_on(services: Services, backend: str) -> Left:
             if bucket.backend == backend:
                 left.attached.append(bucket.name)
             continue
+        if len(left.below) < STUCK_MAX and _falls_below(services, bucket, backend):
+            left.below.append(bucket.name)
         if not _is_on(bucket, backend):
             continue
         left.buckets += 1
@@ -226,6 +230,19 @@ def _add(services: Services, blob: BlobRef, left: Left) -> bool:
     left.bytes += sum(place.size for place in found)
     debt = services.catalog.get_debt(blob.id) if found else None
     return bool(found) and (debt is None or debt.dead)
+
+
+def _falls_below(services: Services, bucket: BucketRecord, backend: str) -> bool:
+    """Whether a bucket has fewer copies than its rules want without a backend that may have one.
+
+    A backend that takes no new data counts where the bucket is already, unless it is being emptied.
+    """
+    decision = decision_of(services, bucket)
+    if backend not in decision.order:
+        return False
+    kept = {name for name, _ in containers_of(bucket)} - services.draining
+    able = {name for name in decision.order if name in kept or name not in decision.read_only}
+    return len(able - {backend}) < decision.wanted
 
 
 def _is_on(bucket: BucketRecord, backend: str) -> bool:

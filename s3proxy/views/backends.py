@@ -17,6 +17,7 @@ class Drained(msgspec.Struct, frozen=True):
         containers: that no bucket has any more, and that are still to be removed.
         writes: under way to it.
         stuck: buckets whose rules allow no other backend.
+        below: buckets that have fewer copies than their rules want, once it is empty.
         classes: of storage, whose backend it is by the configuration.
         backups: those of the catalog are there, and are not moved.
         moved: nothing is there that anybody needs.
@@ -34,6 +35,7 @@ class Drained(msgspec.Struct, frozen=True):
     writes: int
     attached: list[str]
     stuck: list[str]
+    below: list[str]
     classes: list[str]
     backups: bool
     moved: bool

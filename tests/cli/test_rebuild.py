@@ -17,6 +17,7 @@ from s3proxy.cli import rebuild
 from s3proxy.config import DataConfig
 from s3proxy.ops.reindex_walk import ReindexReport
 from s3proxy.ops.scrub import ScrubOptions, ScrubReport
+from s3proxy.s3.placement import Rules
 from tests.catalog.catalogs import bucket_record
 from tests.cli.commands import created, refusal, run
 
@@ -150,9 +151,11 @@ async def leave_garbage() -> None:
         await catalog.add_garbage([BlobRef("0" * 32, "disk", "s3gw-a", "k~0", 4)])
 
 
-async def make_bucket(owner: str) -> None:
+async def make_bucket(owner: str, replicas: int = 0) -> None:
+    rules = Rules(replicas=replicas) if replicas else None
+    record = msgspec.structs.replace(bucket_record(), owner=owner, placement=rules)
     async with open_catalog(DataConfig()) as (catalog, _):
-        await catalog.create_bucket(msgspec.structs.replace(bucket_record(), owner=owner))
+        await catalog.create_bucket(record)
 
 
 def test_backend_drain_names_what_is_not_moved() -> None:
@@ -163,15 +166,17 @@ def test_backend_drain_names_what_is_not_moved() -> None:
             for name in ("near", "far")
         )
     )
-    created()
+    trio.run(make_bucket, created()["user_id"], 2)
     drain = ("backend", "drain", "--config", "s3proxy.toml")
     said = run(*drain, "far", "--wait").output
     assert said == (
-        "far is empty; but backups of the catalog ([backup] backend) are there, and are not moved;"
+        "far is empty; but fewer copies than their rules want, without it: bucket;"
+        " backups of the catalog ([backup] backend) are there, and are not moved;"
         " [[storage_class]] GLACIER has it as backend\n"
     )
     shown = json.loads(run(*drain, "far", "--json").stdout)
     assert (shown["done"], shown["backups"], shown["classes"]) == (True, True, ["GLACIER"])
+    assert shown["below"] == ["bucket"]
     shown = json.loads(run(*drain, "near", "--json").stdout)
     assert (shown["backups"], shown["classes"]) == (False, [])
 

@@ -171,6 +171,25 @@ async def test_drain_that_rules_do_not_allow_names_the_bucket(tmp_path: Path) ->
         assert replicas.on("k") == "a"
 
 
+async def test_drain_that_leaves_too_few_copies_names_the_bucket_even_when_done(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path, names="ab") as replicas:
+        assert (await left_on(replicas.services, "b")).below == ["bucket"]  # as it would be
+        await start_drain(replicas.services, "a")
+        await drain_bucket(replicas.services, replicas.bucket, "a")
+        left = await left_on(replicas.services, "a")
+        assert (left.buckets, left.stuck, left.below) == (0, [], ["bucket"])
+
+
+async def test_drain_of_the_second_of_three_backends_names_the_bucket(tmp_path: Path) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await start_drain(replicas.services, "c")
+        assert (await left_on(replicas.services, "c")).below == []
+        await start_drain(replicas.services, "b")
+        assert (await left_on(replicas.services, "b")).below == ["bucket"]
+
+
 async def test_drain_of_no_backend_is_refused(tmp_path: Path) -> None:
     async with open_replicas(tmp_path) as replicas:
         with pytest.raises(UnknownBackend, match="there is no backend z"):
