@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import trio
 
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.containers import make_container
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from s3proxy.ops.call import Services
 
 STANDARD: Final = "STANDARD"
+NAMED_MAX: Final = 10  # buckets, in a refusal
 _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -235,18 +237,39 @@ async def set_tenant_rules(services: Services, tenant: str, rules: Rules | None)
     """Give a tenant rules for its buckets in place of those before; None: none.
 
     Raises:
-        S3Error: InvalidRequest where they cannot be kept.
+        S3Error: InvalidRequest where they cannot be kept, or buckets whose own rules are over them
+            would take no writes any more; the message names these.
         UnknownTenant: there is none.
     """
     in_force = _over(rules, services.default_rules)
     if in_force is not None:
         check_rules(services, in_force)
+    await _check_buckets(services, tenant, in_force)
 
     def change(now: TenantRecord) -> TenantRecord:
         revision = now.placement_revision + 1
         return msgspec.structs.replace(now, placement=rules, placement_revision=revision)
 
     return await services.catalog.update_tenant(tenant, change)
+
+
+async def _check_buckets(services: Services, tenant: str, base: Rules | None) -> None:
+    """Refuse rules under those of buckets that can be kept now, and could not be kept then."""
+    broken: list[str] = []
+    for bucket in services.catalog.scan_buckets():
+        if bucket.tenant != tenant or bucket.kind != "managed" or bucket.placement is None:
+            continue
+        now, then = rules_of(services, bucket), _over(bucket.placement, base)
+        if now is not None and then is not None:
+            facts = tuple(services.facts.values())
+            if unsatisfied(decide(then, facts)) and not unsatisfied(decide(now, facts)):
+                broken.append(bucket.name)
+        if len(broken) == NAMED_MAX:
+            break
+        await trio.lowlevel.checkpoint()
+    if broken:
+        message = f"With the buckets' own rules they cannot be kept: {', '.join(broken)}."
+        raise S3Error("InvalidRequest", message)
 
 
 async def container_on(services: Services, bucket: BucketRecord, backend: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.call import Settings
 from s3proxy.ops.containers import adopt_containers, containers_of
-from s3proxy.ops.placing import container_on, plan_of, rules_of, set_rules
+from s3proxy.ops.placing import container_on, plan_of, rules_of, set_rules, set_tenant_rules
 from s3proxy.ops.storage_classes import class_writer
 from s3proxy.placement import container_name
 from s3proxy.s3.auth import Identity
@@ -209,6 +209,27 @@ async def test_rules_of_a_tenant_are_between_those_of_bucket_and_server(lab: Lab
     assert rules_of(lab.services, bucket(lab, "www")) == Rules(
         regions=("fi", "de"), replicas=2, write_quorum=2
     )
+
+
+async def test_rules_of_a_tenant_that_its_buckets_could_not_keep_are_refused(lab: Lab) -> None:
+    two = await made(lab, "fi,de")
+    await made(lab, "fi,de,us", "second")
+    with raises_s3("InvalidRequest") as refused:
+        await set_tenant_rules(lab.services, "main", Rules(replicas=3))
+    assert refused.value.message == "With the buckets' own rules they cannot be kept: placed."
+    assert plan_of(lab.services, two) is not None
+    assert (await set_tenant_rules(lab.services, "main", Rules(replicas=2))).placement is not None
+    lab.services.default_rules = Rules(replicas=3)
+    with raises_s3("InvalidRequest") as refused:
+        await set_tenant_rules(lab.services, "main", None)
+    assert ": placed." in refused.value.message
+
+
+async def test_rules_of_a_tenant_may_change_where_a_bucket_cannot_keep_its_own(lab: Lab) -> None:
+    await made(lab, "fi,de")
+    lab.services.facts = {name: one for name, one in FACTS.items() if name not in ("hel", "nbg")}
+    changed = await set_tenant_rules(lab.services, "main", Rules(replicas=2))
+    assert changed.placement == Rules(replicas=2)
 
 
 async def test_read_only_backend_takes_no_new_data(lab: Lab) -> None:
