@@ -31,6 +31,19 @@ _PREFIX_BYTES_MAX = 64  # of a bucket's name and a slash
 _BUCKETS_BYTES_MAX = 4 << 20  # ListBuckets: 10,000 of them
 # HeadBucket of a bucket that is another account's, or in another region.
 _ELSEWHERE = frozenset({301, 307, 400, 403})
+# What an endpoint says of a request that it does not take as ours, whatever the bucket.
+_NOT_OURS = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "NotSignedUp",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
 # A parameter of ListBuckets that the endpoint does not know.
 _NOT_TAKEN = frozenset({400, 501})
 _OWNED = "BucketAlreadyOwnedByYou"
@@ -127,7 +140,21 @@ class S3Backend:
         except BackendError as error:
             if error.upstream_status not in _ELSEWHERE:
                 raise
+            if error.upstream_status in (400, 403):
+                await self._require_known()
         return True
+
+    async def _require_known(self) -> None:
+        """See that it was not our signature that was refused: an answer to HEAD does not say.
+
+        Raises:
+            PermissionDenied: it is refused for whatever is asked.
+        """
+        try:
+            await self.check()
+        except BackendError as error:
+            if error.upstream_code in _NOT_OURS:
+                raise
 
     async def create_container(
         self, container: str, *, locks: bool = False, ownership: str = "", location: str = ""

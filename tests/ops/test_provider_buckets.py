@@ -65,14 +65,42 @@ async def test_create_bucket_with_acls_asks_for_them_there(tmp_path: Path) -> No
         assert there.heads[1].get(b"x-amz-object-ownership") == "ObjectWriter"
 
 
-@pytest.mark.parametrize("found", [OK, answer("403 Forbidden"), answer("301 Moved")])
+@pytest.mark.parametrize(
+    "found",
+    [
+        [OK],
+        [answer("301 Moved")],
+        [answer("403 Forbidden"), OK],
+        [answer("400 Bad Request"), OK],
+        [answer("403 Forbidden"), error("403 Forbidden", "AccessDenied")],  # to ListBuckets
+    ],
+)
 async def test_create_bucket_of_one_that_is_there_takes_nothing_over(
-    tmp_path: Path, found: bytes
+    tmp_path: Path, found: list[bytes]
 ) -> None:
-    async with attaching(tmp_path, found) as (lab, there):
+    async with attaching(tmp_path, *found) as (lab, there):
         with raises_s3("BucketAlreadyExists"):
             await lab.put("/mine", FAR)
-        assert asked(there) == [("HEAD", b"/mine")]
+        assert asked(there)[0] == ("HEAD", b"/mine")
+        assert {method for method, _ in asked(there)} <= {"HEAD", "GET"}
+        assert lab.catalog.get_bucket("mine") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("400 Bad Request", "AuthorizationHeaderMalformed"),
+        ("403 Forbidden", "SignatureDoesNotMatch"),
+        ("403 Forbidden", "InvalidAccessKeyId"),
+    ],
+)
+async def test_create_bucket_whose_signature_is_refused_there_is_not_said_to_exist(
+    tmp_path: Path, status: str, code: str
+) -> None:
+    async with attaching(tmp_path, answer(status), error(status, code)) as (lab, there):
+        with raises_s3("InternalError"):
+            await lab.put("/mine", FAR)
+        assert asked(there)[0] == ("HEAD", b"/mine")
         assert lab.catalog.get_bucket("mine") is None
 
 
