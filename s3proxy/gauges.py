@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from s3proxy.backends.health import Health
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.debts import NOTHING_OWED
+from s3proxy.catalog.debt_counts import NOTHING_OWED, TOO_FEW
 from s3proxy.http.client import Client
 from s3proxy.http.server import Server
 from s3proxy.kv.lmdb_engine import LmdbEngine
@@ -185,7 +185,7 @@ def of_replication(services: Services, worker: Replicator) -> Iterator[Reading]:
     """What is owed to each backend, and what became of debts."""
     owed = services.catalog.debt_counts()
     now_ns = services.clock_ns()
-    for name in {**dict.fromkeys(services.backends), **owed}:
+    for name in {**dict.fromkeys((*services.backends, TOO_FEW)), **owed}:
         found = owed.get(name, NOTHING_OWED)
         labels = {"backend": name}
         lag_s = max(0.0, (now_ns - found.since_ns) / 1e9) if found.since_ns else 0.0

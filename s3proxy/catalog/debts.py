@@ -1,9 +1,9 @@
 """Debts: blobs that are not, or may not be, where their rules want them.
 
 A debt is a row under its blob's id, and an empty one in a queue, by the time it is due. There is a
-queue of those that can be looked at, one for each backend that others wait for, and that of the
-dead letters; one that waits for any of several backends is in the queue of each. All of it changes
-in one transaction.
+queue of those that can be looked at, one for each backend that others wait for, that of blobs for
+whose copies too few backends are left, and that of the dead letters; one that waits for any of
+several backends is in the queue of each. All of it changes in one transaction.
 
 A blob with a debt has a row in `copies`, too, so that one look says whether a blob has either.
 """
@@ -18,14 +18,12 @@ from types import MappingProxyType
 import msgspec
 
 from s3proxy.catalog import keys, tables
-from s3proxy.catalog.blob_records import (
-    DebtCounts,
-)
+from s3proxy.catalog.debt_counts import TOO_FEW, Backlog, change_counts, counted, read_counts
 from s3proxy.catalog.errors import UnknownDebt
 from s3proxy.catalog.records import (
     DebtRecord,
 )
-from s3proxy.catalog.tables import DEBT_COUNTS, DEBT_ORDER, DEBTS, encode
+from s3proxy.catalog.tables import DEBT_ORDER, DEBTS, encode
 from s3proxy.kv.engine import Engine, Snapshot, Transaction
 
 _SEPARATOR = b"\x00"
@@ -53,10 +51,10 @@ def store(txn: Transaction, debt: DebtRecord) -> None:
     old = find(txn, debt.blob.id)
     if old is not None:
         _leave_queues(txn, old)
-    if old is None or (old.targets, old.dead) != (debt.targets, debt.dead):
+    if old is None or (counted(old), old.dead) != (counted(debt), debt.dead):
         if old is not None:
-            _count(txn, old, -1)
-        _count(txn, debt, 1)
+            change_counts(txn, old, -1)
+        change_counts(txn, debt, 1)
     txn.put(DEBTS, debt.blob.id.encode(), encode(debt))
     for row in _rows(debt):
         txn.put(DEBT_ORDER, row, b"")
@@ -68,7 +66,7 @@ def remove(txn: Transaction, blob_id: str) -> None:
     if old is not None:
         txn.delete(DEBTS, blob_id.encode())
         _leave_queues(txn, old)
-        _count(txn, old, -1)
+        change_counts(txn, old, -1)
 
 
 def owe(txn: Transaction, debt: DebtRecord) -> None:
@@ -80,23 +78,6 @@ def owe(txn: Transaction, debt: DebtRecord) -> None:
     if old is not None:
         debt = msgspec.structs.replace(debt, since_ns=old.since_ns)
     store(txn, debt)
-
-
-class Backlog(msgspec.Struct, frozen=True):
-    """What is owed to one backend.
-
-    Attributes:
-        objects, bytes: dead letters apart.
-        since_ns: of the oldest debt among the first of each queue; 0: there is none.
-    """
-
-    objects: int
-    bytes: int
-    dead: int
-    since_ns: int
-
-
-NOTHING_OWED = Backlog(0, 0, 0, 0)
 
 
 class DebtTable:
@@ -127,12 +108,14 @@ class DebtTable:
             first = next(view.scan(DEBT_ORDER, _SEPARATOR, keys.successor(_SEPARATOR)), None)
         return None if first is None else int.from_bytes(first[0][1 : 1 + _DUE_BYTES], "big")
 
-    def has_due_debts(self, now_ns: int, waited: Sequence[str], turns: Sequence[str]) -> bool:
+    def has_due_debts(
+        self, now_ns: int, waited: Sequence[str], turns: Sequence[str], *, short_ns: int = 0
+    ) -> bool:
         """Say whether `claim_debts` would find some, of those that wait for one of `waited`, or for
         their turn at one of `turns`, too.
         """
         with self._engine.read() as view:
-            return any(
+            return bool(_due(view, TOO_FEW.encode(), max(now_ns, short_ns), 1)) or any(
                 _due(view, queue.encode(), now_ns, 1)
                 for queue in ("", *waited, *map(turn_at, turns))
             )
@@ -156,16 +139,14 @@ class DebtTable:
             return [tables.debts.decode(value) for _, value in rows]
 
     def debt_counts(self) -> dict[str, Backlog]:
-        """Return what is owed to each backend; "" stands for debts that expect no copy.
+        """Return what is owed to each backend; "" stands for debts that expect no copy, TOO_FEW
+        for those that wait until there is a backend for it.
 
         Cost: a few rows of each queue, however many debts there are.
         """
         with self._engine.read() as view:
-            counts = {
-                key.removesuffix(_SEPARATOR).decode(): tables.debt_counts.decode(value)
-                for key, value in view.scan(DEBT_COUNTS, b"")
-            }
-            oldest = _oldest(view, ["", *counts, *map(turn_at, counts)])
+            counts = read_counts(view)
+            oldest = _oldest(view, ["", TOO_FEW, *counts, *map(turn_at, counts)])
         return {
             name: Backlog(found.objects, found.bytes, found.dead, oldest.get(name, 0))
             for name, found in counts.items()
@@ -179,6 +160,7 @@ class DebtTable:
         waited: Sequence[str] = (),
         *,
         room: Mapping[str, int] = _NO_BOUNDS,
+        short_ns: int = 0,
     ) -> list[DebtRecord]:
         """Lease up to `limit` due debts to this gateway; returns them as they are now.
 
@@ -186,6 +168,7 @@ class DebtTable:
             waited: backends that are up: what waits for them is due.
             room: how many to claim whose first target is that backend, where there is a bound;
                 those beyond it wait for their turn there, apart from all others.
+            short_ns: those of TOO_FEW that fall due until then are due.
         """
 
         def change(txn: Transaction) -> list[DebtRecord]:
@@ -199,6 +182,9 @@ class DebtTable:
                 left = min(claiming.room.get(name, limit), limit - len(claiming.claimed))
                 for debt in _due(txn, name.encode(), now_ns, left):
                     claiming.take(debt)
+            left = min(claiming.room.get("", limit), limit - len(claiming.claimed))
+            for debt in _due(txn, TOO_FEW.encode(), max(now_ns, short_ns), left):
+                claiming.take(debt)
             return claiming.claimed
 
         return await self._engine.commit(change)
@@ -337,7 +323,7 @@ def turn_at(backend: str) -> str:
 
 def awaited(debt: DebtRecord) -> tuple[str, ...]:
     """The backends of which one has to be up first; none for a debt that waits for its turn."""
-    if debt.waits_for.startswith(_TURN) or not debt.waits_for:
+    if debt.waits_for.startswith((_TURN, TOO_FEW)) or not debt.waits_for:
         return ()
     return (debt.waits_for, *debt.or_for)
 
@@ -354,7 +340,7 @@ def _oldest(view: Snapshot, queues: Sequence[str]) -> dict[str, int]:
     debts = [debt for name in queues for debt in _due(view, name.encode(), _EVER_NS, OLDEST_ROWS)]
     oldest: dict[str, int] = {}
     for debt in debts:
-        for name in debt.targets or ("",):
+        for name in counted(debt):
             oldest[name] = min(oldest.get(name, debt.since_ns), debt.since_ns)
     return oldest
 
@@ -376,18 +362,3 @@ def _leave_queues(txn: Transaction, debt: DebtRecord) -> None:
 def _blob_id(row: bytes) -> str:
     # A name of a backend has no zero byte; the time behind it may have some.
     return row[row.index(_SEPARATOR) + 1 + _DUE_BYTES :].decode()
-
-
-def _count(txn: Transaction, debt: DebtRecord, change: int) -> None:
-    """Add a debt to the counts of the backends that owe a copy, or take it off."""
-    for name in debt.targets or ("",):
-        key = name.encode() + _SEPARATOR  # no key is empty
-        value = txn.get(DEBT_COUNTS, key)
-        old = DebtCounts() if value is None else tables.debt_counts.decode(value)
-        if debt.dead:
-            counts = msgspec.structs.replace(old, dead=old.dead + change)
-        else:
-            counts = msgspec.structs.replace(
-                old, objects=old.objects + change, bytes=old.bytes + change * debt.blob.size
-            )
-        txn.put(DEBT_COUNTS, key, encode(counts))

@@ -336,6 +336,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
         lease: the gateway that is at it; "" for none.
         or_for: other backends that will do as well as the one that is waited for.
         upload_id, part_number: of the part that the blob is; "" and 0 for an object's.
+        short: it has fewer copies than its rules want, and these leave no backend for more.
     """
 
     blob: BlobRef
@@ -356,6 +357,7 @@ class DebtRecord(Record, frozen=True, kw_only=True):
     or_for: tuple[str, ...] = ()
     upload_id: str = ""
     part_number: int = 0
+    short: bool = False
 
 
 class Owed(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
+from s3proxy.catalog.debt_counts import TOO_FEW
 from s3proxy.cli.console import (
     Row,
     config_option,
@@ -20,6 +21,7 @@ from s3proxy.cli.console import (
 from s3proxy.views.replication import lags, shown_debt
 
 SHOWN_MAX = 1000
+_IN_PLACE_OF_ONE = {TOO_FEW: "(too few backends are left)", "": "(a place too many)"}
 
 
 @click.group("replication")
@@ -39,7 +41,7 @@ def replication_status(config_path: str | None, as_json: bool) -> None:
         return [msgspec.to_builtins(lag) for lag in lags(catalog, time.time_ns(), names)]
 
     columns = {
-        "backend": lambda row: row["backend"] or "(a place too many)",
+        "backend": lambda row: _IN_PLACE_OF_ONE.get(row["backend"], row["backend"]),
         "objects": lambda row: str(row["objects"]),
         "bytes": lambda row: str(row["bytes"]),
         "lag": lambda row: f"{row['lag_s']:.0f} s",

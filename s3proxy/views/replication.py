@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.debts import NOTHING_OWED, Backlog, awaited
+from s3proxy.catalog.debt_counts import NOTHING_OWED, TOO_FEW, Backlog
+from s3proxy.catalog.debts import awaited
 from s3proxy.catalog.records import DebtRecord
 from s3proxy.views.times import told_time
 
 
 class Lag(Struct, frozen=True):
-    """What is owed to one backend; "" stands for blobs that have a place too many.
+    """What is owed to one backend.
+
+    In place of one, "!too-few" stands for blobs with fewer copies than their rules want, which no
+    backend is left for, and "" for those that have a place too many.
 
     Attributes:
         lag_s: age of the oldest debt.
@@ -54,11 +58,13 @@ class Debt(Struct, frozen=True):
 def lags(catalog: Catalog, now_ns: int, backends: Iterable[str]) -> list[Lag]:
     """What is owed to each backend, one that is not configured any more included.
 
-    The places too many, if there are any, come last.
+    Places too many and blobs with too few, if there are any, come last.
     """
     told = catalog.debt_counts().items()
-    counts = {name: found for name, found in told if name or found != NOTHING_OWED}
-    names = sorted({*backends, *counts}, key=lambda name: (not name, name))
+    counts = {
+        name: found for name, found in told if found != NOTHING_OWED or name not in ("", TOO_FEW)
+    }
+    names = sorted({*backends, *counts}, key=lambda name: (not name, name == TOO_FEW, name))
     return [_lag(name, counts.get(name, NOTHING_OWED), now_ns) for name in names]
 
 

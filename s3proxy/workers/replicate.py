@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import trio
 
+from s3proxy.catalog.debt_counts import TOO_FEW
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.tables import DEBT_ORDER
 from s3proxy.kv.errors import KvError
@@ -40,7 +41,8 @@ CLAIM_MAX: Final = 256
 # How long it may take until a backend is seen to be up again, or a retry to be due.
 POLL_S: Final = 1.0
 BACKOFF_S_MIN: Final = 1.0
-# What no rule allows a place for is looked at again when rules change, and now and then.
+# What no rule allows a place for is looked at again when rules or backends change, and now and
+# then.
 SHORT_S: Final = 300.0
 
 logger = get_logger("replicate")
@@ -77,6 +79,10 @@ class Replicator:
         # Blobs that are being settled, each with the debt that was claimed for it meanwhile.
         self._in_hand: dict[str, DebtRecord | None] = {}
         self._released = False
+        # What makes of backends too few, or enough: as it was last seen, and until when debts that
+        # wait for this have to be due to have been kept before it changed.
+        self._basis: tuple[object, ...] = ()
+        self._short_ns = 0
         self._woken = trio.Event()
         self._idle = trio.Event()
         self.counts = {"settled": 0, "copied": 0, "removed": 0, "failed": 0, "dead": 0}
@@ -131,10 +137,14 @@ class Replicator:
         is_up = self._services.health.is_up
         up = [name for name in names[:-1] if room[name] > 0 and is_up(name)]
         now_ns = self._services.clock_ns()
-        if not self._catalog.has_due_debts(now_ns, up, [name for name in names if room[name] > 0]):
+        basis = (self._services.draining, tuple(self._services.facts.values()))
+        if basis != self._basis:
+            self._basis, self._short_ns = basis, now_ns + int(SHORT_S * 1e9)
+        short_ns, turns = self._short_ns, [name for name in names if room[name] > 0]
+        if not self._catalog.has_due_debts(now_ns, up, turns, short_ns=short_ns):
             return 0
         claimed = await self._catalog.claim_debts(
-            now_ns, CLAIM_MAX, int(LEASE_S * 1e9), up, room=room
+            now_ns, CLAIM_MAX, int(LEASE_S * 1e9), up, room=room, short_ns=short_ns
         )
         for debt in claimed:
             self._take(debt)
@@ -231,6 +241,7 @@ class Replicator:
             or_for=(),
             due_ns=now_ns,
             error="",
+            short=outcome.short,
         )
         if outcome.error:
             tries = debt.tries + 1
@@ -252,7 +263,8 @@ class Replicator:
             return msgspec.structs.replace(
                 rest,
                 error="the rules leave too few backends",
-                due_ns=now_ns + int(SHORT_S * 1e9),
+                waits_for=TOO_FEW,
+                due_ns=now_ns + int(SHORT_S * 1e9) + 1,
             )
         return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from s3proxy.catalog.catalog import Catalog
-from s3proxy.catalog.debts import Backlog
+from s3proxy.catalog.debt_counts import Backlog
 from s3proxy.catalog.objects import Deletion
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed
 from s3proxy.catalog.seal import AesGcmSealer

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from click.testing import Result
 
 from s3proxy.bootstrap import open_catalog
+from s3proxy.catalog.settling import Settlement
 from s3proxy.config import DataConfig
 from tests.catalog.catalogs import bucket_record
 from tests.catalog.owing import give_up, owe
@@ -49,6 +51,23 @@ def test_replication_status_shows_each_backend() -> None:
     output = run("status").output
     assert "de" in output
     assert "place too many" not in output
+
+
+def test_replication_status_tells_blobs_with_too_few_copies_from_those_with_too_many() -> None:
+    trio.run(fall_short)
+    shown = rows("status")
+    assert [row["backend"] for row in shown] == ["de", "disk", "fi", "!too-few"]
+    assert shown[-1]["objects"] == 1
+    assert "(too few backends are left)" in run("status").output
+
+
+async def fall_short() -> None:
+    async with open_catalog(DataConfig()) as (catalog, _):
+        bucket = catalog.get_bucket("bucket")
+        assert bucket is not None
+        debt = await owe(catalog, bucket, "s", "de")
+        rest = msgspec.structs.replace(debt, targets=(), short=True, waits_for="!too-few")
+        await catalog.settle_debt(Settlement(debt, catalog.places_of(debt.blob), rest=rest))
 
 
 def test_replication_list_shows_debts_a_part_at_a_time() -> None:

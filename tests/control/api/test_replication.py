@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3proxy.catalog.debts import Backlog
+from s3proxy.catalog.debt_counts import Backlog
 from tests.catalog.owing import give_up, owe
 from tests.control.api.desk import Desk
 
@@ -22,7 +22,7 @@ async def test_replication_shows_what_is_owed_to_each_backend(desk: Desk) -> Non
 async def test_replication_comes_in_parts_with_places_too_many_last(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts = {name: Backlog(1, 3, 0, 0) for name in ("fi", "", "de")}
+    counts = {name: Backlog(1, 3, 0, 0) for name in ("fi", "", "!too-few", "de")}
     monkeypatch.setattr(desk.catalog, "debt_counts", lambda: counts)
     seen, after = [], ""
     while True:
@@ -31,7 +31,7 @@ async def test_replication_comes_in_parts_with_places_too_many_last(
         after = page["next"]
         if not after:
             break
-    assert seen == ["de", "disk", "fi", ""]
+    assert seen == ["de", "disk", "fi", "!too-few", ""]
 
 
 async def test_replication_debts_come_in_parts(desk: Desk) -> None:
