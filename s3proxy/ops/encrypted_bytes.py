@@ -254,6 +254,8 @@ class DecryptingBody:
         if not _opens(piece, self._index, chunk, plain):
             await self._decrypt_elsewhere(piece, chunk, plain)
         self._index += 1
+        if self._index * piece.cipher.plain_bytes > piece.last:
+            await self._trust()
 
     async def _decrypt_elsewhere(self, piece: Piece, chunk: memoryview, plain: memoryview) -> None:
         """Decrypt what another place has of a chunk that is not what was stored."""
@@ -261,9 +263,12 @@ class DecryptingBody:
         while isinstance(body, ReplicaBody) and await body.doubt(len(chunk)):
             await _fill(chunk, body)
             if _opens(piece, self._index, chunk, plain):
-                await body.trust()
                 return
         raise S3Error("InternalError", TAMPERED)
+
+    async def _trust(self) -> None:
+        if isinstance(self._body, ReplicaBody):
+            await self._body.trust()
 
 
 def _opens(piece: Piece, index: int, chunk: memoryview, plain: memoryview) -> bool:

@@ -33,7 +33,7 @@ class ReplicaBody:
 
     __slots__ = (
         *("_barren", "_current", "_doubted", "_given", "_last", "_position", "_replicas"),
-        *("_rounds", "_spent", "_was_cut", "length"),
+        *("_rounds", "_since", "_spent", "_was_cut", "_wrong", "_wrong_at", "length"),
     )
 
     def __init__(self, replicas: Replicas, opened: Opened, first: int, last: int) -> None:
@@ -42,8 +42,10 @@ class ReplicaBody:
         self._last = last
         self._rounds = 0
         self._spent: list[BlobRef] = []  # places that failed, until all have
-        self._barren: list[BlobRef] = []  # those that opened and gave nothing, or what was wrong
+        self._barren: list[BlobRef] = []  # those that opened and gave nothing
         self._doubted: list[BlobRef] = []
+        self._wrong_at = -1
+        self._wrong: list[BlobRef] = []  # those whose bytes from there on were wrong
         self.length = last - first + 1
         self._current: Opened | None = None
         self._adopt(opened)
@@ -101,8 +103,11 @@ class ReplicaBody:
         if current is None:
             return False
         self._position -= count
+        if self._wrong_at != self._position:
+            # What was wrong elsewhere in the blob says nothing of these bytes.
+            self._wrong_at, self._wrong, self._rounds = self._position, [], 0
         if self._given >= count:
-            for places in (self._doubted, self._spent, self._barren):
+            for places in (self._doubted, self._spent, self._wrong):
                 places.append(current.place)
         await current.body.aclose()
         try:
@@ -113,10 +118,18 @@ class ReplicaBody:
         return True
 
     async def trust(self) -> None:
-        """What came since is what was stored: have the places mended that were doubted."""
+        """All that was read is what was stored: have the places mended that were doubted.
+
+        They may have what is wrong at the others. So they are given up only where all of the blob
+        came from one place; else they are to be looked at.
+        """
         doubted, self._doubted = self._doubted, []
-        for place in doubted:
-            await self._replicas.mend(place, self._opened().place)
+        if not doubted:
+            return
+        found = self._opened().place
+        whole = not (self._since or self._remaining) and self._last + 1 == found.size
+        for place in dict.fromkeys(doubted):
+            await self._replicas.mend(place, found if whole else None)
 
     async def aclose(self) -> None:
         """See `Body.aclose`."""
@@ -137,6 +150,7 @@ class ReplicaBody:
 
     def _adopt(self, opened: Opened) -> None:
         self._current = opened
+        self._since = self._position
         self._given = 0
         self._was_cut = False
         if isinstance(opened.body, UpstreamBody):
@@ -184,9 +198,10 @@ class ReplicaBody:
     async def _open_next(self, cause: Exception) -> Opened:
         """The best place that has not failed yet, else one that gave something before it did."""
         failure = cause
+        wrong = self._wrong if self._wrong_at == self._position else []
         for without in (self._spent, self._barren):
             try:
-                opened = await self._replicas.open(self._position, self._last, without)
+                opened = await self._replicas.open(self._position, self._last, [*without, *wrong])
             except (S3Error, BackendError, OSError) as error:
                 failure = error
             else:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 MISSING: Final = "The object's data is missing at its backend."
 _NO_CONTAINER: Final = "The backend does not have the bucket's data at present."
 
-# Told of a place that has lost the blob, and of one that has it.
-Damage = Callable[[BlobRef, BlobRef], Awaitable[None]]
+# Told of a place that has lost the blob, and of one that has it; None: where it is, is not known.
+Damage = Callable[[BlobRef, BlobRef | None], Awaitable[None]]
 
 
 class Mender(Struct, eq=False):
@@ -54,12 +54,16 @@ class Mender(Struct, eq=False):
     version_id: str
     blob: BlobRef
 
-    async def __call__(self, place: BlobRef, sound: BlobRef) -> None:
-        """Have the copy made anew; the blob is at `sound`."""
+    async def __call__(self, place: BlobRef, sound: BlobRef | None) -> None:
+        """Have the copy made anew; the blob is at `sound`. None: `place` is looked at first."""
+        catalog = self.services.catalog
         owed = Owed(self.blob, targets=(place.backend,))
         owing = Owing(self.key, owed, self.version_id)
         try:
-            await self.services.catalog.remove_place(self.bucket, owing, place, sound)
+            if sound is not None:
+                await catalog.remove_place(self.bucket, owing, place, sound)
+            elif catalog.get_debt(self.blob.id) is None:
+                await catalog.add_debts(self.bucket, [owing])
         except (CatalogError, KvError):
             return  # the next reader, or a scrub, finds it again
 
@@ -204,8 +208,8 @@ class Replicas:
             if isinstance(error, S3Error) and error.code == "InternalError":
                 await self.mend(place, sound)
 
-    async def mend(self, place: BlobRef, sound: BlobRef) -> None:
-        """Have what is missing or damaged mended, now that the bytes are known to be elsewhere."""
+    async def mend(self, place: BlobRef, sound: BlobRef | None) -> None:
+        """Have what is missing or damaged mended; the bytes are known to be at `sound`."""
         if self._damaged is not None:
             await self._damaged(place, sound)
 

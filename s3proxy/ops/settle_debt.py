@@ -22,7 +22,7 @@ from s3proxy.catalog.records import (
 from s3proxy.catalog.settling import Settlement
 from s3proxy.ops.placing import STANDARD, decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
-from s3proxy.ops.soundness import is_sound, known_md5, md5_of_part
+from s3proxy.ops.soundness import is_sound, known_md5, md5_of_part, told_md5
 from s3proxy.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Settling:
         self._failed: set[str] = set()
         self._damaged: list[BlobRef] = []
         self._sound: set[str] = set()
+        self._told = ""  # MD5 that a backend tells, once a place has other bytes
         self._proven = False
         self._error = ""
         self.added: list[BlobRef] = []
@@ -192,6 +193,7 @@ class Settling:
         places = self._services.catalog.places_of(self._debt.blob)
         inline = not self._debt.blob.backend
         waits_for: tuple[str, ...] = ()
+        await self._look_at_doubted(places)
         while True:
             # Rules, or the bytes' record, may be others since the last copy was made.
             subject = subject_of(self._services, self._debt)
@@ -227,6 +229,32 @@ class Settling:
             await self._seek_sound(subject, held)
         return self._outcome(subject, places, steps, waits_for)
 
+    async def _look_at_doubted(self, places: Sequence[BlobRef]) -> None:
+        """Read the places that a copy is owed to all the same: a reader found them to be wrong.
+
+        Nobody else may be able to tell, as only the reader has the key. So the others count as
+        sound only where they are read, too.
+        """
+        services = self._services
+        doubted = [place for place in places if place.backend in self._debt.targets]
+        subject = subject_of(services, self._debt) if doubted else None
+        if subject is None:
+            return
+        others = [place for place in places if place not in doubted]
+        told = subject.md5 or await told_md5(services, others) or await told_md5(services, doubted)
+        for place in doubted if told else ():
+            try:
+                async with self._lanes.turn(place.backend):
+                    if not await is_sound(services, place, told, read=True):
+                        self._damaged.append(place)
+                        self._told = told
+            except FAILURES as failure:
+                self._note(place.backend, failure)
+
+    async def _is_sound(self, subject: Subject, place: BlobRef) -> bool:
+        known = subject.md5 or self._told
+        return await is_sound(self._services, place, known, read=bool(self._told))
+
     async def _doubted(
         self, subject: Subject, held: Sequence[BlobRef], steps: Steps
     ) -> tuple[str, ...] | None:
@@ -245,7 +273,7 @@ class Settling:
             if self._is_known_sound(place):
                 continue
             try:
-                if not await is_sound(self._services, place, subject.md5):
+                if not await self._is_sound(subject, place):
                     self._damaged.append(place)
                     return None
             except FAILURES as failure:
@@ -267,7 +295,7 @@ class Settling:
             if not is_up(place.backend):
                 continue
             try:
-                if await is_sound(self._services, place, subject.md5):
+                if await self._is_sound(subject, place):
                     self._sound.add(place.id)
                     return
             except FAILURES as failure:
@@ -364,7 +392,7 @@ class Settling:
         original = Original(
             blob=self._debt.blob,
             about=record if record is not None and len(record.blobs) == 1 else None,
-            md5=subject.md5,
+            md5=subject.md5 or self._told,
             rates=self._lanes.rates(target, *(place.backend for place in sources[:1])),
             turn=self._lanes.turn(target),
         )

@@ -13,7 +13,7 @@ from s3proxy.ops import replicate
 from s3proxy.ops.blob_writer import DAMAGED
 from s3proxy.ops.settle_debt import LOST
 from s3proxy.s3.placement import Rules
-from tests.workers.replicas import open_replicas
+from tests.workers.replicas import Replicas, open_replicas
 
 LARGE = bytes(range(250)) * 8
 
@@ -282,3 +282,56 @@ async def test_replicator_etag_of_a_place_that_is_no_md5_says_nothing(tmp_path: 
         await replicas.put("k", b"data", "a", ["b"], etag="of the plain bytes")
         await replicas.settle()
         assert replicas.backends_of(replicas.blob("k")) == "ab"
+
+
+async def doubted(replicas: Replicas, rotten: str) -> None:
+    """Bytes that nobody without the key can tell, of whose copy at `a` a reader says it is wrong.
+
+    Backends tell the ETags of what was stored.
+    """
+    told = hashlib.md5(LARGE).hexdigest()
+    await replicas.put("k", LARGE, "ab", etag="of the plain bytes")
+    for place in replicas.catalog.places_of(replicas.blob("k")):
+        memory = replicas.memories[place.backend]
+        memory.told[b"r" + LARGE[1:]] = told
+        if place.backend in rotten:
+            replicas.rot(place.backend, place.name)
+    await replicas.put_debt("k", ["a"])
+
+
+async def test_replicator_place_that_a_reader_doubts_is_replaced_by_a_copy_of_another(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await doubted(replicas, "a")
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ab"
+        assert replicas.catalog.list_debts() == []
+        await replicas.collect()
+        for name in "ab":
+            assert list(replicas.memories[name].blobs_kept.values()) == [LARGE]
+
+
+async def test_replicator_place_that_a_reader_doubts_and_that_is_sound_stays(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await doubted(replicas, "")
+        before = replicas.catalog.places_of(replicas.blob("k"))
+        await replicas.settle()
+        assert replicas.catalog.places_of(replicas.blob("k")) == before
+        assert replicas.catalog.list_debts() == []
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+async def test_replicator_place_that_a_reader_doubts_stays_where_the_other_is_wrong_too(
+    tmp_path: Path, copies: int
+) -> None:
+    async with open_replicas(tmp_path, copies=copies) as replicas:
+        await doubted(replicas, "ab")
+        replicas.tries_max = 2
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ab"
+        assert replicas.catalog.list_debts(dead=True) != []
+        await replicas.collect()
+        assert replicas.held() == {"a": 1, "b": 1, "c": 0}
