@@ -12,8 +12,9 @@ import trio
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord, UploadRecord
 from s3proxy.catalog.settling import Owing
 from s3proxy.catalog.tables import encode
+from s3proxy.ops.placement_steps import steps_of
 from s3proxy.ops.placing import decision_of, rules_of
-from s3proxy.ops.settle_debt import replicas_of, steps_of
+from s3proxy.ops.settle_debt import replicas_of
 
 if TYPE_CHECKING:
     from s3proxy.catalog.version_listing import VersionEntry

@@ -6,7 +6,7 @@ one transaction keeps it (catalog/settling.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,6 +20,7 @@ from s3proxy.catalog.records import (
     UploadRecord,
 )
 from s3proxy.catalog.settling import Settlement
+from s3proxy.ops.placement_steps import Steps, steps_of
 from s3proxy.ops.placing import STANDARD, decision_of, replicas_tag, rules_of
 from s3proxy.ops.replicate import FAILURES, Damaged, Original, copy_to
 from s3proxy.ops.soundness import is_sound, known_md5, md5_of_part, told_md5
@@ -32,65 +33,6 @@ if TYPE_CHECKING:
 
 ERROR_LENGTH_MAX: Final = 300
 LOST: Final = "no place has the bytes"
-
-
-class Steps(msgspec.Struct, frozen=True):
-    """What to do about a blob.
-
-    Attributes:
-        add: backends to copy it to, the first first.
-        keep: which of its places stay, by their position; the others are surplus or not allowed.
-        enough: once all of `add` have it, the others may go.
-        away: backends that should have it and cannot take it now.
-        instead: others that cannot either, and would do, as there are too few copies.
-    """
-
-    add: tuple[str, ...]
-    keep: frozenset[int]
-    enough: bool
-    away: tuple[str, ...]
-    instead: tuple[str, ...] = ()
-
-
-def steps_of(
-    held: Sequence[str],
-    order: Sequence[str],
-    wanted: int,
-    *,
-    writable: Callable[[str], bool],
-    is_up: Callable[[str], bool],
-) -> Steps:
-    """Decide; pure.
-
-    The first `wanted` backends of the order are the ideal ones. While one of them cannot take a
-    copy, the next that can stands in for it; later it gets its copy after all, and that one goes.
-
-    Args:
-        held: the backends of the blob's places.
-        order: backends that may hold it, best first.
-    """
-    there: dict[str, int] = {}
-    for position, backend in enumerate(held):
-        if backend in order:
-            there.setdefault(backend, position)
-    possible = [name for name in order if name in there or writable(name)]
-    ideal = possible[:wanted]
-    add = [name for name in ideal if name not in there and is_up(name)]
-    away = [name for name in ideal if name not in there and not is_up(name)]
-    spare = [name for name in possible if name not in there and name not in ideal and is_up(name)]
-    lacking = wanted - len(there) - len(add)
-    add += spare[: max(lacking, 0)]
-    down = [name for name in possible if name not in there and name not in (*add, *ideal, *spare)]
-    chosen = [name for name in ideal if name not in away]
-    chosen += [name for name in possible if name not in ideal and (name in there or name in add)]
-    chosen = chosen[:wanted]
-    return Steps(
-        add=tuple(name for name in add if name in chosen),
-        keep=frozenset(there[name] for name in chosen if name in there),
-        enough=bool(chosen) and len(chosen) >= min(wanted, len(possible)),
-        away=tuple(away),
-        instead=tuple(down) if lacking > len(spare) else (),
-    )
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -242,14 +184,20 @@ class Settling:
             return
         others = [place for place in places if place not in doubted]
         told = subject.md5 or await told_md5(services, others) or await told_md5(services, doubted)
-        for place in doubted if told else ():
-            try:
-                async with self._lanes.turn(place.backend):
-                    if not await is_sound(services, place, told, read=True):
-                        self._damaged.append(place)
-                        self._told = told
-            except FAILURES as failure:
-                self._note(place.backend, failure)
+        if told:
+            for place in doubted:
+                await self._read_doubted(place, told)
+
+    async def _read_doubted(self, place: BlobRef, told: str) -> None:
+        try:
+            async with self._lanes.turn(place.backend):
+                sound = await is_sound(self._services, place, told, read=True)
+        except FAILURES as failure:
+            self._note(place.backend, failure)
+            return
+        if not sound:
+            self._damaged.append(place)
+            self._told = told
 
     async def _is_sound(self, subject: Subject, place: BlobRef) -> bool:
         known = subject.md5 or self._told

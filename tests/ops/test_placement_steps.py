@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3proxy.ops.settle_debt import Steps, steps_of
+from s3proxy.ops.placement_steps import Steps, steps_of
 
 NAMES = "abcde"
 
