@@ -2,4 +2,4 @@
 
 from s3proxy.cli import main
 
-main()
+main(prog_name="s3proxy")

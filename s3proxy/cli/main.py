@@ -32,8 +32,22 @@ COMMANDS = {
 }
 
 
+class Main(LazyGroup):
+    """The command itself; names and keys are UTF-8, whatever a shell sends."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an argument that is not."""
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                shown = argument.encode("utf-8", "backslashreplace").decode()
+                ctx.fail(f"the argument {shown} is not UTF-8")
+        return super().parse_args(ctx, args)
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=Main,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -95,3 +95,13 @@ def test_serve_with_a_certificate_that_is_absent_is_refused() -> None:
         S3PROXY_SERVER__TLS_KEY="none.key",
     )
     assert line.startswith("S3PROXY_SERVER__TLS_CERT: server.tls_cert: found 'none.pem': No such")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("bucket", "show"), ("placement", "explain", "b"), ("quota", "set", "--bucket"), ("key",)],
+)
+def test_argument_that_is_not_utf_8_is_not_understood(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "a\udcff")
+    assert result.exit_code == 2
+    assert "the argument a\\udcff is not UTF-8" in result.output

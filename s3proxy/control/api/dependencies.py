@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from s3proxy.ops.call import Services
 
 T = TypeVar("T")
 LIMIT_MAX = 1000
+SHOWN_CHARACTERS = 100
 
 Using = NamedDependency[SkipValidation[Services]]
 Asking = NamedDependency[SkipValidation[Admin]]
@@ -46,9 +48,9 @@ def dependencies(services: Services) -> Mapping[str, Provide]:
 async def check_request(request: Request[Any, Any, Any]) -> None:
     """Refuse what a handler would not see, or not as it was meant.
 
-    Of a query Litestar ignores what it does not know and takes the last of what comes twice; of
-    documents it knows only some of the ways in which they can be no JSON: not text, or nested
-    without end.
+    Of a query Litestar ignores what it does not know and takes the last of what comes twice, as it
+    does in documents; of these it knows only some of the ways in which they can be no JSON: not
+    text, or nested without end.
 
     Raises:
         ApiError: BadRequest.
@@ -70,8 +72,18 @@ def _check_json(document: bytes) -> None:
         raise ApiError(400, "BadRequest", "A JSON document is needed, and there is none.")
     try:
         msgspec.json.decode(document)
+        json.loads(document.decode(), object_pairs_hook=_check_names, parse_int=str)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "BadRequest", f"The document is not JSON: {error}") from error
+
+
+def _check_names(fields: list[tuple[str, Any]]) -> None:
+    """Refuse an object that names a field twice: two readers would see two values."""
+    names: set[str] = set()
+    for name, _ in fields:
+        if name in names:
+            raise ApiError(400, "BadRequest", f"The field {name[:SHOWN_CHARACTERS]!r} comes twice.")
+        names.add(name)
 
 
 def part_of(found: list[T], after: str, limit: int, name: Callable[[T], str]) -> Page[T]:

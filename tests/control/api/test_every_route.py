@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.control.api.desk import Desk
 
 # Of no tenant, and open to every administrator, who is answered for their own tenant alone.
@@ -69,6 +71,23 @@ async def test_head_is_answered_as_get_is_without_the_body(desk: Desk) -> None:
     assert head.headers["content-length"] == shown.headers["content-length"]
     assert (await desk.ask("HEAD", "/tenants/nobody")).status_code == 404
     assert (await desk.ask("HEAD", "/tenants", token="")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("/tenants/main/placement", '{"regions": ["disk"], "regions": ["us"]}'),
+        ("/tenants/main/quota", '{"bytes": 1, "byt\\u0065s": 2}'),
+        ("/tenants/main/users/alice/policy", '{"Statement": [{"Effect": "Deny", "Effect": ""}]}'),
+    ],
+)
+async def test_field_of_a_document_that_comes_twice_is_refused(
+    desk: Desk, path: str, document: str
+) -> None:
+    headers = {"Authorization": f"Bearer {desk.token}", "Content-Type": "application/json"}
+    answer = await desk.client.put(f"/api/v1{path}", headers=headers, content=document)
+    assert (answer.status_code, answer.json()["code"]) == (400, "BadRequest")
+    assert "comes twice" in answer.json()["detail"]
 
 
 async def test_query_parameter_that_no_route_knows_or_that_comes_twice_is_refused(
