@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from s3proxy.ops.placing import decision_of, replicas_tag, rules_of
+from s3proxy.ops.placing import decision_of, place_of, replicas_tag, rules_of
 from s3proxy.placement import Decision, contradiction, merit, unsatisfied
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.placement import Rules
@@ -20,7 +20,12 @@ PIECES_MAX: Final = 100  # of an object's, that are told one by one
 
 
 class SaidRule(msgspec.Struct, frozen=True):
-    """One rule in force, and who says so: bucket, tenant, server or the object's tag."""
+    """One rule in force, and who says so.
+
+    Attributes:
+        source: bucket, tenant, server or object (its tag); LocationConstraint: of a backend, where
+            none of these says anything.
+    """
 
     rule: str
     value: Any
@@ -125,6 +130,8 @@ def _said(services: Services, bucket: BucketRecord, replicas: int) -> Iterator[S
         "tenant": None if tenant is None else tenant.placement,
         "server": services.default_rules,
     }
+    if rules_of(services, bucket) is None:
+        sources["LocationConstraint"] = Rules(regions=place_of(bucket))
     for name in Rules.__struct_fields__:
         for source, rules in sources.items():
             value = getattr(rules, name, None)

@@ -58,6 +58,16 @@ def rules_of(services: Services, bucket: BucketRecord) -> Rules | None:
     return _over(own, _over(middle, default))
 
 
+def place_of(bucket: BucketRecord) -> tuple[str, ...]:
+    """What holds in place of rules, where none are in force: the backend that its client named.
+
+    Neither a tag nor a drain takes its objects elsewhere, until an operator has given it rules, or
+    taken them away.
+    """
+    named = bucket.kind == "managed" and bucket.location == bucket.backend
+    return (bucket.backend,) if named and not bucket.placement_revision else ()
+
+
 def _over(rules: Rules | None, base: Rules | None) -> Rules | None:
     if rules is None or base is None:
         return base if rules is None else rules
@@ -109,12 +119,25 @@ def decision_of(
         drained: backends that are being emptied take no new data.
     """
     rules = rules_of(services, bucket)
-    first = services.settings.storage_classes.get(storage_class, "" if rules else bucket.backend)
-    asked = rules or Rules(replicas=1)
+    home = services.settings.storage_classes.get(storage_class)
+    first = home or ("" if rules else bucket.backend)
+    asked = rules or _without_rules(bucket, home)
     if replicas:
         asked = msgspec.structs.replace(asked, replicas=replicas)
     facts = _facts(services) if drained else tuple(services.facts.values())
     return decide(asked, facts, spread_of(bucket), first=first)
+
+
+def _without_rules(bucket: BucketRecord, home: str | None) -> Rules:
+    """What holds for an object of a bucket that no rules are in force for: one copy.
+
+    Args:
+        home: the backend of its storage class, which it may lie on whatever the bucket's place.
+    """
+    regions = place_of(bucket)
+    if regions and home:
+        regions = (home, *regions)
+    return Rules(replicas=1, regions=regions)
 
 
 def _facts(services: Services) -> tuple[Facts, ...]:

@@ -11,6 +11,8 @@ import pytest
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.call import Settings
 from s3proxy.ops.containers import adopt_containers, containers_of
+from s3proxy.ops.drain import drain_bucket, left_on, start_drain
+from s3proxy.ops.explain import explain
 from s3proxy.ops.placing import container_on, plan_of, rules_of, set_rules, set_tenant_rules
 from s3proxy.ops.storage_classes import class_writer
 from s3proxy.placement import container_name
@@ -119,6 +121,36 @@ async def test_plan_of_a_tag_overrides_the_bucket(lab: Lab) -> None:
     for wrong in ("0", "two", "65", "1 ", "٣", "999", ""):
         with raises_s3("InvalidTag"):
             plan_of(lab.services, record, {"replica-count": wrong})
+
+
+async def test_bucket_at_a_backend_that_its_client_named_stays_there(lab: Lab) -> None:
+    record = await made(lab, "hel")
+    with raises_s3("InvalidRequest") as refused:
+        await lab.put("/placed/k", b"x", x_amz_tagging="replica-count=3")
+    assert "The placement rule regions cannot be kept: 3 copies" in refused.value.message
+    plan = plan_of(lab.services, record, {"replica-count": "1"})
+    assert plan is not None
+    assert plan.targets == ("hel",)
+    assert [one.source for one in explain(lab.services, record).rules] == ["LocationConstraint"]
+    await start_drain(lab.services, "hel")
+    assert (await left_on(lab.services, "hel")).stuck == ["placed"]
+    assert not await drain_bucket(lab.services, record, "hel")
+    with raises_s3("InvalidBucketState"):
+        await lab.put("/placed/k", b"x")
+    freed = await set_rules(lab.services, record, None)
+    assert explain(lab.services, freed).rules == []
+    assert await drain_bucket(lab.services, freed, "hel")
+    assert bucket(lab, "placed").backend != "hel"
+
+
+async def test_bucket_at_a_backend_has_the_rules_of_an_operator_instead(lab: Lab) -> None:
+    record = await made(lab, "hel")
+    await set_tenant_rules(lab.services, "main", Rules(replicas=2))
+    plan = plan_of(lab.services, record)
+    assert plan is not None
+    assert len(plan.targets) == 4
+    (said,) = explain(lab.services, record).rules
+    assert (said.rule, said.source) == ("replicas", "tenant")
 
 
 async def test_plan_of_a_tag_without_rules_begins_at_the_bucket(lab: Lab) -> None:
