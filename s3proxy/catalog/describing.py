@@ -48,6 +48,11 @@ class ManifestTable:
             found = (manifests.find(view, key[manifests.DUE_BYTES :]) for key, _ in rows)
             return [record for record in found if record is not None]
 
+    def bucket_manifest(self, bucket: BucketRecord) -> ManifestRecord | None:
+        """Return what is kept of a bucket's own manifest; None: it has none."""
+        with self._engine.read() as view:
+            return manifests.find(view, bucket.id)
+
     def count_due_manifests(self, limit: int) -> int:
         """Return how many manifests are to be written, counting to `limit`."""
         with self._engine.read() as view:

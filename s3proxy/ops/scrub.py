@@ -26,12 +26,13 @@ from s3proxy.http.errors import TransportError
 from s3proxy.ops import about
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.key_blobs import KnownIds
-from s3proxy.ops.manifests import PREFIX
+from s3proxy.ops.manifests import BUCKET_NAME, BYTES_MAX, PREFIX, NotSound, decode_bucket
 from s3proxy.ops.owing import owed_for
 from s3proxy.ops.placing import decision_of
 from s3proxy.ops.scrub_names import Expected, ExpectedNames
 from s3proxy.ops.settle_debt import replicas_of
 from s3proxy.ops.soundness import differs, md5_of, stat_of, told_md5
+from s3proxy.ops.whole_object import TooLarge, read_whole
 
 if TYPE_CHECKING:
     from s3proxy.backends.store import Store
@@ -61,7 +62,8 @@ class ScrubReport(msgspec.Struct):
             different (of these, places with other bytes than the ETag of another place says);
             owed (blobs with other copies than the rules want, found by the way); unknown (blobs
             nobody knows), removed (of these, now garbage), young (may be of a write
-            under way), locked; manifests; foreign (no names of ours); unreachable (containers).
+            under way), locked; manifests; untold (containers whose manifest of the bucket is
+            missing or not sound); foreign (no names of ours); unreachable (containers).
         problems: the first of them, each a line; `problems_count` is of all.
     """
 
@@ -163,6 +165,7 @@ class _Container:
         """Merge, and act on each difference."""
         progress = self._catalog.get_progress(self._bucket, self._task)
         cursor = progress.cursor if progress is not None and not progress.done else ""
+        await self._check_told()
         names = ExpectedNames(self._services, self._bucket, *self._home)
         async with aclosing(names.after(cursor)) as expected:
             if self._store.features.metadata:
@@ -173,6 +176,25 @@ class _Container:
                     await self._check_alone(one)
                     await self._go_on(one.place.name)
         await self._save("", done=True)
+
+    async def _check_told(self) -> None:
+        """See that the container says whose it is, for a rebuild; it is written again otherwise."""
+        told = self._catalog.bucket_manifest(self._bucket)
+        if told is None or told.due_ns or self._home not in told.written:
+            return  # it has none, or its writing is under way
+        try:
+            found = decode_bucket(await read_whole(self._store, BUCKET_NAME, BYTES_MAX))
+            wrong = "" if found.record.id == self._bucket.id else "it tells of another bucket"
+        except NotFound:
+            wrong = "missing"
+        except (NotSound, TooLarge) as error:
+            wrong = str(error)
+        if not wrong:
+            return
+        self._report.count("untold")
+        self._report.problem(f"{'/'.join(self._home)}: {BUCKET_NAME}: {wrong}")
+        if self._options.heal:
+            await self._catalog.update_bucket(self._bucket, lambda now: now)
 
     async def _merge(
         self, expected: AsyncIterator[Expected], listed: AsyncIterator[ListedObject]

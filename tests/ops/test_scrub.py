@@ -9,13 +9,16 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from s3proxy.backends.store import PutOptions
+from s3proxy.catalog.describing import WrittenManifest
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
 from s3proxy.http.body import BytesBody
 from s3proxy.ops import key_blobs, scrub_names
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.key_blobs import KnownIds
+from s3proxy.ops.manifests import BUCKET_NAME, FoundBucket, encode_bucket
 from s3proxy.ops.placing import set_rules
 from s3proxy.ops.replicate import copy_to
 from s3proxy.ops.scrub import Scrub, ScrubOptions, ScrubReport
@@ -281,3 +284,37 @@ async def test_known_ids_of_a_key_with_very_many_are_read_some_at_a_time(
 
 def versions(lab: Lab) -> list[ObjectRecord]:
     return [entry.record for entry in lab.catalog.list_versions(far(lab)).entries]
+
+
+async def described(lab: Lab) -> None:
+    """The bucket's manifest, as the gateway writes it."""
+    await lab.catalog.update_bucket(far(lab), lambda now: replace(now, manifests=True))
+    (due,) = lab.catalog.due_manifests(lab.clock.ns, 10)
+    home = ("moto", far(lab).container)
+    told = encode_bucket(FoundBucket(far(lab), {}, due.revision))
+    await put_raw(lab, BUCKET_NAME, told)
+    await lab.catalog.settle_manifests([WrittenManifest(due, (home,), (home,))])
+
+
+async def test_scrub_manifest_of_the_bucket_that_is_gone_is_written_again(s3_lab: Lab) -> None:
+    await described(s3_lab)
+    assert (await scrubbed(s3_lab)).counts == {"manifests": 1}
+    await store(s3_lab).delete(BUCKET_NAME)
+    report = await scrubbed(s3_lab, heal=False)
+    assert report.counts == {"untold": 1}
+    assert ".s3gw/bucket: missing" in report.problems[0]
+    assert s3_lab.catalog.count_due_manifests(10) == 0
+    await scrubbed(s3_lab)
+    (due,) = s3_lab.catalog.due_manifests(s3_lab.clock.ns, 10)
+    assert (due.key, due.told) == ("", ())
+    assert "untold" not in (await scrubbed(s3_lab)).counts  # its writing is under way
+
+
+@pytest.mark.parametrize("other", [True, False])
+async def test_scrub_manifest_of_the_bucket_that_is_another_is_told(
+    s3_lab: Lab, other: bool
+) -> None:
+    await described(s3_lab)
+    wrong = encode_bucket(FoundBucket(replace(far(s3_lab), id=b"another!"), {}, 1))
+    await put_raw(s3_lab, BUCKET_NAME, wrong if other else b"{}")
+    assert (await scrubbed(s3_lab)).counts["untold"] == 1
