@@ -34,14 +34,15 @@ from s3proxy.ops.manifests import (
     decode_version,
     folder_of,
 )
-from s3proxy.ops.reindex_walk import FAILURES, Home, ReindexReport, Walker
+from s3proxy.ops.reindex_walk import FAILURES, PROBLEMS_MAX, Home, ReindexReport, Walker
 from s3proxy.ops.soundness import stat_of
 from s3proxy.ops.whole_object import TooLarge, read_whole
+from s3proxy.placement import is_container_of
 from s3proxy.s3.errors import S3Error
 from s3proxy.s3.names import check_key
 
 if TYPE_CHECKING:
-    from s3proxy.backends.store import Stat
+    from s3proxy.backends.store import Stat, Store
     from s3proxy.ops.call import Services
     from s3proxy.ops.manifests import Found
     from s3proxy.s3.listing import ListedObject
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 ASKED_MAX: Final = 50
 # Manifests of more bytes are read one at a time.
 LARGE_BYTES: Final = 1 << 20
+_BEHIND_MANIFESTS: Final = PREFIX + "\U0010ffff"
 EVER_NS: Final = (1 << 63) - 2  # later than any time that is kept
 
 
@@ -68,6 +70,7 @@ class Reindex:
         self._backends = [_rebuildable(services, name) for name in backends]
         self._homes: dict[Home, BucketRecord] = {}
         self._doomed: set[str] = set()
+        self._closed: set[str] = set()  # of those that were told, to tell each once
         self._large = trio.CapacityLimiter(1)
         self._pointers: Pointers  # of the bucket whose blobs are walked
         # Keys of whose manifests a backend refused some: by bucket, and what these begin with.
@@ -111,6 +114,9 @@ class Reindex:
         for backend in self._backends:
             for container in await backend.containers():
                 home = (backend.name, container)
+                if self._is_anothers(*home):
+                    self.report.count("elsewhere")
+                    continue
                 try:
                     found = await self._bucket_of(backend, container)
                 except FAILURES as error:
@@ -130,6 +136,13 @@ class Reindex:
                 continue
             await self._have(home, last)
 
+    def _is_anothers(self, backend: str, container: str) -> bool:
+        """Whether a container has the name of another backend, which may share the account."""
+        name = container.rstrip("/").rpartition("/")[2]
+        others = (other for other in self._services.backends if other != backend)
+        mine = is_container_of(name, backend)
+        return not mine and any(is_container_of(name, other) for other in others)
+
     async def _have(self, home: Home, found: FoundBucket) -> None:
         self.report.count("containers")
         bucket = await self._catalog.adopt_bucket(found.record, found.configs, home)
@@ -139,7 +152,7 @@ class Reindex:
             self._homes[home] = bucket
 
     async def _bucket_of(self, backend: S3Backend, container: str) -> FoundBucket | None:
-        """Whose a container is, by its manifest, or else by what its blobs say."""
+        """Whose a container is, by its manifest, by what its blobs say, or by the catalog."""
         store = backend.blobs(container)
         where = f"{backend.name}/{container}"
         try:
@@ -148,9 +161,9 @@ class Reindex:
             pass
         except (NotSound, TooLarge) as error:
             self.report.problem(f"{where}: {BUCKET_NAME}: {error}")
-        page = await store.list("", delimiter="", after="", limit=ASKED_MAX)
-        for entry in page.objects:
-            said = about.read((await store.head(entry.key)).user)
+        names = await _some_blobs(store)
+        for name in names:
+            said = about.read((await store.head(name)).user)
             if said is not None:
                 bucket = BucketRecord(
                     name=said.bucket,
@@ -163,9 +176,16 @@ class Reindex:
                     versioning="Suspended" if about.VERSIONED in said.flags else "",
                 )
                 return FoundBucket(bucket, {}, 0)
-        if page.objects:
+        known = self._known(backend.name, container)
+        if known is None and names:
             self.report.problem(f"{where}: nothing in it says whose it is")
-        return None
+        return known
+
+    def _known(self, backend: str, container: str) -> FoundBucket | None:
+        """The bucket that the catalog has a container for."""
+        owner = self._catalog.bucket_of_container(backend, container)
+        bucket = None if owner is None else self._catalog.get_bucket(owner[1], owner[0])
+        return None if bucket is None else FoundBucket(bucket, {}, 0)
 
     async def _take_manifest(self, home: Home, bucket: BucketRecord, entry: ListedObject) -> None:
         if about.is_blob_name(entry.key):
@@ -281,10 +301,24 @@ class Reindex:
             self.report.count("parts")
             return
         if about.ENCRYPTED in said.flags:
-            self.report.count("encrypted")
-            self.report.problem(f"{bucket.name}: {key}: encrypted, and no manifest has its key")
+            self._pass_over_closed(bucket, key, logical, said)
             return
         await self._recover(bucket, key, place, msgspec.structs.replace(seen, said=said))
+
+    def _pass_over_closed(
+        self, bucket: BucketRecord, key: str, logical: str, said: about.About
+    ) -> None:
+        """Say of a blob that nobody can open that it is lost, unless a later one replaced it."""
+        latest = self._catalog.get_latest(bucket, key)
+        replaced = latest is not None and latest.modified_ns >= said.written_ns > 0
+        if replaced and about.VERSIONED not in said.flags:
+            self.report.count("older")
+            return
+        self.report.count("encrypted")
+        if logical not in self._closed:
+            self.report.problem(f"{bucket.name}: {key}: encrypted, and no manifest has its key")
+            if len(self._closed) < PROBLEMS_MAX:
+                self._closed.add(logical)
 
     async def _recover(self, bucket: BucketRecord, key: str, place: BlobRef, seen: _Seen) -> None:
         """Make an object of a blob that nothing else tells of."""
@@ -325,6 +359,16 @@ class _Seen(msgspec.Struct, frozen=True):
             user=about.without_ours(stat.user),
             blobs=(blob,),
         )
+
+
+async def _some_blobs(store: Store) -> list[str]:
+    """The names of some blobs: before the manifests, and behind them, as these may be many."""
+    first = await store.list("", delimiter="", after="", limit=ASKED_MAX)
+    names = [entry.key for entry in first.objects]
+    if first.truncated and names[-1] < _BEHIND_MANIFESTS:
+        last = await store.list("", delimiter="", after=_BEHIND_MANIFESTS, limit=ASKED_MAX)
+        names += [entry.key for entry in last.objects]
+    return [name for name in names if about.is_blob_name(name)]
 
 
 def _rebuildable(services: Services, name: str) -> S3Backend:

@@ -41,12 +41,12 @@ class ReindexReport(msgspec.Struct):
     """What was found.
 
     Attributes:
-        counts: by outcome: buckets, manifests, versions added, updated, known, older (their place
-            is taken by a newer one), incomplete (a blob is on no backend that was looked at),
-            blobs, places added, recovered (without the id they had), parts and encrypted (blobs
-            that no manifest tells of), garbage (blobs that wait for the collector), foreign (what
-            is no name of ours), refused (what a backend does not give), withheld (blobs of keys
-            whose manifests it does not give).
+        counts: by outcome: buckets, manifests, versions added, updated, known, older (a newer one
+            took their place), incomplete (a blob is on no backend that was looked at), blobs,
+            places added, recovered (without the id they had), parts and encrypted (blobs that no
+            manifest tells of), garbage (blobs that wait for the collector), foreign (what is no
+            name of ours), elsewhere (containers with the name of another backend), refused (what a
+            backend does not give), withheld (blobs of keys whose manifests it does not give).
         problems: the first of them, each a line; `problems_count` is of all.
     """
 

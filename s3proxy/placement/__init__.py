@@ -1,6 +1,6 @@
 """Policy: which backends may hold an object."""
 
-from s3proxy.placement.choose import choose_backend, container_name
+from s3proxy.placement.choose import choose_backend, container_name, is_container_of
 from s3proxy.placement.decide import (
     Decision,
     Facts,
@@ -21,6 +21,7 @@ __all__ = [
     "container_name",
     "contradiction",
     "decide",
+    "is_container_of",
     "known_places",
     "merit",
     "reasons",

@@ -12,6 +12,7 @@ from s3proxy.s3.names import is_creatable_bucket
 
 # The rule for bucket names of every S3 provider; a backend's name is cut to fit.
 _CONTAINER_CHARACTERS_MAX = 63
+_BEGIN = re.compile("s3gw-[0-9a-f]{16}-")
 _NOT_IN_A_BUCKET_NAME = re.compile(r"[^a-z0-9-]+")
 
 
@@ -45,7 +46,17 @@ def container_name(seed: int, tenant: str, bucket: str, counter: int, backend: s
     """
     text = f"{tenant}\0{bucket}\0{counter}".encode()
     digest = xxhash.xxh3_128_hexdigest(text, seed=seed)[:16]
+    return _ended(f"s3gw-{digest}-", backend)
+
+
+def is_container_of(name: str, backend: str) -> bool:
+    """Whether a physical bucket has a name that `container_name` gives for a backend."""
+    begin = _BEGIN.match(name)
+    return begin is not None and name == _ended(begin[0], backend)
+
+
+def _ended(begin: str, backend: str) -> str:
     suffix = _NOT_IN_A_BUCKET_NAME.sub("-", backend.lower())
-    name = f"s3gw-{digest}-{suffix}"[:_CONTAINER_CHARACTERS_MAX].rstrip("-")
+    name = (begin + suffix)[:_CONTAINER_CHARACTERS_MAX].rstrip("-")
     # Some endings are reserved: "a-s3alias" is the alias of an access point.
     return name if is_creatable_bucket(name) else f"{name[: _CONTAINER_CHARACTERS_MAX - 2]}-b"

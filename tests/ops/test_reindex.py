@@ -15,6 +15,7 @@ from s3proxy.http.body import BytesBody
 from s3proxy.ops import about, reindex, reindex_walk
 from s3proxy.ops.about import beside
 from s3proxy.ops.blob_writer import new_id
+from s3proxy.ops.containers import containers_of
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
     VERSIONS_PREFIX,
@@ -25,6 +26,7 @@ from s3proxy.ops.manifests import (
     version_name,
 )
 from s3proxy.ops.reindex import Reindex
+from s3proxy.placement import container_name
 from tests.catalog.catalogs import garbage_blobs
 from tests.ops.lab import Lab, md5
 
@@ -255,3 +257,89 @@ async def test_reindex_reads_a_key_once_for_all_its_versions(
     report = await Reindex(told_lab.services, ["moto"]).run()
     assert report.counts["added"] == report.counts["blobs"] == 40
     assert len(asked) == 3  # its only reading, in pages of 4, 16 and 64
+
+
+async def forget(lab: Lab) -> str:
+    """Lose the record of the bucket; returns the container, which stays."""
+    container = far(lab).container
+    await lab.catalog.delete_bucket("far")
+    await lab.catalog.forget_container("moto", container, removed=True)
+    return container
+
+
+async def test_reindex_container_of_many_manifests_and_none_of_the_bucket_is_known_by_a_blob(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex, "ASKED_MAX", 3)
+    for number in range(1, 6):
+        await told(told_lab, "key", number)
+    await store(told_lab).delete(BUCKET_NAME)
+    container = await forget(told_lab)
+
+    async def containers() -> list[str]:
+        return [container]
+
+    monkeypatch.setattr(told_lab.services.backend("moto"), "containers", containers)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.problems == []
+    assert far(told_lab).container == container
+    assert len(versions(told_lab)) == 5
+
+
+async def test_reindex_container_that_says_nothing_is_the_bucket_s_that_the_catalog_knows(
+    told_lab: Lab,
+) -> None:
+    version_id = await told(told_lab, "key", 7)
+    (name,) = [
+        one.key
+        for one in (await store(told_lab).list("key", delimiter="", after="", limit=9)).objects
+    ]
+    await put_raw(told_lab, name, b"data")  # without a word of whose it is
+    await store(told_lab).delete(BUCKET_NAME)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.problems == []
+    assert versions(told_lab) == [("key", version_id)]
+
+
+async def test_reindex_leaves_containers_that_have_the_name_of_another_backend(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = container_name(1, "main", "far", 0, "disk")
+    mine = far(told_lab).container
+
+    async def containers() -> list[str]:
+        return [other, f"shared/{other}/", mine]
+
+    monkeypatch.setattr(told_lab.services.backend("moto"), "containers", containers)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert (report.counts["elsewhere"], report.counts["containers"]) == (2, 1)
+    assert report.problems == []
+    assert containers_of(far(told_lab)) == [("moto", mine)]
+
+
+async def put_closed(lab: Lab, written_ns: int, flags: str = about.ENCRYPTED, of: str = "") -> str:
+    """An encrypted blob of `key` that no manifest tells of; its id."""
+    blob_id = new_id()
+    said = about.About(tenant="main", bucket="far", written_ns=written_ns, flags=flags, blob_id=of)
+    await put_raw(lab, f"key~{blob_id}", b"closed", **beside({}, said))
+    return blob_id
+
+
+async def test_reindex_encrypted_blob_that_was_overwritten_is_no_loss(told_lab: Lab) -> None:
+    await told_lab.put("/far/key", b"x" * 5000)
+    latest = told_lab.catalog.get_latest(far(told_lab), "key")
+    assert latest is not None
+    await put_closed(told_lab, latest.modified_ns - 1)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert (report.problems, report.counts["older"]) == ([], 1)
+    await put_closed(told_lab, latest.modified_ns - 1, about.ENCRYPTED + about.VERSIONED)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.counts["encrypted"] == 1  # a version of its own
+
+
+async def test_reindex_encrypted_blob_without_a_manifest_is_told_once(told_lab: Lab) -> None:
+    first = await put_closed(told_lab, 1)
+    await put_closed(told_lab, 1, of=first)
+    report = await Reindex(told_lab.services, ["moto"]).run()
+    assert report.problems == ["far: key: encrypted, and no manifest has its key"]
+    assert report.counts["encrypted"] == 2

@@ -1,6 +1,6 @@
 import pytest
 
-from s3proxy.placement import choose_backend, container_name
+from s3proxy.placement import choose_backend, container_name, is_container_of
 from s3proxy.s3.names import check_bucket_name
 from tests.s3.heads import raises_s3
 
@@ -51,3 +51,11 @@ def test_container_name_depends_on_every_argument_and_nothing_else() -> None:
 @pytest.mark.parametrize("backend", ["disk", "My Backend_1", "x" * 80, "a-"])
 def test_container_name_is_a_bucket_name(backend: str) -> None:
     check_bucket_name(container_name(7, "main", "bucket", 0, backend))
+
+
+@pytest.mark.parametrize("backend", ["fi", "my_backend.1", "B" * 60, "a-s3alias"])
+def test_is_container_of_knows_the_names_of_a_backend_from_those_of_others(backend: str) -> None:
+    name = container_name(7, "main", "bucket", 3, backend)
+    assert is_container_of(name, backend)
+    assert not is_container_of(name, "other")
+    assert not is_container_of("s3gw-a", backend)
