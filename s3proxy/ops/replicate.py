@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec import Struct, structs
 
-from s3proxy.backends.errors import BackendError, NoSuchUpload, Unavailable
+from s3proxy.backends.errors import (
+    BackendError,
+    NoSuchUpload,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    Rejected,
+    Unavailable,
+    Unsupported,
+)
 from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.store import PutOptions, Stat, Store
-from s3proxy.catalog.blob_records import (
-    Transfer,
-)
-from s3proxy.catalog.records import (
-    BlobRef,
-    BucketRecord,
-)
+from s3proxy.catalog.blob_records import Transfer
+from s3proxy.catalog.records import BlobRef, BucketRecord
 from s3proxy.http.body import Body, BytesBody
 from s3proxy.http.errors import TransportError
 from s3proxy.kv.errors import KvError
@@ -53,6 +57,13 @@ PARTS_MAX: Final = 1000
 PARTS_PARALLEL: Final = 3
 # What a copy may fail with, beside what the catalog raises.
 FAILURES: Final = (BackendError, TransportError, S3Error, OSError)
+
+# What a provider's own copy may fail with, that reading the bytes need not: its source is lost or
+# wrong, and another place may have them; or it may read and write there, and not copy.
+NOT_THERE: Final = (
+    *(NotFound, PreconditionFailed, PermissionDenied, Rejected, Unsupported),
+    S3Error,
+)
 
 
 class Damaged(S3Error):
@@ -85,7 +96,7 @@ class Original(Struct, frozen=True):
     about: Described | None = None
     md5: str = ""
     rates: tuple[ByteRate, ...] = ()
-    turn: AbstractAsyncContextManager[None] = nullcontext()
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 async def copy_to(
@@ -115,12 +126,15 @@ async def copy_to(
     size = places[0].size
     source = _server_side(services, places, writer.store)
     if source is not None:
-        return await copying.at_the_provider(writer, source)
+        try:
+            return await copying.at_the_provider(writer, source)
+        except NOT_THERE:
+            pass
     if not original.md5:
         known = structs.replace(original, md5=await told_md5(services, places))
         copying = structs.replace(copying, original=known)
     if size > LARGE_BYTES and writer.store.features.multipart and original.blob is not None:
-        async with original.turn:
+        async with original.turn():
             return await _Transferring(copying, writer, original.blob).run()
     return await copying.in_one(writer)
 
@@ -192,7 +206,7 @@ class _Copying(Struct, frozen=True, eq=False):
         options = PutOptions(length=size, md5=bytes.fromhex(known))
 
         async def put() -> Stat:
-            async with self.original.turn, aclosing(await self.open(0, size - 1)) as body:
+            async with self.original.turn(), aclosing(await self.open(0, size - 1)) as body:
                 payload = CopiedPayload(body, size, self.original, md5=options.md5)
                 send = partial(writer.store.put, copy.name, payload, options)
                 stat = await self.attempt(copy, send)
@@ -213,7 +227,7 @@ class _Copying(Struct, frozen=True, eq=False):
 
         async def copied() -> Stat:
             make = partial(target.copy_from, held, source.name, copy.name, options)
-            async with self.original.turn:
+            async with self.original.turn():
                 stat = await self.attempt(copy, partial(make, size=source.size))
             _compare(stat, source.size, self.original.md5)
             return stat

@@ -7,6 +7,7 @@ one transaction keeps it (catalog/settling.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -342,7 +343,7 @@ class Settling:
             about=record if record is not None and len(record.blobs) == 1 else None,
             md5=subject.md5 or self._told,
             rates=self._lanes.rates(target, *(place.backend for place in sources[:1])),
-            turn=self._lanes.turn(target),
+            turn=partial(self._lanes.turn, target),
         )
         return await copy_to(
             self._services, subject.bucket, self._debt.key, sources, target, original=original

@@ -125,6 +125,9 @@ class Provider:
             return True
         if head.method == "GET":
             return await self._give(stream, head, path)
+        if _source(head) and _source(head) not in self.objects:
+            await stream.send_all(_head(404, 0))
+            return True
         if head.method == "PUT" and path.count("/") > 1:
             self.objects[path] = self.objects[_source(head)] if _source(head) else body
         elif head.method == "DELETE":

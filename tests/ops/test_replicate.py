@@ -90,6 +90,33 @@ async def test_copy_to_reads_from_a_place_that_has_it(tmp_path: Path) -> None:
         assert await read(lab, copy) == DATA
 
 
+@pytest.mark.parametrize("target", ["one", "twin"])
+@pytest.mark.parametrize("first", ["lost", "kept"])
+async def test_copy_to_the_same_endpoint_of_what_is_lost_there_reads_from_another_place(
+    tmp_path: Path, target: str, first: str
+) -> None:
+    async with opened(tmp_path) as (lab, _):
+        lost, kept = await stored(lab, "one"), await stored(lab, "disk")
+        await lab.services.backend("one").blobs("held").delete(lost.name)
+        places = [lost, kept] if first == "lost" else [kept, lost]
+        copy = await copy_to(lab.services, lab.bucket(), "k", places, target)
+        assert await read(lab, copy) == DATA
+        assert [intent.blob for intent in lab.catalog.open_intents()] == [copy]
+
+
+async def test_copy_to_the_same_endpoint_of_what_is_wrong_there_says_that_it_is(
+    s3_lab: Lab,
+) -> None:
+    await s3_lab.put("/far/key", DATA)
+    (blob,) = s3_lab.record("key", "far").blobs
+    held = s3_lab.services.backend("moto").blobs(blob.container)
+    wrong = b"x" + DATA[1:]
+    await held.put(blob.name, BytesBody(wrong), PutOptions(length=len(wrong)))
+    known = Original(md5=md5(DATA))
+    with pytest.raises(Damaged):
+        await copy_to(s3_lab.services, s3_lab.bucket("far"), "key", [blob], "moto", original=known)
+
+
 async def test_copy_to_of_bytes_that_are_wrong_leaves_garbage_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as (lab, found):
         blob = await stored(lab, "one", b"x" + DATA[1:])
