@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import trio
@@ -58,6 +58,7 @@ class Lanes:
         self._all = trio.CapacityLimiter(workers)
         self._limits = limits
         self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._visitors: dict[str, int] = {}
         self._rates = {
             name: ByteRate(found.bytes_per_s) for name, found in limits.items() if found.bytes_per_s
         }
@@ -75,6 +76,30 @@ class Lanes:
             limiter = self._limiters[backend] = trio.CapacityLimiter(self.width(backend))
         async with limiter, self._all:
             yield
+
+    @contextmanager
+    def visit(self, backend: str, lane: str) -> Iterator[bool]:
+        """Have a copy go to a backend for a debt that is in another one's lane.
+
+        As many may as copies may go there at once, so that those of one lane, which all turn to
+        one backend while their own is down, do not wait there instead of others.
+
+        Yields:
+            False: there is no room, as for who would wait for a turn there.
+        """
+        if backend == lane:
+            yield True
+            return
+        visitors, limiter = self._visitors.get(backend, 0), self._limiters.get(backend)
+        copies = limiter.borrowed_tokens if limiter is not None else 0
+        if max(visitors, copies) >= self.width(backend):
+            yield False
+            return
+        self._visitors[backend] = visitors + 1
+        try:
+            yield True
+        finally:
+            self._visitors[backend] -= 1
 
     def rates(self, *backends: str) -> tuple[ByteRate, ...]:
         """What bounds bytes that go from and to these."""

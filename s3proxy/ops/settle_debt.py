@@ -90,6 +90,7 @@ class Outcome(msgspec.Struct, frozen=True):
     Attributes:
         error: what a copy failed with, that waiting for a backend does not mend; "": nothing.
         waits_for: the backends of which one has to be up.
+        turn: a busy backend for whose lane the debt has to wait; "": none.
         short: rules leave too few backends.
         missing: backends that should have it, and have not.
         allowed: backends that may hold it; None: nobody looked.
@@ -100,6 +101,7 @@ class Outcome(msgspec.Struct, frozen=True):
     removed: tuple[BlobRef, ...] = ()
     error: str = ""
     waits_for: tuple[str, ...] = ()
+    turn: str = ""
     short: bool = False
     bucket: BucketRecord | None = None
     missing: tuple[str, ...] = ()
@@ -124,7 +126,7 @@ class Settling:
         self._sound: set[str] = set()
         self._told = ""  # MD5 that a backend tells, once a place has other bytes
         self._proven = False
-        self._error = ""
+        self._error = self._turn = ""
         self.added: list[BlobRef] = []
 
     async def run(self) -> Outcome:
@@ -162,7 +164,9 @@ class Settling:
                 break
             target = steps.add[0]
             try:
-                self.added.append(await self._copy(subject, sources, target))
+                if not await self._copied(subject, sources, target):
+                    self._turn = target
+                    break
             except (*FAILURES, IntentLost) as failure:
                 self._failed.add(target)
                 self._note(target, failure)
@@ -283,6 +287,7 @@ class Settling:
             tuple(surplus),
             error=self._error,
             waits_for=waits_for,
+            turn=self._turn,
             short=not self._error and not waits_for and len(steps.keep) < subject.decision.wanted,
             bucket=subject.bucket,
             missing=(*steps.add, *steps.away),
@@ -306,6 +311,14 @@ class Settling:
     def _readable(self, held: Sequence[BlobRef]) -> bool:
         is_up = self._services.health.is_up
         return any(not place.backend or is_up(place.backend) for place in held)
+
+    async def _copied(self, subject: Subject, sources: Sequence[BlobRef], target: str) -> bool:
+        """Copy to one backend; False where others wait there, and the debt is in another lane."""
+        lane = next(iter(self._debt.targets), "")
+        with self._lanes.visit(target, lane) as free:
+            if free:
+                self.added.append(await self._copy(subject, sources, target))
+            return free
 
     async def _copy(self, subject: Subject, sources: Sequence[BlobRef], target: str) -> BlobRef:
         """Copy to one backend; where the bytes are wrong, from one place after the other."""

@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from s3proxy.catalog.debt_counts import TOO_FEW
+from s3proxy.catalog.debts import turn_at
 from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.tables import DEBT_ORDER
 from s3proxy.kv.errors import KvError
@@ -253,6 +254,8 @@ class Replicator:
                 due_ns=now_ns + int(random.uniform(0, pause_s) * 1e9),
                 dead=tries >= self._tries_max,
             )
+        if outcome.turn:
+            return msgspec.structs.replace(rest, waits_for=turn_at(outcome.turn))
         if outcome.waits_for:
             first, *others = outcome.waits_for
             named = ", ".join(outcome.waits_for)

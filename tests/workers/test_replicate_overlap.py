@@ -7,7 +7,10 @@ from pathlib import Path
 import trio
 import trio.testing
 
+from s3proxy.catalog.debts import turn_at
 from s3proxy.catalog.settling import Settlement
+from s3proxy.ops.lanes import LaneLimits
+from s3proxy.s3.placement import Rules
 from tests.polling import until
 from tests.workers.replicas import open_replicas
 
@@ -79,3 +82,37 @@ async def test_copy_waits_for_its_source_while_its_intent_is_written(tmp_path: P
         assert open_intents == [1]
         assert replicas.on("k") == "ab"
         assert replicas.catalog.open_intents() == []
+
+
+async def test_replicator_debts_that_turn_to_a_slow_stand_in_hold_up_no_others(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path, "abx") as replicas:
+        replicas.workers = 2
+        replicas.limits["b"] = LaneLimits(concurrency=1)
+        await replicas.set_rules(Rules(regions=("x", "a", "b"), replicas=2))
+        gate = trio.Event()
+
+        async def wait(op: str, key: str) -> None:
+            await trio.lowlevel.checkpoint()
+            if op == "put":
+                await gate.wait()
+
+        def waits(key: str) -> str:
+            debt = replicas.catalog.get_debt(replicas.blob(key).id)
+            return "" if debt is None else debt.waits_for
+
+        replicas.memories["b"].hook = wait
+        keys = [f"k{number}" for number in range(8)]
+        for key in keys:
+            await replicas.put(key, b"data", "x", ["a"])
+        replicas.go_down("a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(replicas.replicator().work)
+            await until(lambda: turn_at("b") in map(waits, keys))
+            await replicas.put("other", b"data", "xb", ["x"])
+            await until(lambda: waits("other") == "a")
+            gate.set()
+            await until(lambda: all(waits(key) == "a" for key in keys))
+            nursery.cancel_scope.cancel()
+        assert {replicas.on(key) for key in keys} == {"bx"}
