@@ -95,17 +95,17 @@ async def copy_placed(
     target = plan.targets[0]
     if len(old) != 1 or copied.record.parts or "-" in copied.record.etag:
         return None
-    container = await container_on(services, bucket, target)
-    writer = BlobWriter(services, bucket, services.backend(target), container)
-    held = [place for place in services.catalog.places_of(old[0]) if writer.holds(place)]
-    if not held or not writer.store.features.copy:
-        return None
     try:
+        container = await container_on(services, bucket, target)
+        writer = BlobWriter(services, bucket, services.backend(target), container)
+        held = [place for place in services.catalog.places_of(old[0]) if writer.holds(place)]
+        if not held or not writer.store.features.copy:
+            return None
         first = await services.health.attempt(
             target, partial(writer.copy, copied, key, write, held[0])
         )
     except (BackendError, S3Error):
-        return None  # whatever is wrong there, another place may have the bytes
+        return None  # whatever is wrong there, another backend may have the bytes, or take them
     return await PlacedWrite(services, bucket, key, write, plan).complete(first)
 
 

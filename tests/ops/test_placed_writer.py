@@ -37,9 +37,9 @@ class Placed:
         self.providers = found.providers
         self.health = lab.services.health
 
-    async def rules(self, **rules: int) -> BucketRecord:
+    async def rules(self, *, regions: tuple[str, ...] = tuple(NAMES), **rules: int) -> BucketRecord:
         def change(now: BucketRecord) -> BucketRecord:
-            return msgspec.structs.replace(now, placement=Rules(regions=NAMES, **rules))
+            return msgspec.structs.replace(now, placement=Rules(regions=regions, **rules))
 
         await self.lab.catalog.update_bucket(self.bucket, change)
         return self.bucket
@@ -433,3 +433,12 @@ async def test_put_of_many_at_once_keeps_within_the_memory(placed: Placed) -> No
     for number in range(12):
         assert await placed.get(f"key-{number}") == SMALL
     assert placed.lab.services.held.left == 3 * len(SMALL)
+
+
+async def test_copy_goes_to_the_next_backend_where_a_container_is_not_made(placed: Placed) -> None:
+    await placed.put(SMALL, "source")
+    await placed.rules(regions=("b", "a", "c"))
+    placed.providers["b"].refuse()
+    await placed.put(b"", "copy", x_amz_copy_source="/placed/source")
+    assert await placed.get("copy") == SMALL
+    assert placed.held() == {"a": 2}
