@@ -35,7 +35,7 @@ class Amount(click.ParamType[int | str]):
             return UNLIMITED
         found = _AMOUNT.fullmatch(str(value))
         scale = None if found is None else self._units.get(_unit(found[3]))
-        if found is None or scale is None:
+        if found is None or scale is None or (scale == 1 and found[2]):
             self.fail(f"{value!r} is no amount; want such as {self._example()}", param, ctx)
         fraction = found[2] or "0"
         amount: int = int(found[1]) * scale + int(fraction) * scale // 10 ** len(fraction)

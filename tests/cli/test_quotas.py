@@ -93,6 +93,7 @@ def test_quota_recounted_says_the_same() -> None:
 def test_quota_that_cannot_be_is_refused() -> None:
     assert "say --bytes" in run("quota", "set").output
     assert "no amount" in run("quota", "set", "--bytes", "-1").output
+    assert "no amount" in run("quota", "set", "--bytes", "0.5").output
     assert "no amount" in run("quota", "set", "--objects", "1k").output
     assert refusal("quota", "set", "--bucket", "no", "--bytes", "1").endswith("no bucket no")
     assert "attached" in refusal("quota", "set", "--bucket", "files", "--bytes", "1")

@@ -31,19 +31,19 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
     user: UserName
 
 
-OfUser = Annotated[str, QueryParameter(description="of this user alone")]
+OfUser = Annotated[str | None, QueryParameter(description="of this user alone", min_length=1)]
 
 
 @get("/")
 async def list_keys(
     services: Using,
     tenant: FromPath[str],
-    user: OfUser = "",
+    user: OfUser = None,
     after: After = "",
     limit: Limit = 100,
 ) -> Page[Key]:
     """List the tenant's access keys, user by user."""
-    user_id = found_user(services, tenant, user).user_id if user else ""
+    user_id = found_user(services, tenant, user).user_id if user is not None else ""
     last_user, _, last_key = after.partition(".")
     found = services.catalog.list_tenant_keys(tenant, user_id, (last_user, last_key), limit + 1)
     shown = [key_of(record) for record in found]

@@ -9,9 +9,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from s3proxy.control.api.dependencies import Using
 from s3proxy.control.api.guard import ADMIN_ONLY
+from s3proxy.control.api.problems import ApiError
 from s3proxy.control.api.refusals import refusals
 from s3proxy.ops.explain import Explained, explain
 from s3proxy.ops.placing import set_rules, set_tenant_rules
+from s3proxy.s3.placement import Rules
 from s3proxy.views.lookup import found_bucket, found_tenant
 from s3proxy.views.placement import Placement, placement_of, rules_from
 
@@ -31,7 +33,7 @@ async def set_tenant_placement(
     services: Using, tenant: FromPath[str], data: JSONBody[Placement]
 ) -> Placement:
     """Replace the rules for the tenant's buckets; existing objects move in the background."""
-    rules = rules_from(data)
+    rules = _said(data)
     await set_tenant_rules(services, tenant, rules)
     return placement_of(rules)
 
@@ -56,13 +58,25 @@ async def set_placement(
 ) -> Explained:
     """Replace the rules of a bucket; existing objects move in the background."""
     record = found_bucket(services.catalog, bucket, tenant)
-    return explain(services, await set_rules(services, record, rules_from(data)))
+    return explain(services, await set_rules(services, record, _said(data)))
 
 
 @delete("/buckets/{bucket:str}/placement", opt=ADMIN_ONLY, responses=refusals(501))
 async def clear_placement(services: Using, tenant: FromPath[str], bucket: FromPath[str]) -> None:
     """Take the rules of a bucket away."""
     await set_rules(services, found_bucket(services.catalog, bucket, tenant), None)
+
+
+def _said(placement: Placement) -> Rules:
+    """The rules of a document.
+
+    Raises:
+        ApiError: BadRequest; it says none, and whoever sends it may not mean to take all away.
+    """
+    rules = rules_from(placement)
+    if rules is None:
+        raise ApiError(400, "BadRequest", "Say at least one rule; DELETE takes all away.")
+    return rules
 
 
 def router() -> Router:

@@ -21,6 +21,8 @@ from s3proxy.ops.errors import as_s3_error
 
 logger = get_logger("control")
 
+# What was sent may be named, and no more of it than a person reads.
+DETAIL_CHARACTERS_MAX: Final = 2000
 MEDIA_TYPE = "application/problem+json"
 
 # The code is the name of the exception.
@@ -118,6 +120,8 @@ def _of_http(error: HTTPException) -> Response[Problem]:
 def _answer(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response[Problem]:
+    if len(detail) > DETAIL_CHARACTERS_MAX:
+        detail = f"{detail[:DETAIL_CHARACTERS_MAX]}…"
     problem = Problem(status, HTTPStatus(status).phrase, code, detail)
     return Response(problem, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 

@@ -70,6 +70,8 @@ async def test_placement_that_cannot_be_kept_is_refused(desk: Desk) -> None:
         ({"replicas": 1, "write_quorum": 2}, "400 InvalidRequest"),
         ({"countries_forbidden": ["usa"]}, "400 InvalidRequest"),
         ({"replicas": 65}, "400 BadRequest"),
+        ({}, "400 BadRequest"),
+        ({"regions": [], "replicas": 0}, "400 BadRequest"),
         ({"region": ["disk"]}, "400 BadRequest"),
     ):
         assert await desk.refusal("PUT", BUCKET, document) == code

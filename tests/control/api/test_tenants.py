@@ -46,6 +46,8 @@ async def test_tenant_with_a_bucket_stays(desk: Desk) -> None:
 
 async def test_tenant_that_cannot_be_made_is_refused(desk: Desk) -> None:
     assert await desk.refusal("POST", "/tenants", {"name": "A b"}) == "400 InvalidName"
+    long = await desk.ask("POST", "/tenants", {"name": "A" * 100_000})
+    assert (long.status_code, len(long.json()["detail"])) == (400, 2001)
     assert await desk.refusal("POST", "/tenants", {"name": "main"}) == "409 TenantExists"
     assert await desk.refusal("POST", "/tenants", {"nam": "x"}) == "400 BadRequest"
     assert await desk.refusal("POST", "/tenants", [1]) == "400 BadRequest"

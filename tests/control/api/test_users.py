@@ -134,6 +134,7 @@ async def test_keys_come_in_parts_and_by_user(desk: Desk) -> None:
     assert {key["user"] for key in bobs} == {"bob"}
     assert len(bobs) == 2
     assert await desk.refusal("GET", "/tenants/acme/keys?user=eve") == "404 UnknownUser"
+    assert await desk.refusal("GET", "/tenants/acme/keys?user=") == "400 BadRequest"
 
 
 async def test_tenant_admin_administers_users_of_their_own_tenant_alone(desk: Desk) -> None:
