@@ -34,7 +34,7 @@ from s3proxy.ops.manifests import (
     places_of,
     version_name,
 )
-from s3proxy.ops.placing import rules_of
+from s3proxy.ops.placing import decision_of, rules_of
 from s3proxy.ops.walks import buckets_of
 from s3proxy.workers.worker import backoff_s
 
@@ -180,7 +180,10 @@ class Describer:
         if bucket is None or bucket.id != manifest.bucket_id:
             return name, b"", ()
         if not manifest.key:
-            places = [place for place in containers_of(bucket) if self._keeps(place)]
+            # Where rules forbid bytes, names, tags and policies may not be either.
+            refused = {one.backend for one in decision_of(self._services, bucket).refused}
+            kept = (place for place in containers_of(bucket) if self._keeps(place))
+            places = [place for place in kept if place[0] not in refused]
             configs = self._catalog.all_bucket_configs(bucket)
             told = FoundBucket(bucket, configs, manifest.revision)
             return name, encode_bucket(told), tuple(places)

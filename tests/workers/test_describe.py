@@ -16,6 +16,8 @@ from s3proxy.ops.manifests import (
     decode_version,
     version_name,
 )
+from s3proxy.ops.placing import set_rules
+from s3proxy.placement import Facts
 from s3proxy.s3.placement import Rules
 from s3proxy.workers.describe import Describer
 from s3proxy.workers.drain import Drainer
@@ -177,6 +179,23 @@ async def test_describer_place_that_fails_is_tried_again_and_no_other(s3_lab: La
     await describer.work()
     assert describer.written == written + 1
     assert s3_lab.catalog.due_manifests(2**62, 10) == []
+
+
+async def test_describer_tells_no_provider_that_rules_forbid_of_a_bucket(s3_lab: Lab) -> None:
+    services = s3_lab.services
+    services.facts = {"disk": Facts("disk", country="fi"), "moto": Facts("moto", country="us")}
+    await set_rules(services, far(s3_lab), Rules(countries=("fi", "us"), replicas=1))
+    await described(s3_lab)
+    assert await names(s3_lab) == [BUCKET_NAME]
+    await set_rules(services, far(s3_lab), Rules(countries_forbidden=("us",), replicas=1))
+    await described(s3_lab)
+    assert await names(s3_lab) == []
+    assert (await s3_lab.ask("PUT", "/far?tagging", TAGGING)).status == 204
+    await described(s3_lab)
+    assert await names(s3_lab) == []
+    await set_rules(services, far(s3_lab), Rules(countries=("fi", "us"), replicas=1))
+    await described(s3_lab)
+    assert await names(s3_lab) == [BUCKET_NAME]
 
 
 async def test_describer_removes_markers_where_a_drained_bucket_was(s3_lab: Lab) -> None:
