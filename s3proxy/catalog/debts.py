@@ -252,7 +252,7 @@ class DebtTable:
         return change
 
     async def retry_debts(self, ids: Sequence[str] = ()) -> int:
-        """Make debts due at once, with all tries before them; returns how many.
+        """Make debts due at once, as if they had never been tried; returns how many.
 
         Args:
             ids: of their blobs; none: all dead letters.

@@ -47,7 +47,7 @@ async def list_debts(
 
 @post("/retry", status_code=200, responses=refusals(404))
 async def retry_debts(services: Using, data: JSONBody[Retry]) -> Retried:
-    """Try debts again, with all tries before them."""
+    """Try debts again now, as if they had never been tried."""
     return Retried(await services.catalog.retry_debts(data.ids))
 
 
