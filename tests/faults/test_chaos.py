@@ -46,7 +46,7 @@ LONG = Plan(
 DESCRIPTORS_MAX = 150
 FILLED_S_MAX = 900.0
 # From the name of a copy to its place in the catalog, as a rule.
-COPIED_S_MAX = 5.0
+COPIED_S_MAX = 10.0
 FACTS = {
     "us": 'country = "US"\njurisdiction = "US"\n',
     "fi": 'country = "FI"\njurisdiction = "EU"\n',
