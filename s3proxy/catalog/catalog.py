@@ -189,7 +189,6 @@ class Catalog:
         self.list_debts = debts.list_debts
         self.debt_counts = debts.debt_counts
         self.claim_debts = debts.claim_debts
-        self.postpone_debt = debts.postpone_debt
         self.release_debts = debts.release_debts
         self.retry_debts = debts.retry_debts
 

@@ -189,15 +189,6 @@ class DebtTable:
 
         return await self._engine.commit(change)
 
-    async def postpone_debt(self, claimed: DebtRecord, later: DebtRecord) -> None:
-        """Keep a claimed debt for later; one that is another by now is left alone."""
-
-        def change(txn: Transaction) -> None:
-            if find(txn, claimed.blob.id) == claimed:
-                store(txn, later)
-
-        await self._engine.commit(change)
-
     async def release_debts(self, backends: Iterable[str]) -> int:
         """Make due at once what another run of a gateway has leased; returns how many.
 

@@ -3,9 +3,6 @@
 A debt is leased, settled (ops/settle_debt.py), and kept or dropped in one transaction. Each backend
 has a lane: a few leased debts wait there for their turn, the rest wait in the catalog, so that
 memory does not grow with what is owed, and a slow backend holds up nobody else.
-
-A bug that one debt comes upon costs that debt a try, and is logged as what it is: the debt would
-meet it again after every start, and nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from s3proxy.catalog.errors import CatalogError
 from s3proxy.catalog.tables import DEBT_ORDER
 from s3proxy.kv.errors import KvError
 from s3proxy.log import get_logger
-from s3proxy.ops.settle_debt import ERROR_LENGTH_MAX, Outcome, Settling
+from s3proxy.ops.settle_debt import Outcome, Settling
 
 if TYPE_CHECKING:
     from s3proxy.catalog.records import BlobRef, DebtRecord
@@ -208,28 +205,10 @@ class Replicator:
             outcome = await settling.run()
             rest = self._rest(debt, outcome)
             await self._catalog.settle_debt(outcome.settled(debt, rest))
-        except BaseException as error:
+        except BaseException:
             await self._abandon(settling.added)
-            if isinstance(error, KvError | CatalogError) or not isinstance(error, Exception):
-                raise
-            outcome, rest = await self._fail(debt, error)
+            raise
         self._count(outcome, rest)
-
-    async def _fail(self, debt: DebtRecord, bug: Exception) -> tuple[Outcome, DebtRecord | None]:
-        """Count a try that ended in a bug; nothing is looked at that it may be in."""
-        logger.error(
-            "a bug: a debt could not be looked at",
-            blob=debt.blob.id,
-            bucket=debt.bucket,
-            key=debt.key,
-            exc_info=bug,
-        )
-        error = f"bug: {bug!r}"[:ERROR_LENGTH_MAX]
-        outcome = Outcome((), error=error, missing=debt.targets)
-        rest = self._rest(debt, outcome)
-        assert rest is not None, "there was an error"
-        await self._catalog.postpone_debt(debt, rest)
-        return outcome, rest
 
     def _rest(self, debt: DebtRecord, outcome: Outcome) -> DebtRecord | None:
         """What is still owed: after an error for a later try, or for when a backend is up."""

@@ -175,20 +175,3 @@ async def test_settle_debt_of_a_copy_that_was_given_up_removes_nothing_and_stays
         assert await object.catalog.settle_debt(done)
         assert object.now == (fi, de, us)
         assert [left.blob for left in object.catalog.due_debts(object.clock.ns, 9)] == [fi]
-
-
-async def test_postpone_debt_keeps_it_for_later(tmp_path: Path) -> None:
-    async with held(tmp_path, "se") as object:
-        debt = await object.claim()
-        later = msgspec.structs.replace(debt, tries=3, lease="")
-        await object.catalog.postpone_debt(debt, later)
-        assert object.catalog.get_debt(debt.blob.id) == later
-
-
-async def test_postpone_debt_that_is_another_by_now_leaves_it(tmp_path: Path) -> None:
-    async with held(tmp_path, "se") as object:
-        debt = await object.claim()
-        await object.catalog.add_debts(object.bucket, [object.owing])
-        renewed = object.catalog.get_debt(debt.blob.id)
-        await object.catalog.postpone_debt(debt, msgspec.structs.replace(debt, tries=3))
-        assert object.catalog.get_debt(debt.blob.id) == renewed

@@ -158,30 +158,6 @@ async def test_replicator_place_that_is_lost_stays_where_the_others_are_not_soun
         assert replicas.catalog.list_debts(dead=True) != []
 
 
-async def test_replicator_bug_costs_its_debt_a_try_and_nothing_else(tmp_path: Path) -> None:
-    async with open_replicas(tmp_path) as replicas:
-        await replicas.put("k", b"data", "a", ["b"])
-        await replicas.put("fine", b"others", "a", ["b"])
-        wrong = replicas.blob("k").id
-
-        async def mistake(op: str, key: str) -> None:
-            if wrong in key:
-                raise IndexError("out of range")
-
-        replicas.memories["a"].hook = mistake
-        replicas.tries_max = 3
-        replicator = await replicas.settle()
-        assert replicator.counts["dead"] == 1
-        (debt,) = replicas.catalog.list_debts(dead=True)
-        assert (debt.tries, debt.targets) == (3, ("b",))
-        assert debt.error == "bug: IndexError('out of range')"
-        assert replicas.on("fine") == "ab"
-        replicas.memories["a"].hook = _do_nothing
-        await replicas.catalog.retry_debts()
-        await replicas.settle()
-        assert replicas.on("k") == "ab"
-
-
 async def test_replicator_where_a_place_that_is_to_stay_is_down_removes_nothing_yet(
     tmp_path: Path,
 ) -> None:
