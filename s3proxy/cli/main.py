@@ -51,7 +51,7 @@ class Main(LazyGroup):
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="s3proxy")
+@click.version_option(package_name="s3proxy", prog_name="s3proxy")
 def main() -> None:
     """An S3 gateway: one process that speaks S3 and keeps the bytes where you say.
 

@@ -42,7 +42,12 @@ _UNVERIFIABLE = (
 
 @click.command("reindex")
 @click.option(
-    "--backend", "names", multiple=True, required=True, metavar="NAME", help="Which; repeatable."
+    "--backend",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Backend to rebuild from, of type s3; repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what there is.")
 @config_option

@@ -20,7 +20,7 @@ def test_help_names_every_command_in_whole_sentences() -> None:
 
 
 def test_version_is_that_of_the_package() -> None:
-    assert "0.1.0" in run("--version").output
+    assert run("--version").output == "s3proxy, version 0.1.0\n"
 
 
 def test_config_check_of_defaults_is_ok() -> None:
