@@ -14,6 +14,7 @@ from s3proxy.ops.placing import (
     check_writable,
     decision_of,
     is_read_only,
+    refused_write,
     rules_of,
     unknown_places,
 )
@@ -49,6 +50,16 @@ def placed(services: Services, record: BucketRecord, location: str) -> BucketRec
     return msgspec.structs.replace(record, backend=decision.writable[0])
 
 
+def check_open(services: Services, record: BucketRecord) -> None:
+    """Refuse a new bucket whose backend is being emptied: nothing could be written into it.
+
+    Raises:
+        S3Error: InvalidBucketState.
+    """
+    if record.backend in services.draining:
+        raise refused_write(services, record.backend)
+
+
 async def make_home(services: Services, record: BucketRecord) -> BucketRecord:
     """Make the container of a new managed bucket; on its next backend where one fails.
 
@@ -80,6 +91,7 @@ def _chosen(services: Services, location: str) -> str:
     """
     if location:
         check_writable(services, location)
+        return location
     closed = services.draining
     writable = [
         name
@@ -87,7 +99,7 @@ def _chosen(services: Services, location: str) -> str:
         if name not in closed and not is_read_only(services, name)
     ]
     backends = dict.fromkeys(writable or services.backends)
-    chosen = choose_backend(backends, location, services.settings.default_backend)
+    chosen = choose_backend(backends, "", services.settings.default_backend)
     check_writable(services, chosen)
     return chosen
 

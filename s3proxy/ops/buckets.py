@@ -13,7 +13,7 @@ from s3proxy.catalog.errors import NoSuchUpload
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.http.handler import Response
 from s3proxy.ops.authorization import require_service
-from s3proxy.ops.bucket_homes import make_home, placed
+from s3proxy.ops.bucket_homes import check_open, make_home, placed
 from s3proxy.ops.containers import containers_of, remove_container
 from s3proxy.ops.new_bucket import configs_of_new_bucket, put_first_acl
 from s3proxy.ops.payload_source import read_document
@@ -80,7 +80,8 @@ async def create_bucket(call: Call) -> Response:
     Raises:
         S3Error: AccessDenied, BucketAlreadyExists, BucketAlreadyOwnedByYou, MalformedXML,
             InvalidArgument, InvalidLocationConstraint, InvalidBucketAclWithObjectOwnership;
-            InvalidRequest where rules of placement leave too few backends.
+            InvalidRequest where rules of placement leave too few backends; InvalidBucketState where
+            its backend takes no new data.
     """
     if call.sender.identity.anonymous:
         raise S3Error("AccessDenied")
@@ -102,6 +103,7 @@ async def create_bucket(call: Call) -> Response:
         if existing is not None:
             await _make_again(call, existing, record if location else existing, locks)
             return Response(200, [("Location", f"/{name}")])
+        check_open(services, record)
         attaching = attaching_backend(services, record.backend)
         if attaching is not None and rules_of(services, record) is None:
             await create_at_provider(services, attaching, record, configs, locks=locks)

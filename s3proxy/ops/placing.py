@@ -99,7 +99,7 @@ def plan_of(
     if storage_class in services.settings.storage_classes and home not in decision.order:
         raise refused_class(storage_class)
     if not decision.writable:
-        raise refused_write(home)
+        raise refused_write(services, *decision.order)
     return Plan(decision, replicas, tuple(services.health.order_to_write(decision.writable)))
 
 
@@ -173,13 +173,16 @@ def check_writable(services: Services, backend: str) -> None:
         S3Error: InvalidBucketState.
     """
     if is_read_only(services, backend):
-        raise refused_write(backend)
+        raise refused_write(services, backend)
 
 
-def refused_write(backend: str) -> S3Error:
-    """The refusal of new data for a backend that takes none."""
-    message = f"The backend {backend} is read-only: it takes no new data."
-    return S3Error("InvalidBucketState", message)
+def refused_write(services: Services, *backends: str) -> S3Error:
+    """The refusal of new data for backends that take none."""
+    said = [
+        f"{name} is {'being emptied' if name in services.draining else 'read-only'}"
+        for name in backends
+    ]
+    return S3Error("InvalidBucketState", f"No new data is taken: {', '.join(said)}.")
 
 
 def refused_class(storage_class: str) -> S3Error:

@@ -120,7 +120,7 @@ def _on_bucket(name: str, function: Function, action: str) -> Function:
 
 
 async def _refuse(call: Call) -> Response:
-    raise refused_write(call.bucket.backend)
+    raise refused_write(call.services, call.bucket.backend)
 
 
 def _forward(forwarded: Forwarded, store: S3Store, call: Call) -> Awaitable[Response]:

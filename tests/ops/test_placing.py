@@ -320,10 +320,21 @@ async def test_backend_that_is_emptied_takes_nothing_and_refuses_nothing(lab: La
     plain = plan_of(lab.services, bucket(lab, "www"))
     assert plain is not None
     assert plain.targets == ("iad",)
-    with raises_s3("InvalidBucketState"):
+    with raises_s3("InvalidBucketState") as refused:
         plan_of(lab.services, record)
+    assert {"hel is being emptied", "nbg is being emptied"} == set(
+        refused.value.message.removeprefix("No new data is taken: ").rstrip(".").split(", ")
+    )
     await lab.ask("PUT", "/elsewhere")
     assert bucket(lab, "elsewhere").backend == "iad"
+    with raises_s3("InvalidBucketState") as refused:
+        await made(lab, "hel", "third")
+    assert refused.value.message == "No new data is taken: hel is being emptied."
+    lab.services.draining = frozenset(FACTS)
+    with raises_s3("InvalidBucketState"):
+        await lab.ask("PUT", "/nowhere")
+    assert lab.catalog.get_bucket("nowhere") is None
+    await lab.ask("PUT", "/elsewhere")  # again: it is there
 
 
 async def test_tag_that_asks_for_more_copies_than_rules_leave_is_refused(lab: Lab) -> None:
