@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ERROR_LENGTH_MAX: Final = 300
 LOST: Final = "no place has the bytes"
+DIFFERENT: Final = "its copies differ, and nobody knows which is right"
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -235,7 +236,15 @@ class Settling:
                     down.append(place.backend)
             else:
                 self._sound.add(place.id)
+        if self._proven and not (subject.md5 or self._told) and await self._differ(held):
+            self._proven, self._error = False, self._error or DIFFERENT
         return (*down, *steps.away, *steps.instead)
+
+    async def _differ(self, held: Sequence[BlobRef]) -> bool:
+        """Whether backends tell of other bytes in one place than in another."""
+        places = [place for place in held if place.backend and place not in self._damaged]
+        told = {await told_md5(self._services, [place]) for place in places}
+        return len(told - {""}) > 1
 
     async def _seek_sound(self, subject: Subject, held: Sequence[BlobRef]) -> None:
         """Ask the other places until one is sound: those that are damaged go only then."""

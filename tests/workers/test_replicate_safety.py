@@ -11,7 +11,7 @@ import trio
 from s3proxy.backends.errors import NotFound, PermissionDenied
 from s3proxy.ops import replicate
 from s3proxy.ops.blob_writer import DAMAGED
-from s3proxy.ops.settle_debt import LOST
+from s3proxy.ops.settle_debt import DIFFERENT, LOST
 from s3proxy.s3.placement import Rules
 from tests.workers.replicas import Replicas, open_replicas
 
@@ -250,6 +250,24 @@ async def test_replicator_blob_whose_md5_nobody_knows_is_compared_with_the_etag_
         places = replicas.catalog.places_of(replicas.blob("k"))
         assert {replicas.memories[one.backend].blobs_kept[one.name] for one in places} == {data}
         assert replicas.backends_of(replicas.blob("k")) == "abc"
+
+
+async def test_replicator_of_copies_that_differ_removes_none_where_nobody_knows_the_md5(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        replicas.tries_max = 2
+        await replicas.put("k", b"data", "ab", etag="of the plain bytes")
+        for place in replicas.catalog.places_of(replicas.blob("k")):
+            rotten = b"rots" if place.backend == "a" else b"data"
+            memory = replicas.memories[place.backend]
+            memory.blobs_kept[place.name] = rotten
+            memory.told[rotten] = hashlib.md5(rotten).hexdigest()
+        await replicas.put_debt("k", [])
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ab"
+        (debt,) = replicas.catalog.list_debts(dead=True)
+        assert debt.error == DIFFERENT
 
 
 async def test_replicator_etag_of_a_place_that_is_no_md5_says_nothing(tmp_path: Path) -> None:
