@@ -131,8 +131,9 @@ class DebtTable:
         with self._engine.read() as view:
             if dead:
                 last = find(view, after) if after else None
-                start = _DEAD_QUEUE + _SEPARATOR if last is None else _rows(last)[0] + b"\x00"
-                rows = islice(view.scan(DEBT_ORDER, start), limit)
+                first = _DEAD_QUEUE + _SEPARATOR
+                start = _rows(last)[0] + b"\x00" if last is not None and last.dead else first
+                rows = islice(view.scan(DEBT_ORDER, start, keys.successor(first)), limit)
                 found = (find(view, _blob_id(key)) for key, _ in rows)
                 return [debt for debt in found if debt is not None]
             rows = islice(view.scan(DEBTS, after.encode() + b"\x00" if after else b""), limit)

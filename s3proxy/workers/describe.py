@@ -7,6 +7,7 @@ provider and the catalog is done once more.
 
 from __future__ import annotations
 
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,7 +16,7 @@ import trio
 from s3proxy.backends.errors import BackendError, NoSuchContainer
 from s3proxy.backends.store import PutOptions
 from s3proxy.catalog.describing import WrittenManifest
-from s3proxy.catalog.errors import CatalogError, NoSuchBucket
+from s3proxy.catalog.errors import BadMasterKey, CatalogError, NoSuchBucket
 from s3proxy.catalog.manifests import needs_manifest
 from s3proxy.catalog.records import ProgressRecord
 from s3proxy.catalog.tables import BUCKETS, MANIFEST_ORDER
@@ -91,7 +92,11 @@ class Describer:
         self._changed = trio.Event()
         if self._buckets_changed:
             self._buckets_changed = False
-            await self._look_for_buckets()
+            try:
+                await self._look_for_buckets()
+            except BaseException:
+                self._buckets_changed = True
+                raise
         due = self._catalog.due_manifests(self._services.clock_ns(), BATCH)
         if not due:
             return False
@@ -111,18 +116,21 @@ class Describer:
 
     async def _look_for_buckets(self) -> None:
         """Mark the buckets that are to have manifests, and note what they hold."""
-        async for bucket in buckets_of(self._services):
-            if bucket.kind != "managed" or not (bucket.manifests or self._is_to_have(bucket)):
-                continue
-            progress = self._catalog.get_progress(bucket, TASK)
-            if bucket.manifests and progress is not None and progress.done:
-                continue
-            try:
-                await self._walk(bucket)
-            except NoSuchBucket:
-                continue
-            except CatalogError as error:
-                logger.error("walk given up", bucket=bucket.name, error=str(error))
+        async with aclosing(buckets_of(self._services)) as buckets:
+            async for bucket in buckets:
+                if bucket.kind == "managed" and (bucket.manifests or self._is_to_have(bucket)):
+                    await self._look_at(bucket)
+
+    async def _look_at(self, bucket: BucketRecord) -> None:
+        progress = self._catalog.get_progress(bucket, TASK)
+        if bucket.manifests and progress is not None and progress.done:
+            return
+        try:
+            await self._walk(bucket)
+        except NoSuchBucket:
+            return
+        except CatalogError as error:
+            logger.error("walk given up", bucket=bucket.name, error=str(error))
 
     def _is_to_have(self, bucket: BucketRecord) -> bool:
         """Whether rules of placement are in force in a bucket, or manifests wanted without them."""
@@ -192,7 +200,9 @@ class Describer:
             return name, b"", ()
         if not (manifest.changed or needs_manifest(record)):
             return name, b"", ()
-        record = self._catalog.renewed(record)
+        # Sealed under a key that is gone, it stays closed; what else it says is of use.
+        with suppress(BadMasterKey):
+            record = self._catalog.renewed(record)
         held = places_of(self._services, record)
         version = Found(bucket.tenant, bucket.name, manifest.key, record, held, manifest.revision)
         return name, encode_version(version), containers_for(self._services, bucket, record)

@@ -45,13 +45,13 @@ class Ower:
         self._changed.set()
 
     async def work(self) -> bool:
-        """Walk one bucket whose rules are others now."""
+        """Walk the buckets whose rules are others now."""
         self._changed = trio.Event()
+        walked = False
         async with aclosing(buckets_of(self._services)) as buckets:
             async for bucket in buckets:
-                if await self._walk(bucket):
-                    return True
-        return False
+                walked |= await self._walk(bucket)
+        return walked
 
     async def wait_for_work(self) -> None:
         """Return when buckets have changed, or after a while."""
@@ -61,6 +61,11 @@ class Ower:
 
     async def _walk(self, bucket: BucketRecord) -> bool:
         """Walk a bucket if it has to be."""
+        # Other walks may have taken long since it was read.
+        now = self._services.catalog.get_bucket(bucket.name, bucket.tenant)
+        if now is None or now.id != bucket.id:
+            return False
+        bucket = now
         rules = self._stale_rules(bucket)
         if rules is None:
             return False

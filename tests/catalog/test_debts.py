@@ -309,3 +309,16 @@ async def test_add_debts_of_what_is_gone_is_passed_over(tmp_path: Path) -> None:
         owing = [Owing("k", Owed(place, (), ("us",)), "null"), Owing("no", Owed(place), "null")]
         assert await catalog.add_debts(bucket, owing) == 0
         assert rows(catalog, COPIES, DEBTS, DEBT_ORDER) == 0
+
+
+async def test_list_debts_dead_after_one_that_is_retried_meanwhile_lists_no_other(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as (catalog, bucket):
+        dead = [await owe(catalog, bucket, key, "fi") for key in "ab"]
+        await owe(catalog, bucket, "c", "fi")
+        for debt in dead:
+            await give_up(catalog, debt)
+        first, second = catalog.list_debts(dead=True)
+        await catalog.retry_debts([first.blob.id])
+        assert catalog.list_debts(after=first.blob.id, dead=True) == [second]

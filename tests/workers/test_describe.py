@@ -6,8 +6,11 @@ import base64
 import hashlib
 
 import msgspec
+import pytest
 
-from s3proxy.catalog.records import BucketRecord
+from s3proxy.catalog.errors import OtherMasterKey
+from s3proxy.catalog.records import BucketRecord, ObjectRecord
+from s3proxy.kv.errors import WriteFailed
 from s3proxy.ops.drain import left_on, start_drain
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
@@ -24,6 +27,7 @@ from s3proxy.workers.drain import Drainer
 from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.catalogs import set_state
 from tests.ops.conftest import endpoint_url, s3_lab
+from tests.ops.keys import AES256
 from tests.ops.lab import Lab
 
 __all__ = ["endpoint_url", "s3_lab"]  # fixtures
@@ -216,3 +220,37 @@ async def test_describer_removes_markers_where_a_drained_bucket_was(s3_lab: Lab)
     assert (await store.list("", delimiter="", after="", limit=10)).objects == []
     await ContainerRemover(s3_lab.services).work()
     assert (await left_on(s3_lab.services, "moto")).done
+
+
+async def test_describer_of_data_keys_that_nothing_opens_tells_the_rest(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    await s3_lab.put("/far/key", b"data", **AES256)
+    await described(s3_lab)
+
+    def refuse(record: ObjectRecord) -> ObjectRecord:
+        raise OtherMasterKey("sealed under another")
+
+    monkeypatch.setattr(s3_lab.catalog, "renewed", refuse)
+    await s3_lab.ask("PUT", "/far/key?tagging", TAGGING, content_md5=md5_base64(TAGGING))
+    await described(s3_lab)
+    (name,) = await names(s3_lab, VERSIONS_PREFIX)
+    assert decode_version(await content(s3_lab, name), name).record.tags == {"a": "b"}
+
+
+async def test_describer_looks_for_buckets_again_after_a_failure(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_lab.services.default_rules = Rules(replicas=1)
+    describer = Describer(s3_lab.services)
+
+    async def fail(*arguments: object) -> BucketRecord:
+        raise WriteFailed("commit", "", "the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(s3_lab.catalog, "update_bucket", fail)
+        with pytest.raises(WriteFailed):
+            await describer.work()
+    await describer.work()
+    assert far(s3_lab).manifests

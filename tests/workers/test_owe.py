@@ -20,7 +20,7 @@ from s3proxy.ops.payload_source import ObjectPayload
 from s3proxy.ops.placing import set_rules, set_tenant_rules
 from s3proxy.s3.placement import Rules
 from s3proxy.workers.owe import Ower
-from tests.catalog.catalogs import upload_record
+from tests.catalog.catalogs import bucket_record, upload_record
 from tests.workers.replicas import Replicas, open_replicas
 
 DATA = b"the data"
@@ -171,3 +171,23 @@ async def test_walk_begins_once_for_the_same_rules(tmp_path: Path) -> None:
         )
         await walked(replicas)
         assert replicas.bucket.walks == 1
+
+
+async def test_ower_looks_at_each_bucket_twice_however_many_have_other_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_replicas(tmp_path, copies=1) as replicas:
+        for number in range(20):
+            await replicas.catalog.create_bucket(bucket_record(f"b{number}"))
+        replicas.services.default_rules = ON_A
+        ower = Ower(replicas.services, objects_per_s=10**6)
+        stale, looks = ower._stale_rules, []
+
+        def look(bucket: BucketRecord) -> bytes | None:
+            looks.append(bucket.name)
+            return stale(bucket)
+
+        monkeypatch.setattr(ower, "_stale_rules", look)
+        while await ower.work():
+            pass
+        assert len(looks) == 2 * 21
