@@ -185,6 +185,8 @@ class _Container:
         try:
             found = decode_bucket(await read_whole(self._store, BUCKET_NAME, BYTES_MAX))
             wrong = "" if found.record.id == self._bucket.id else "it tells of another bucket"
+        except NoSuchContainer:
+            raise
         except NotFound:
             wrong = "missing"
         except (NotSound, TooLarge) as error:
@@ -297,6 +299,8 @@ class _Container:
             return
         try:
             digest = await md5_of(self._store, wanted.place)
+        except NoSuchContainer:
+            raise
         except NotFound:
             await self._wrong(wanted, "missing")
             return

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from s3proxy.backends.store import PutOptions
+from s3proxy.backends.errors import NoSuchContainer
+from s3proxy.backends.store import PutOptions, Store
 from s3proxy.catalog.describing import WrittenManifest
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord, Owed
 from s3proxy.http.body import BytesBody
-from s3proxy.ops import key_blobs, scrub_names
+from s3proxy.ops import key_blobs, scrub, scrub_names
 from s3proxy.ops.blob_writer import new_id
 from s3proxy.ops.key_blobs import KnownIds
 from s3proxy.ops.manifests import BUCKET_NAME, FoundBucket, encode_bucket
@@ -143,6 +144,24 @@ async def test_scrub_deep_copies_that_differ_are_told_where_no_md5_is_known(s3_l
     assert (report.counts["different"], report.problems_count) == (1, 1)
     assert "not what is at moto; nobody knows which is right" in report.problems[0]
     assert len(s3_lab.catalog.places_of(blob)) == 2
+
+
+async def test_scrub_deep_copy_whose_container_goes_before_it_is_compared_stays(
+    s3_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_rules(s3_lab)
+    await s3_lab.put("/far/key", b"x" * 5000, x_amz_server_side_encryption="AES256")
+    (blob,) = record_of(s3_lab).blobs
+    before = s3_lab.catalog.places_of(blob)
+
+    async def gone(store: Store, place: BlobRef) -> str:
+        raise NoSuchContainer("open", place.name, "", place.backend)
+
+    monkeypatch.setattr(scrub, "md5_of", gone)
+    report = await scrubbed(s3_lab, backends=["disk"], deep=True)
+    assert report.counts["unreachable"] == 1
+    assert "missing" not in report.counts
+    assert s3_lab.catalog.places_of(blob) == before
 
 
 async def with_rules(lab: Lab) -> None:
@@ -308,6 +327,16 @@ async def test_scrub_manifest_of_the_bucket_that_is_gone_is_written_again(s3_lab
     (due,) = s3_lab.catalog.due_manifests(s3_lab.clock.ns, 10)
     assert (due.key, due.told) == ("", ())
     assert "untold" not in (await scrubbed(s3_lab)).counts  # its writing is under way
+
+
+async def test_scrub_of_a_container_that_is_away_says_nothing_of_its_manifest(
+    s3_lab: Lab,
+) -> None:
+    await described(s3_lab)
+    await store(s3_lab).delete(BUCKET_NAME)
+    await s3_lab.services.backend("moto").delete_container(far(s3_lab).container)
+    assert (await scrubbed(s3_lab)).counts == {"unreachable": 1}
+    assert s3_lab.catalog.count_due_manifests(10) == 0
 
 
 @pytest.mark.parametrize("other", [True, False])
