@@ -13,6 +13,7 @@ import msgspec
 
 from s3proxy.catalog import marks, tables, walks
 from s3proxy.catalog.buckets import bucket_key, place_key, places_of, require, store
+from s3proxy.catalog.errors import NamesTaken
 from s3proxy.catalog.intents import is_written_to
 from s3proxy.catalog.records import BucketRecord
 from s3proxy.catalog.tables import BUCKETS, CONTAINERS, META, PHYSICAL
@@ -53,7 +54,7 @@ class ContainerTable:
         Args:
             name: of a container, by the counter; pure.
         Raises:
-            RuntimeError: COUNTER_MAX names are others'.
+            NamesTaken: COUNTER_MAX names are others'.
         """
         owner = bucket_key(tenant, bucket)
 
@@ -169,7 +170,7 @@ def claim(txn: Transaction, owner: bytes, backend: str, name: Callable[[int], st
             txn.put(CONTAINERS, place, owner)
         if claimed in (None, owner):
             return container
-    raise RuntimeError(f"{COUNTER_MAX} names on {backend} are taken")
+    raise NamesTaken(f"{COUNTER_MAX} names on {backend} are taken")
 
 
 def _named(key: bytes) -> tuple[str, str]:

@@ -23,6 +23,10 @@ class ContainerLeft(IntentLost):
     """The bucket has left the backend that the blob was written to. Write it again."""
 
 
+class NamesTaken(CatalogError):
+    """Every name that a bucket's container may have on a backend is somebody else's."""
+
+
 class BadMasterKey(CatalogError):
     """The master key file cannot be used, or is not the one that sealed a secret."""
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from s3proxy.backends.errors import AlreadyExists, BackendError, Unavailable
+from s3proxy.catalog.errors import NamesTaken
 from s3proxy.placement import container_name
 
 if TYPE_CHECKING:
@@ -30,14 +31,22 @@ async def make_container(services: Services, tenant: str, bucket: str, backend: 
     def name(counter: int) -> str:
         return _name(services, tenant, bucket, counter, backend)
 
-    for _ in range(FOREIGN_MAX):
-        container = await catalog.claim_container(tenant, bucket, backend, name)
+    taken: list[str] = []
+    while len(taken) < FOREIGN_MAX:
+        try:
+            container = await catalog.claim_container(tenant, bucket, backend, name)
+        except NamesTaken as error:
+            raise Unavailable("create_container", bucket, str(error), backend) from error
         try:
             await target.create_container(container)
         except AlreadyExists:
+            taken.append(container)
             await catalog.disown_container(backend, container)
         else:
             return container
+    # A provider that says so of all of them is not believed, or no name would be left in the end.
+    for container in taken:
+        await catalog.forget_container(backend, container, removed=True)
     hint = f"{FOREIGN_MAX} names of containers are taken"
     raise Unavailable("create_container", container, hint, backend)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from s3proxy.catalog import containers
 from s3proxy.catalog.errors import NoSuchBucket
 from s3proxy.ops.call import Settings
-from s3proxy.ops.containers import adopt_containers, containers_of
+from s3proxy.ops.containers import FOREIGN_MAX, adopt_containers, containers_of
 from s3proxy.ops.drain import drain_bucket, left_on, start_drain
 from s3proxy.ops.explain import explain
 from s3proxy.ops.placing import container_on, plan_of, rules_of, set_rules, set_tenant_rules
@@ -187,6 +188,28 @@ async def test_container_name_that_is_taken_at_the_provider_moves_the_counter_on
     await lab.ask("DELETE", "/placed")
     backend(lab, "hel").foreign = set()
     assert (await made(lab, "fi")).container == names[2]
+
+
+async def test_container_names_that_are_all_taken_are_asked_for_again(lab: Lab) -> None:
+    names = [container_name(0, "main", "placed", n, "hel") for n in range(FOREIGN_MAX)]
+    backend(lab, "hel").foreign = set(names)
+    for _ in range(2):
+        with raises_s3("ServiceUnavailable"):
+            await made(lab, "fi")
+    backend(lab, "hel").foreign = set()
+    assert (await made(lab, "fi")).container == names[0]
+
+
+async def test_container_names_that_are_all_others_by_the_catalog_are_an_error_of_the_backend(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "COUNTER_MAX", 2)
+    for counter in range(2):
+        await lab.catalog.disown_container(
+            "hel", container_name(0, "main", "placed", counter, "hel")
+        )
+    with raises_s3("ServiceUnavailable"):
+        await made(lab, "fi")
 
 
 async def test_container_name_that_another_bucket_has_moves_the_counter_on(lab: Lab) -> None:
