@@ -8,6 +8,7 @@ provider and the catalog is done once more.
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from s3proxy.log import get_logger
 from s3proxy.ops.containers import containers_of
 from s3proxy.ops.manifests import (
     BUCKET_NAME,
+    PREFIX,
     Found,
     FoundBucket,
     containers_for,
@@ -50,6 +52,7 @@ POLL_S: Final = 5.0
 # Changes of buckets that come together cost one look at all.
 GATHER_S: Final = 0.5
 PAGE_ROWS: Final = 32  # each may have 10,000 blobs, and they are read in one go
+LOOK_NAMES: Final = 2  # the folder of manifests, and anything else
 TASK: Final = "describe"
 JSON: Final = {"content-type": "application/json"}
 # What writing a manifest may fail with.
@@ -161,7 +164,7 @@ class Describer:
             stale = held - set(wanted)
             if not wanted:
                 stale |= self._possible(record)
-            failed, told = False, set(record.told) & set(wanted)
+            failed, kept, told = False, False, set(record.told) & set(wanted)
             for place in wanted:
                 held.add(place)
                 if place in told:
@@ -171,13 +174,15 @@ class Describer:
                 else:
                     failed = True
             for place in sorted(stale):
-                if await self._do(record, place, name, None):
+                if data and not told and await self._tells_alone(record, place, wanted):
+                    kept = True
+                elif await self._do(record, place, name, None):
                     held.discard(place)
                 else:
                     failed = True
+        self.failed += failed
         retry_ns = 0
-        if failed:
-            self.failed += 1
+        if failed or kept:
             retry_ns = self._services.clock_ns() + int(backoff_s(record.tries + 1) * 1e9)
         settled.append(WrittenManifest(record, tuple(sorted(held)), tuple(sorted(told)), retry_ns))
 
@@ -206,6 +211,37 @@ class Describer:
         held = places_of(self._services, record)
         version = Found(bucket.tenant, bucket.name, manifest.key, record, held, manifest.revision)
         return name, encode_version(version), containers_for(self._services, bucket, record)
+
+    async def _tells_alone(
+        self, manifest: ManifestRecord, place: Container, wanted: tuple[Container, ...]
+    ) -> bool:
+        """Whether a manifest has to stay where it should not be, as no other place is told yet.
+
+        A rebuild would know the bytes that are still there, and neither rules nor policies.
+        """
+        if wanted:
+            return True
+        if not manifest.key:
+            return await self._has_bytes(place)
+        bucket = self._catalog.get_bucket(manifest.bucket, manifest.tenant)
+        around = None if bucket is None else self._catalog.bucket_manifest(bucket)
+        # Versions stay with the bucket's for as long as that is on its way.
+        return around is not None and around.due_ns > 0 and place in around.written
+
+    async def _has_bytes(self, place: Container) -> bool:
+        """Whether anything but manifests lies in a container, or may."""
+        backend, container = place
+        target = self._services.backends.get(backend)
+        if target is None:
+            return False
+        look = partial(target.blobs(container).list, "", delimiter="/", after="", limit=LOOK_NAMES)
+        try:
+            page = await self._services.health.attempt(backend, look)
+        except NoSuchContainer:
+            return False
+        except FAILURES:
+            return True
+        return bool(page.objects) or any(found != PREFIX for found in page.common_prefixes)
 
     def _possible(self, manifest: ManifestRecord) -> set[Container]:
         """Where a manifest may be that was written and never noted."""

@@ -217,6 +217,8 @@ async def test_describer_removes_markers_where_a_drained_bucket_was(s3_lab: Lab)
     left = await left_on(s3_lab.services, "moto")
     assert (left.moved, left.containers, left.done) == (True, 1, False)
     await described(s3_lab)
+    s3_lab.clock.ns += 10**12  # markers follow the bucket's
+    await described(s3_lab)
     assert (await store.list("", delimiter="", after="", limit=10)).objects == []
     await ContainerRemover(s3_lab.services).work()
     assert (await left_on(s3_lab.services, "moto")).done
@@ -254,3 +256,50 @@ async def test_describer_looks_for_buckets_again_after_a_failure(
             await describer.work()
     await describer.work()
     assert far(s3_lab).manifests
+
+
+async def test_describer_keeps_telling_of_a_bucket_until_its_bytes_are_gone(s3_lab: Lab) -> None:
+    services = s3_lab.services
+    services.facts = {"disk": Facts("disk", country="fi"), "moto": Facts("moto", country="us")}
+    await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await set_rules(services, far(s3_lab), Rules(countries=("fi", "us"), replicas=1))
+    await s3_lab.put("/far/folder/key", b"data")
+    await s3_lab.ask("DELETE", "/far/gone")
+    await described(s3_lab)
+    before = await names(s3_lab)
+    assert len(before) == 3
+    await set_rules(services, far(s3_lab), Rules(countries_forbidden=("us",), replicas=1))
+    describer = await described(s3_lab)
+    assert await names(s3_lab) == before
+    assert (describer.failed, services.catalog.count_due_manifests(10)) == (0, 1)
+    (blob,) = s3_lab.catalog.list_versions(far(s3_lab), limit=1).entries[0].record.blobs
+    await services.backend("moto").blobs(blob.container).delete(blob.name)
+    s3_lab.clock.ns += 10**12
+    await described(s3_lab)
+    assert BUCKET_NAME not in await names(s3_lab)
+    assert s3_lab.catalog.due_manifests(2**62, 10) == []
+
+
+async def test_describer_keeps_telling_of_a_bucket_until_another_place_is_told(
+    s3_lab: Lab,
+) -> None:
+    services = s3_lab.services
+    services.backends["other"] = services.backend("moto")
+    services.facts = {name: Facts(name) for name in services.backends}
+    await set_rules(services, far(s3_lab), Rules(regions=("moto",), replicas=1))
+    await described(s3_lab)
+    assert await names(s3_lab) == [BUCKET_NAME]
+    there = {"other": "s3gw-not-yet"}
+    await s3_lab.catalog.update_bucket(
+        far(s3_lab), lambda now: msgspec.structs.replace(now, names=there)
+    )
+    await set_rules(services, far(s3_lab), Rules(regions=("other",), replicas=1))
+    await described(s3_lab)
+    assert await names(s3_lab) == [BUCKET_NAME]
+    await services.backend("moto").create_container("s3gw-not-yet")
+    s3_lab.clock.ns += 10**12
+    await described(s3_lab)
+    assert await names(s3_lab) == []
+    store = services.backend("moto").blobs("s3gw-not-yet")
+    page = await store.list("", delimiter="", after="", limit=10)
+    assert [entry.key for entry in page.objects] == [BUCKET_NAME]
