@@ -124,6 +124,7 @@ class Settling:
         self._debt = debt
         self._failed: set[str] = set()
         self._damaged: list[BlobRef] = []
+        self._unclear: list[str] = []  # backends whose place is doubted still
         self._sound: set[str] = set()
         self._told = ""  # MD5 that a backend tells, once a place has other bytes
         self._proven = False
@@ -181,12 +182,17 @@ class Settling:
         """Read the places that a copy is owed to all the same: a reader found them to be wrong.
 
         Nobody else may be able to tell, as only the reader has the key. So the others count as
-        sound only where they are read, too.
+        sound only where they are read, too. Where backends tell of other bytes in one place than
+        in another, reading shows no more than that, and none is given up.
         """
         services = self._services
         doubted = [place for place in places if place.backend in self._debt.targets]
         subject = subject_of(services, self._debt) if doubted else None
         if subject is None:
+            return
+        if not subject.md5 and await self._differ(places):
+            self._error = DIFFERENT
+            self._unclear += [place.backend for place in doubted]
             return
         others = [place for place in places if place not in doubted]
         told = subject.md5 or await told_md5(services, others) or await told_md5(services, doubted)
@@ -200,6 +206,7 @@ class Settling:
                 sound = await is_sound(self._services, place, told, read=True)
         except FAILURES as failure:
             self._note(place.backend, failure)
+            self._unclear.append(place.backend)
             return
         if not sound:
             self._damaged.append(place)
@@ -299,7 +306,7 @@ class Settling:
             turn=self._turn,
             short=not self._error and not waits_for and len(steps.keep) < subject.decision.wanted,
             bucket=subject.bucket,
-            missing=(*steps.add, *steps.away),
+            missing=(*steps.add, *steps.away, *self._unclear),
             allowed=self._allowed(subject.decision),
         )
 

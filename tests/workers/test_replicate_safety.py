@@ -329,3 +329,23 @@ async def test_replicator_place_that_a_reader_doubts_stays_where_the_other_is_wr
         assert replicas.catalog.list_debts(dead=True) != []
         await replicas.collect()
         assert replicas.held() == {"a": 1, "b": 1, "c": 0}
+
+
+@pytest.mark.parametrize("other", [LARGE[:-1] + b"r", LARGE])
+async def test_replicator_place_that_a_reader_doubts_stays_where_another_tells_of_other_bytes(
+    tmp_path: Path, other: bytes
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await doubted(replicas, "a")
+        memory = replicas.memories["b"]
+        (name,) = memory.blobs_kept
+        memory.blobs_kept[name] = other
+        memory.told[other] = hashlib.md5(LARGE[:-1] + b"r").hexdigest()
+        replicas.tries_max = 2
+        await replicas.settle()
+        assert replicas.backends_of(replicas.blob("k")) == "ab"
+        (debt,) = replicas.catalog.list_debts(dead=True)
+        assert debt.error == DIFFERENT
+        await replicas.collect()
+        assert replicas.memories["b"].blobs_kept == {name: other}
+        assert replicas.held() == {"a": 1, "b": 1, "c": 0}
