@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from s3proxy.catalog.errors import IntentLost, NoSuchBucket
+from s3proxy.catalog.errors import IntentLost
 from s3proxy.catalog.records import (
     BlobRef,
     BucketRecord,
@@ -172,8 +172,6 @@ class Settling:
             except (*FAILURES, IntentLost) as failure:
                 self._failed.add(target)
                 self._note(target, failure)
-            except NoSuchBucket:
-                break
         if self._damaged:
             await self._seek_sound(subject, held)
         return self._outcome(subject, places, steps, waits_for)

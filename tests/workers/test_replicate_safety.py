@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from s3proxy.backends.errors import NotFound, PermissionDenied
+from s3proxy.catalog.objects import Deletion
 from s3proxy.ops import replicate
 from s3proxy.ops.blob_writer import DAMAGED
 from s3proxy.ops.settle_debt import DIFFERENT, LOST
@@ -349,3 +350,23 @@ async def test_replicator_place_that_a_reader_doubts_stays_where_another_tells_o
         await replicas.collect()
         assert replicas.memories["b"].blobs_kept == {name: other}
         assert replicas.held() == {"a": 1, "b": 1, "c": 0}
+
+
+async def test_replicator_bucket_deleted_while_a_copy_is_made_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    async with open_replicas(tmp_path) as replicas:
+        await replicas.put("k", b"data", "a", ["b"])
+
+        async def delete(op: str, key: str) -> None:
+            if op == "create_container":
+                await replicas.catalog.delete_object(replicas.bucket, Deletion("k"))
+                await replicas.catalog.delete_bucket("bucket")
+
+        replicas.memories["b"].hook = delete
+        await replicas.settle()
+        assert replicas.catalog.get_bucket("bucket") is None
+        assert replicas.catalog.list_debts() == []
+        assert replicas.catalog.open_intents() == []
+        await replicas.collect()
+        assert replicas.held() == {"a": 0, "b": 0, "c": 0}
