@@ -207,6 +207,7 @@ class Catalog:
         self.count_due_manifests = manifests.count_due_manifests
         self.settle_manifests = manifests.settle_manifests
         self.bucket_manifest = manifests.bucket_manifest
+        self.version_manifest = manifests.version_manifest
         self.note_versions = manifests.note_versions
         self.note_sealed_manifests = manifests.note_sealed
         self.note_stale_manifests = manifests.note_stale

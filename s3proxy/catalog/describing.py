@@ -53,6 +53,13 @@ class ManifestTable:
         with self._engine.read() as view:
             return manifests.find(view, bucket.id)
 
+    def version_manifest(
+        self, bucket: BucketRecord, key: str, record: ObjectRecord
+    ) -> ManifestRecord | None:
+        """Return what is kept of a version's manifest; None: it has none."""
+        with self._engine.read() as view:
+            return manifests.find(view, manifests.row_of(bucket.id, key.encode(), record.sequence))
+
     def count_due_manifests(self, limit: int) -> int:
         """Return how many manifests are to be written, counting to `limit`."""
         with self._engine.read() as view:
@@ -102,10 +109,16 @@ class ManifestTable:
         return rows[-1] if len(rows) == BATCH_ROWS else b""
 
     async def note_versions(
-        self, bucket: BucketRecord, found: Sequence[tuple[str, ObjectRecord]]
+        self,
+        bucket: BucketRecord,
+        found: Sequence[tuple[str, ObjectRecord]],
+        *,
+        anew: bool = False,
     ) -> None:
         """Note those versions of a walk that need a manifest and have none, as they are now.
 
+        Args:
+            anew: also those that have one.
         Raises:
             NoSuchBucket: the bucket is gone.
         """
@@ -116,7 +129,9 @@ class ManifestTable:
                 name = key.encode()
                 record = versions.find(txn, now, name, seen.named_version)
                 row = None if record is None else manifests.row_of(now.id, name, record.sequence)
-                if record is not None and row is not None and manifests.find(txn, row) is None:
+                if record is None or row is None:
+                    continue
+                if anew or manifests.find(txn, row) is None:
                     manifests.note(txn, now, name, record)
 
         await self._engine.commit(change)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from s3proxy.catalog import walks
+from s3proxy.catalog import manifests, walks
 from s3proxy.catalog.buckets import bucket_key, require
 from s3proxy.catalog.records import BucketRecord, ProgressRecord
 from s3proxy.catalog.tables import BUCKETS, PROGRESS, encode
@@ -20,9 +20,13 @@ class ProgressTable:
         with self._engine.read() as view:
             return walks.find(view, bucket, task)
 
-    async def begin_walk(self, bucket: BucketRecord, task: str, rules: bytes) -> BucketRecord:
+    async def begin_walk(
+        self, bucket: BucketRecord, task: str, rules: bytes, *, describe: bool = False
+    ) -> BucketRecord:
         """Begin a walk for what is not where it should be; returns the bucket as it is then.
 
+        Args:
+            describe: the bucket's manifest may be where it should not be, too.
         Raises:
             NoSuchBucket: the bucket is gone.
         """
@@ -32,6 +36,8 @@ class ProgressTable:
             before = require(txn, bucket)
             walked = msgspec.structs.replace(before, walks=before.walks + 1)
             txn.put(BUCKETS, key, encode(walked))  # no manifest tells of it
+            if describe:
+                manifests.note_bucket(txn, walked)
             record = ProgressRecord(round=0, rules=rules)
             txn.put(PROGRESS, bucket.id + task.encode(), encode(record))
             return walked

@@ -12,6 +12,7 @@ import trio
 from s3proxy.catalog.records import BlobRef, BucketRecord, Owed, ProgressRecord, UploadRecord
 from s3proxy.catalog.settling import Owing
 from s3proxy.catalog.tables import encode
+from s3proxy.ops.manifests import containers_for
 from s3proxy.ops.placement_steps import steps_of
 from s3proxy.ops.placing import decision_of, rules_of
 from s3proxy.ops.settle_debt import replicas_of
@@ -95,7 +96,7 @@ async def owe_bucket(
     """
     progress = services.catalog.get_progress(bucket, task)
     if progress is None or progress.done or progress.rules != rules:
-        bucket = await services.catalog.begin_walk(bucket, task, rules)
+        bucket = await services.catalog.begin_walk(bucket, task, rules, describe=not on)
         progress = ProgressRecord(round=0, rules=rules)
     return await _Walk(services, bucket, task, progress, on).run(objects_per_s)
 
@@ -138,6 +139,7 @@ class _Walk:
             for entry in page.entries:
                 await self._note(self._of_version(entry))
             await self._owe()
+            await self._describe_markers(page.entries)
             await trio.sleep(len(page.entries) / objects_per_s)
             if not page.truncated:
                 break
@@ -164,6 +166,23 @@ class _Walk:
         owing, self._owing = self._owing, []
         if owing:
             self._found += await self._catalog.add_debts(self._bucket, owing)
+
+    async def _describe_markers(self, entries: Iterable[VersionEntry]) -> None:
+        """Have delete markers told of where the rules want it: no bytes of theirs move."""
+        if self._on or not self._bucket.manifests:
+            return
+        stale = [
+            (entry.key, entry.record)
+            for entry in entries
+            if entry.record.delete_marker and self._is_told_elsewhere(entry)
+        ]
+        if stale:
+            await self._catalog.note_versions(self._bucket, stale, anew=True)
+
+    def _is_told_elsewhere(self, entry: VersionEntry) -> bool:
+        manifest = self._catalog.version_manifest(self._bucket, entry.key, entry.record)
+        written = () if manifest is None else manifest.written
+        return set(written) != set(containers_for(self._services, self._bucket, entry.record))
 
     async def _save(self, cursor: str, *, done: bool = False) -> None:
         if not done and trio.current_time() < self._saved_s + SAVE_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
@@ -19,11 +20,12 @@ from s3proxy.ops.manifests import (
     decode_version,
     version_name,
 )
-from s3proxy.ops.placing import set_rules
+from s3proxy.ops.placing import container_on, set_rules, set_tenant_rules
 from s3proxy.placement import Facts
 from s3proxy.s3.placement import Rules
 from s3proxy.workers.describe import Describer
 from s3proxy.workers.drain import Drainer
+from s3proxy.workers.owe import Ower
 from s3proxy.workers.remove_containers import ContainerRemover
 from tests.catalog.catalogs import set_state
 from tests.ops.conftest import endpoint_url, s3_lab
@@ -43,6 +45,14 @@ def far(lab: Lab) -> BucketRecord:
     bucket = lab.catalog.get_bucket("far")
     assert isinstance(bucket, BucketRecord)
     return bucket
+
+
+async def set_rules_of_the_bucket(lab: Lab, rules: Rules) -> None:
+    await set_rules(lab.services, far(lab), rules)
+
+
+async def set_rules_of_the_tenant(lab: Lab, rules: Rules) -> None:
+    await set_tenant_rules(lab.services, far(lab).tenant, rules)
 
 
 async def described(lab: Lab) -> Describer:
@@ -303,3 +313,35 @@ async def test_describer_keeps_telling_of_a_bucket_until_another_place_is_told(
     store = services.backend("moto").blobs("s3gw-not-yet")
     page = await store.list("", delimiter="", after="", limit=10)
     assert [entry.key for entry in page.objects] == [BUCKET_NAME]
+
+
+@pytest.mark.parametrize("change_rules", [set_rules_of_the_bucket, set_rules_of_the_tenant])
+async def test_describer_new_rules_take_what_tells_of_a_bucket_and_its_markers_along(
+    s3_lab: Lab, change_rules: Callable[[Lab, Rules], Awaitable[None]]
+) -> None:
+    services = s3_lab.services
+    services.backends["other"] = services.backend("moto")
+    services.facts = {name: Facts(name) for name in services.backends}
+    await s3_lab.catalog.update_bucket(
+        far(s3_lab), lambda now: msgspec.structs.replace(now, location="")
+    )
+    await set_state(s3_lab.catalog, far(s3_lab), "Enabled")
+    await change_rules(s3_lab, Rules(regions=("moto",), replicas=1))
+    await described(s3_lab)
+    await s3_lab.put("/far/key", b"data")
+    await s3_lab.ask("DELETE", "/far/key")
+    await described(s3_lab)
+    before = await names(s3_lab)
+    assert len(before) == 3
+    await change_rules(s3_lab, Rules(regions=("other",), replicas=1))
+    assert await Ower(services).work()
+    await described(s3_lab)
+    assert await names(s3_lab) == before  # the only place there is
+    other = await container_on(services, far(s3_lab), "other")
+    s3_lab.clock.ns += 10**12
+    await described(s3_lab)
+    store = services.backend("other").blobs(other)
+    page = await store.list("", delimiter="", after="", limit=10)
+    (version,) = await names(s3_lab)  # beside its bytes
+    assert {version, *(entry.key for entry in page.objects)} == set(before)
+    assert len(page.objects) == 2
