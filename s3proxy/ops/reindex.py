@@ -163,7 +163,8 @@ class Reindex:
             self.report.problem(f"{where}: {BUCKET_NAME}: {error}")
         names = await _some_blobs(store)
         for name in names:
-            said = about.read((await store.head(name)).user)
+            stat = await stat_of(store, name)
+            said = about.read(stat.user) if stat is not None else None
             if said is not None:
                 bucket = BucketRecord(
                     name=said.bucket,
@@ -365,7 +366,8 @@ async def _some_blobs(store: Store) -> list[str]:
     """The names of some blobs: before the manifests, and behind them, as these may be many."""
     first = await store.list("", delimiter="", after="", limit=ASKED_MAX)
     names = [entry.key for entry in first.objects]
-    if first.truncated and names[-1] < _BEHIND_MANIFESTS:
+    # Some providers have pages without a name that are not the last ones.
+    if first.truncated and (not names or names[-1] < _BEHIND_MANIFESTS):
         last = await store.list("", delimiter="", after=_BEHIND_MANIFESTS, limit=ASKED_MAX)
         names += [entry.key for entry in last.objects]
     return [name for name in names if about.is_blob_name(name)]

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from s3proxy.backends.errors import BackendError, PermissionDenied, Throttled, Unavailable
+from s3proxy.backends.s3_store import S3Store
 from s3proxy.backends.store import PutOptions, Reading
 from s3proxy.catalog.records import BlobRef, BucketRecord, ObjectRecord
 from s3proxy.catalog.versions import order_in_node
@@ -27,6 +29,7 @@ from s3proxy.ops.manifests import (
 )
 from s3proxy.ops.reindex import Reindex
 from s3proxy.placement import container_name
+from s3proxy.s3.listing import ListPage
 from tests.catalog.catalogs import garbage_blobs
 from tests.ops.lab import Lab, md5
 
@@ -284,6 +287,58 @@ async def test_reindex_container_of_many_manifests_and_none_of_the_bucket_is_kno
     assert report.problems == []
     assert far(told_lab).container == container
     assert len(versions(told_lab)) == 5
+
+
+async def test_reindex_blob_that_goes_after_it_was_listed_does_not_hide_the_next(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 3):
+        await told(told_lab, "key", number)
+    await store(told_lab).delete(BUCKET_NAME)
+    listing = S3Store.list
+
+    async def list_and_delete(self: S3Store, prefix: str, **more: Any) -> ListPage:
+        page = await listing(self, prefix, **more)
+        if page.objects and not gone:
+            gone.append(next(one.key for one in page.objects if one.key.startswith("key~")))
+            await self.delete(gone[0])
+        return page
+
+    gone: list[str] = []
+    container = await forget(told_lab)
+
+    async def containers() -> list[str]:
+        return [container]
+
+    monkeypatch.setattr(told_lab.services.backend("moto"), "containers", containers)
+    monkeypatch.setattr(S3Store, "list", list_and_delete)
+    await Reindex(told_lab.services, ["moto"]).run()
+    assert gone != []
+    assert far(told_lab).container == container
+
+
+async def test_reindex_page_without_names_that_is_not_the_last_hides_no_blobs(
+    told_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await told(told_lab, "key", 1)
+    await store(told_lab).delete(BUCKET_NAME)
+    listing = S3Store.list
+    asked: list[str] = []
+
+    async def list_nothing_first(self: S3Store, prefix: str, **more: Any) -> ListPage:
+        asked.append(more["after"])
+        page = await listing(self, prefix, **more)
+        return replace(page, objects=[], truncated=True) if len(asked) == 1 else page
+
+    container = await forget(told_lab)
+
+    async def containers() -> list[str]:
+        return [container]
+
+    monkeypatch.setattr(told_lab.services.backend("moto"), "containers", containers)
+    monkeypatch.setattr(S3Store, "list", list_nothing_first)
+    await Reindex(told_lab.services, ["moto"]).run()
+    assert far(told_lab).container == container
 
 
 async def test_reindex_container_that_says_nothing_is_the_bucket_s_that_the_catalog_knows(
