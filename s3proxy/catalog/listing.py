@@ -94,10 +94,13 @@ def _first(wanted: Range) -> bytes | None:
 
 def listed(rows: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
     """Return what a listing tells of objects, by their keys and stored records."""
-    records = tables.listed.decode_all([value for _, value in rows])
+    if not rows:
+        return []
+    stored, values = zip(*rows, strict=True)
+    records = tables.listed.decode_all(values)
     return [
         ListedObject(
-            key.decode(),
+            key,
             fields.size,
             fields.etag,
             fields.modified_ns,
@@ -105,5 +108,5 @@ def listed(rows: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
             next(iter(fields.checksums)) if fields.checksums else "",
             fields.checksum_type,
         )
-        for (key, _), fields in zip(rows, records, strict=True)
+        for key, fields in zip(map(bytes.decode, stored), records, strict=True)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -169,12 +169,14 @@ class ObjectTable:
             rows = list(islice(walk(view, OBJECTS, bucket.id, wanted), limit + 1))
         truncated = len(rows) > limit
         del rows[limit:]
-        return ListPage(
-            listed([(key, value) for key, value in rows if value is not None]),
-            [key.decode() for key, value in rows if value is None] if delimiter else [],
-            truncated,
-            rows[-1][0].decode() if truncated else "",
-        )
+        next_after = rows[-1][0].decode() if truncated else ""
+        common_prefixes = []
+        if delimiter:
+            common_prefixes = [key.decode() for key, value in rows if value is None]
+            rows = [row for row in rows if row[1] is not None]
+        # What is no common prefix has a value.
+        objects = listed(cast("list[tuple[bytes, bytes]]", rows))
+        return ListPage(objects, common_prefixes, truncated, next_after)
 
     async def put_object(
         self,
